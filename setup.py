@@ -2,4 +2,4 @@
 
 from setuptools import setup
 
-setup(cffi_modules=["lb/pump/build.py:ffibuilder", "ktls/build.py:ffibuilder"])
+setup(cffi_modules=["lb/pump/build.py:ffibuilder", "lb/spawn/build.py:ffibuilder", "ktls/build.py:ffibuilder"])

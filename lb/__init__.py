@@ -1,0 +1,1 @@
+"""The balancer: one market-data websocket in, many worker processes out."""

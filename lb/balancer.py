@@ -1,0 +1,199 @@
+"""The parent process: one loop around the pump.
+
+Law: this file alone knows all the others. Each turn: let the pump run, hand its event to whom it concerns, do what is
+due.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+
+from lb import config as configuration
+from lb import logs, session
+from lb.config import Config
+from lb.errors import LbError, SessionError
+from lb.feed import Feed
+from lb.metrics import Snapshot
+from lb.pipes import Pipes
+from lb.pump import ControlFrame, Event, Malformed, Pump, Route, StatusRecord, Wake
+from lb.signals import WakeUps
+from lb.supervisor import Supervisor
+
+WAITING_BYTES = 32 << 20
+"""Bound of what waits for full pipes, all outboxes together. Past it the feed's socket is not read."""
+LEAST_WAITING_BYTES = 64 << 10
+"""Of one outbox: less would mean more system calls per record."""
+MALFORMED_LOG_INTERVAL_NS = 1_000_000_000
+
+_ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
+
+
+class Balancer:
+    """Runs one `lb`. run() may be called once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._exit_code = 0
+        self._stop_ns: int | None = None
+        self._signalled_stops = 0
+        self._before: Snapshot | None = None
+        self._next_statistics_ns = 1 << 62
+        self._last_malformed_ns = 0
+        self._unlogged_malformed = 0
+
+    def run(self) -> int:
+        """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
+        config = self._config
+        session.check(config)
+        with ExitStack() as stack:
+            self._wake_ups = stack.enter_context(WakeUps())
+            self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes)
+            stack.callback(pipes.close)
+            self._pump = pump = Pump(
+                pipe_fds=pipes.write_fds,
+                route=_ROUTES[config.route],
+                max_frame_bytes=config.max_frame_bytes,
+                high_water_bytes=max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES),
+                wake_fd=self._wake_ups.fileno(),
+            )
+            self._supervisor = supervisor = Supervisor(
+                config, pipes.read_fds, lambda pipe: pump.realign(pipe, pipes.read_fds[pipe])
+            )
+            stack.callback(supervisor.kill)
+            self._feed = Feed(config, pump, self._wake_ups.wake)
+            supervisor.start()
+            self._loop()
+            self._end_workers()
+            self._log_end()
+        return self._exit_code
+
+    def _loop(self) -> None:
+        """Until a stop has drained the pump, or its grace has passed."""
+        self._started_ns = time.monotonic_ns()
+        if self._config.stats_interval_s:
+            self._next_statistics_ns = self._started_ns
+        while True:
+            now_ns = time.monotonic_ns()
+            if self._signalled_stops > 1 or (self._stop_ns is not None and now_ns >= self._stop_ns):
+                return
+            try:
+                self._tend(now_ns)
+                event = self._pump.run(self._deadline_ns())
+                if event is Wake.DRAINED:
+                    return
+                self._handle(event)
+            except SessionError as error:
+                self._session_failed(error)
+            except LbError as error:
+                self._stop(error)
+
+    def _tend(self, now_ns: int) -> None:
+        self._feed.tend(now_ns)
+        if now_ns >= self._supervisor.deadline_ns:
+            self._supervisor.tend(now_ns)
+        if now_ns >= self._next_statistics_ns:
+            self._log_statistics(now_ns)
+
+    def _deadline_ns(self) -> int:
+        deadlines = [self._feed.deadline_ns, self._supervisor.deadline_ns, self._next_statistics_ns]
+        return min(deadlines if self._stop_ns is None else [*deadlines, self._stop_ns])
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Wake.SIGNAL:
+                for number in self._wake_ups.take():
+                    self._signalled(number)
+            case Wake.READABLE:
+                self._feed.readable()
+            case Wake.EOF:
+                self._feed.ended()
+            case StatusRecord():
+                self._feed.status(event)
+            case ControlFrame():
+                self._feed.control(event)
+            case Malformed():
+                self._log_malformed(event)
+
+    def _session_failed(self, error: SessionError) -> None:
+        """From the pump: the session is lost. From the feed: it has given up."""
+        if error.retry:
+            try:
+                self._feed.lost(error)
+            except LbError as refusal:
+                self._stop(refusal)
+        else:
+            self._stop(error)
+
+    def _signalled(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._signalled_stops += 1
+            if self._signalled_stops > 1:
+                logs.error("stopped a second time: leaving at once")
+                self._exit_code = 1
+            elif self._stop_ns is None:
+                logs.info("stopping", signal=signal.Signals(number).name, grace_s=self._config.grace_s)
+                self._stop(None)
+        elif number == signal.SIGUSR1:
+            logs.info("balance", **self._snapshot().balance())
+        elif number == signal.SIGCHLD:
+            self._supervisor.reap()
+
+    def _stop(self, error: LbError | None) -> None:
+        """Read no more, deliver what was received. `error` is why, and decides the exit code."""
+        if error is not None:
+            logs.error(str(error))
+            self._exit_code = error.exit_code
+        self._feed.stop()
+        self._pump.drain()
+        if self._stop_ns is None:
+            self._stop_ns = time.monotonic_ns() + int(self._config.grace_s * 1e9)
+
+    def _end_workers(self) -> None:
+        """Close the pipes, and wait for the workers as long as the grace lasts."""
+        self._supervisor.stop()
+        self._final = self._snapshot()
+        self._pipes.close_write_ends()
+        self._supervisor.reap()
+        while self._supervisor.running and self._signalled_stops < 2 and time.monotonic_ns() < (self._stop_ns or 0):
+            for number in self._wake_ups.wait(self._stop_ns or 0):
+                self._signalled(number)
+        self._supervisor.kill()
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            taken_ns=time.monotonic_ns(),
+            counters=self._pump.counters(),
+            pipes=[self._pump.pipe_counters(number) for number in range(self._config.pipes)],
+            backlog_bytes=self._pipes.backlog_bytes(),
+            sessions_total=self._feed.sessions_total,
+            restarts_total=self._supervisor.restarts_total,
+            tls=self._feed.tls,
+        )
+
+    def _log_statistics(self, now_ns: int) -> None:
+        snapshot = self._snapshot()
+        if self._before is not None:
+            logs.info("statistics", **snapshot.statistics(self._before))
+        self._before = snapshot
+        self._next_statistics_ns = now_ns + int(self._config.stats_interval_s * 1e9)
+
+    def _log_end(self) -> None:
+        logs.info("statistics", **self._final.statistics(None))
+        logs.info("balance", **self._final.balance())
+
+    def _log_malformed(self, event: Malformed) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns - self._last_malformed_ns < MALFORMED_LOG_INTERVAL_NS:
+            self._unlogged_malformed += 1
+            return
+        logs.error(
+            "malformed message",
+            fault=event.fault,
+            offset_bytes=event.offset_bytes,
+            sample=repr(event.sample),
+            unlogged=self._unlogged_malformed,
+        )
+        self._last_malformed_ns = now_ns
+        self._unlogged_malformed = 0

@@ -1,0 +1,85 @@
+"""What can go wrong, whose fault it is, and whether to try again.
+
+    LbError
+    |-- UsageError          the command line is wrong                            exit 64
+    |-- KeyUnreadable       the key's file or variable can't be read             exit 66
+    |-- Unavailable         a directory, program, or kernel feature is missing   exit 69
+    |-- InternalError       a bug or a failing system call of ours               exit 70
+    +-- SessionError        the session can't go on
+        |-- Refused         the feed refuses the key or the plan                 exit 77
+        +-- (retry)         the balancer opens the next session
+            |-- ConnectFailed    name, address, TLS or upgrade
+            |-- SessionLost      closed, reset or silent
+            |-- ProtocolError    the feed broke RFC 6455; has the close code
+            +-- Evicted          the feed ended the session in its own words
+
+Law: the balancer obeys `.retry` and `.exit_code`; it does not ask for types. No text holds a credential. Exit codes
+are sysexits(3).
+"""
+
+from __future__ import annotations
+
+EX_USAGE = 64
+EX_NOINPUT = 66
+EX_UNAVAILABLE = 69
+EX_SOFTWARE = 70
+EX_NOPERM = 77
+
+
+class LbError(Exception):
+    """Base of all. `retry`: a new session may mend it. `exit_code`: of `lb`, where it does not."""
+
+    retry = False
+    exit_code = EX_SOFTWARE
+
+
+class UsageError(LbError):
+    exit_code = EX_USAGE
+
+
+class KeyUnreadable(LbError):
+    exit_code = EX_NOINPUT
+
+
+class Unavailable(LbError):
+    exit_code = EX_UNAVAILABLE
+
+
+class InternalError(LbError):
+    exit_code = EX_SOFTWARE
+
+
+class SessionError(LbError):
+    """`least_delay_s`: the back-off before the next session is no shorter."""
+
+    retry = True
+    least_delay_s = 0.0
+
+
+class Refused(SessionError):
+    retry = False
+    exit_code = EX_NOPERM
+
+
+class ConnectFailed(SessionError):
+    pass
+
+
+class SessionLost(SessionError):
+    pass
+
+
+class ProtocolError(SessionError):
+    """`close_code`: RFC 6455 section 7.4.1."""
+
+    def __init__(self, close_code: int, text: str) -> None:
+        super().__init__(f"{text} (close code {close_code})")
+        self.close_code = close_code
+
+
+class Evicted(SessionError):
+    """The feed said why it ends the session."""
+
+    def __init__(self, text: str, least_delay_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.least_delay_s = least_delay_s

@@ -1,0 +1,1 @@
+"""One module per venue: its dialogue and what its status records mean. Law: no I/O."""

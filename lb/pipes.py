@@ -1,0 +1,119 @@
+"""The pipes between the pump and the workers: made once, enlarged, and kept over every restart of a worker.
+
+Law: both ends stay open here for as long as the balancer runs. So a pipe outlives its worker, and writing to it never
+meets EPIPE.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from termios import FIONREAD
+
+from lb import logs
+from lb.errors import Unavailable
+
+LARGEST_BYTES = 1 << 28
+"""The kernel grants no more: the array of a larger pipe passes its allocation limit (ENOMEM)."""
+
+_SMALLEST_BYTES = 4096
+_OTHER_DESCRIPTORS = 64
+
+
+class Pipes:
+    """NPIPES pipes. Write ends do not block, read ends do."""
+
+    def __init__(self, count: int, asked_bytes: int | None) -> None:
+        """`asked_bytes`: size of each; None: as much as is granted, all together at most a quarter of the memory.
+
+        Raises Unavailable when the system has not that many descriptors.
+        """
+        _allow_descriptors(2 * count + _OTHER_DESCRIPTORS)
+        self.read_fds: list[int] = []
+        self.write_fds: list[int] = []
+        target_bytes = asked_bytes or _largest_share_bytes(count)
+        try:
+            for _ in range(count):
+                read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+                self.read_fds.append(read_fd)
+                self.write_fds.append(write_fd)
+                os.set_blocking(write_fd, False)
+        except OSError as error:
+            self.close()
+            raise Unavailable(f"pipe {len(self.read_fds)} of {count}: {error.strerror}") from None
+        self.size_bytes = [_enlarge(fd, target_bytes) for fd in self.write_fds]
+        self._report(target_bytes)
+
+    def backlog_bytes(self) -> list[int]:
+        """What each pipe holds that its worker has not read."""
+        return list(self._queued_bytes())
+
+    def _queued_bytes(self) -> Iterator[int]:
+        queued = array("i", [0])
+        for fd in self.read_fds:
+            fcntl.ioctl(fd, FIONREAD, queued)
+            yield queued[0]
+
+    def close_write_ends(self) -> None:
+        """Workers see end of file once they have read what is there."""
+        while self.write_fds:
+            os.close(self.write_fds.pop())
+
+    def close(self) -> None:
+        self.close_write_ends()
+        while self.read_fds:
+            os.close(self.read_fds.pop())
+
+    def _report(self, target_bytes: int) -> None:
+        least_bytes, most_bytes = min(self.size_bytes), max(self.size_bytes)
+        granted = f"{least_bytes}" if least_bytes == most_bytes else f"{least_bytes}..{most_bytes}"
+        logs.info("pipes ready", pipes=len(self.size_bytes), pipe_size_bytes=granted)
+        if least_bytes < target_bytes:
+            logs.warning(
+                f"pipes are smaller than asked: {granted} bytes instead of {target_bytes}; "
+                f"{_remedy(target_bytes)} lifts the limit"
+            )
+
+
+def _allow_descriptors(needed: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise Unavailable(
+            f"{needed} descriptors are needed, {hard} are allowed: "
+            "raise the limit (ulimit -n, LimitNOFILE=) or lower NPIPES"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _largest_share_bytes(count: int) -> int:
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    share_bytes = max(memory_bytes // 4 // count, _SMALLEST_BYTES)
+    return int(min(LARGEST_BYTES, 1 << (share_bytes.bit_length() - 1)))  # the kernel rounds up to a power of two
+
+
+def _enlarge(fd: int, target_bytes: int) -> int:
+    """Ask for the size, then for half of it, and so on; return what was granted."""
+    asked_bytes = target_bytes
+    granted_bytes = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    while asked_bytes > granted_bytes or asked_bytes == target_bytes:
+        try:
+            return fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, asked_bytes)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOMEM):
+                raise
+        asked_bytes //= 2
+    return granted_bytes
+
+
+def _remedy(target_bytes: int) -> str:
+    if target_bytes > LARGEST_BYTES:
+        return f"nothing (the kernel's own limit is {LARGEST_BYTES} bytes): a smaller --pipe-size"
+    if target_bytes > int(Path("/proc/sys/fs/pipe-max-size").read_text()):
+        return f"sysctl fs.pipe-max-size={target_bytes} or CAP_SYS_RESOURCE"
+    return "sysctl fs.pipe-user-pages-soft=0 or CAP_SYS_RESOURCE"

@@ -1,0 +1,243 @@
+"""The data plane: class Pump, the C loop behind a typed face.
+
+Law: nothing here is called per record. The loop comes back for what is rare, as one of the events below, or raises.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+
+from lb.errors import InternalError, ProtocolError, SessionLost
+from lb.pump._pump import ffi, lib
+
+MAX_FRAME_BYTES_LIMIT = 1 << 28
+"""Upper bound of max_frame_bytes: four bytes of JSON text, read as a length, are always over it (see realign.c)."""
+
+
+class Source(IntEnum):
+    """Where the pump's bytes come from."""
+
+    SOCKET = lib.PUMP_SOURCE_SOCKET
+    KTLS = lib.PUMP_SOURCE_KTLS
+    CALLER = lib.PUMP_SOURCE_CALLER
+
+
+class Route(IntEnum):
+    """Which pipe a record goes to."""
+
+    ROUND_ROBIN = lib.PUMP_ROUTE_ROUND_ROBIN
+    SYMBOL = lib.PUMP_ROUTE_SYMBOL
+
+
+class Wake(IntEnum):
+    """Events without content."""
+
+    BUDGET = lib.PUMP_BUDGET
+    DEADLINE = lib.PUMP_DEADLINE
+    SIGNAL = lib.PUMP_WAKE
+    READABLE = lib.PUMP_READABLE
+    EOF = lib.PUMP_EOF
+    DRAINED = lib.PUMP_DRAINED
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """A status record, as received."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ControlFrame:
+    """A websocket control frame: its opcode and payload."""
+
+    opcode: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRecord:
+    """A piece of a TLS record that is no application data."""
+
+    record_type: int
+    content: bytes
+    is_last_piece: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that is not an array of objects. `sample` begins at the fault, `offset_bytes` into the message."""
+
+    fault: str
+    offset_bytes: int
+    sample: bytes
+
+
+Event = Wake | StatusRecord | ControlFrame | TlsRecord | Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What struct pump_counters says; pump.h tells what each is."""
+
+    reads_total: int
+    received_bytes_total: int
+    frames_total: int
+    messages_total: int
+    records_total: int
+    record_bytes_total: int
+    records_exact_total: int
+    status_total: int
+    malformed_total: int
+    cut_off_bytes_total: int
+    full_total: int
+    last_input_ns: int
+    full_pipe: int
+    stopped: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipeCounters:
+    """What struct pump_pipe_counters says; pump.h tells what each is."""
+
+    records_total: int
+    delivered_total: int
+    delivered_bytes_total: int
+    waiting_records: int
+    waiting_bytes: int
+
+
+_SAMPLE_BYTES = 120
+
+_PROTOCOL_FAULTS = {
+    lib.PUMP_ERR_FRAME_RSV: (1002, "frame with a reserved bit set"),
+    lib.PUMP_ERR_FRAME_OPCODE: (1002, "frame with a reserved opcode"),
+    lib.PUMP_ERR_FRAME_MASKED: (1002, "masked frame from the server"),
+    lib.PUMP_ERR_FRAME_LENGTH: (1002, "frame length that is not in its shortest form, or is over 2^63"),
+    lib.PUMP_ERR_FRAME_CONTROL: (1002, "control frame that is fragmented or over 125 bytes"),
+    lib.PUMP_ERR_FRAME_SEQUENCE: (1002, "frame that does not go on with the message begun"),
+    lib.PUMP_ERR_UTF8: (1007, "text that is not UTF-8"),
+}
+
+_MESSAGE_FAULTS = {
+    lib.PUMP_ERR_NOT_ARRAY: "message is not a JSON array",
+    lib.PUMP_ERR_NOT_OBJECT: "element of the array is not an object",
+    lib.PUMP_ERR_NO_SEPARATOR: "neither ',' nor ']' behind an object",
+    lib.PUMP_ERR_TRAILING: "bytes behind the array",
+    lib.PUMP_ERR_TRUNCATED: "message ends before its array does",
+    lib.PUMP_ERR_RECORD_TOO_BIG: "object longer than max_frame_bytes",
+}
+
+
+class Pump:
+    """Reads a session, cuts its messages into records and deals them to pipes.
+
+    Owns its memory and no descriptor: pipes, the feed's socket and `wake_fd` stay the caller's, and open while the
+    pump has them. Not for use by two threads at a time.
+    """
+
+    def __init__(
+        self, *, pipe_fds: list[int], route: Route, max_frame_bytes: int, high_water_bytes: int, wake_fd: int
+    ) -> None:
+        """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before the feed is not
+        read."""
+        config = ffi.new(
+            "struct pump_config *",
+            {
+                "pipes": len(pipe_fds),
+                "route": route,
+                "max_frame_bytes": max_frame_bytes,
+                "high_water_bytes": high_water_bytes,
+                "wake_fd": wake_fd,
+            },
+        )
+        pump = lib.pump_new(config)
+        if pump == ffi.NULL:
+            raise InternalError(f"no memory for {len(pipe_fds)} pipes: {os.strerror(ffi.errno)}")
+        self._pump = ffi.gc(pump, lib.pump_free)
+        self._max_frame_bytes = max_frame_bytes
+        self._detail = ffi.new("struct pump_detail *")
+        self._counters = ffi.new("struct pump_counters *")
+        self._pipe_counters = ffi.new("struct pump_pipe_counters *")
+        self._room_bytes = ffi.new("size_t *")
+        for number, fd in enumerate(pipe_fds):
+            lib.pump_set_pipe(self._pump, number, fd)
+
+    def attach(self, source: Source, fd: int) -> None:
+        """Begin a session on a non-blocking socket."""
+        lib.pump_attach(self._pump, source, fd)
+
+    def detach(self) -> None:
+        """End the session. What was received whole is still dealt, see has_input."""
+        lib.pump_detach(self._pump)
+
+    def drain(self) -> None:
+        """End the session for good: run() answers Wake.DRAINED once nothing waits."""
+        lib.pump_drain(self._pump)
+
+    @property
+    def has_input(self) -> bool:
+        """Whether a full pipe keeps received bytes from being dealt. No session may begin, nothing be fed, while it
+        does."""
+        return bool(lib.pump_has_input(self._pump))
+
+    def run(self, deadline_ns: int) -> Event:
+        """Work until something happens that Python decides about, at the latest until deadline_ns (CLOCK_MONOTONIC).
+
+        Raises ProtocolError or SessionLost when the session must end, InternalError when a pipe failed.
+        """
+        rc = lib.pump_run(self._pump, deadline_ns)
+        if rc < 0:
+            raise self._error(rc, ffi.errno)
+        if rc in (lib.PUMP_STATUS, lib.PUMP_CONTROL, lib.PUMP_TLS_RECORD, lib.PUMP_MALFORMED):
+            return self._event(rc)
+        return Wake(rc)
+
+    def room(self) -> memoryview:
+        """Where the next bytes of a Source.CALLER session go; tell with fed() how many were put there."""
+        start = lib.pump_room(self._pump, self._room_bytes)
+        return memoryview(ffi.buffer(start, self._room_bytes[0]))
+
+    def fed(self, count_bytes: int) -> None:
+        lib.pump_fed(self._pump, count_bytes)
+
+    def counters(self) -> Counters:
+        lib.pump_counters(self._pump, self._counters)
+        return Counters(*(getattr(self._counters, name) for name in Counters.__slots__))
+
+    def pipe_counters(self, pipe: int) -> PipeCounters:
+        lib.pump_pipe_counters(self._pump, pipe, self._pipe_counters)
+        return PipeCounters(*(getattr(self._pipe_counters, name) for name in PipeCounters.__slots__))
+
+    def realign(self, pipe: int, read_fd: int) -> int:
+        """Drop what a dead reader left of a half-read record; return how many bytes that was. Raises OSError."""
+        dropped_bytes = lib.pump_realign(self._pump, pipe, read_fd)
+        if dropped_bytes < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno), f"pipe {pipe}")
+        return dropped_bytes
+
+    def _event(self, rc: int) -> Event:
+        lib.pump_detail(self._pump, self._detail)
+        detail = self._detail
+        length = min(detail.length, _SAMPLE_BYTES) if rc == lib.PUMP_MALFORMED else detail.length
+        content = bytes(ffi.buffer(detail.bytes, length))
+        if rc == lib.PUMP_STATUS:
+            return StatusRecord(content)
+        if rc == lib.PUMP_CONTROL:
+            return ControlFrame(detail.opcode, content)
+        if rc == lib.PUMP_TLS_RECORD:
+            return TlsRecord(detail.opcode, content, bool(detail.end))
+        return Malformed(_MESSAGE_FAULTS[detail.error], detail.message_offset_bytes, content)
+
+    def _error(self, rc: int, errno: int) -> Exception:
+        if rc == lib.PUMP_ERR_FRAME_TOO_BIG:
+            return ProtocolError(1009, f"frame over max_frame_bytes={self._max_frame_bytes}")
+        if rc in _PROTOCOL_FAULTS:
+            return ProtocolError(*_PROTOCOL_FAULTS[rc])
+        if rc == lib.PUMP_ERR_RECV:
+            return SessionLost(f"receiving failed: {os.strerror(errno)}")
+        return InternalError(
+            f"{'writing to a pipe' if rc == lib.PUMP_ERR_PIPE else 'poll'} failed: {os.strerror(errno)}"
+        )

@@ -1,0 +1,34 @@
+"""Builds lb.pump._pump with cffi, out of line. Never imported at run time.
+
+Law: one text serves the C compiler and cffi. Each header marks its declarations between two comments; nothing is
+declared twice.
+"""
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+CSRC = Path("lb/pump/csrc")  # relative to setup.py, as setuptools wants sources
+HEADERS = ["pump_rc.h", "pump.h"]
+SOURCES = ["pump.c", "input.c", "deal.c", "outbox.c", "realign.c", "scan.c", "polygon.c", "ws_frame.c"]
+
+_DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
+
+
+def declarations(header: Path) -> str:
+    (text,) = _DECLARATIONS.findall(header.read_text())
+    return str(text)
+
+
+ffibuilder = FFI()
+for name in HEADERS:
+    ffibuilder.cdef(declarations(CSRC / name))
+ffibuilder.set_source(
+    "lb.pump._pump",
+    "".join(f'#include "{name}"\n' for name in HEADERS),
+    sources=[str(CSRC / name) for name in SOURCES],
+    include_dirs=[str(CSRC)],
+    depends=[str(header) for header in sorted(CSRC.glob("*.h"))],
+    extra_compile_args=["-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra"],
+)

@@ -1,0 +1,109 @@
+#include "polygon.h"
+#include "pump.h"
+#include "shard.h"
+
+#include <endian.h>
+#include <string.h>
+
+static inline uint32_t pipe_of(const struct pump *pump, const uint8_t *record, size_t length)
+{
+    struct polygon_span key;
+    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN)
+        return pump->next_pipe;
+    return polygon_shard_key(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
+}
+
+/* Copies in whole vectors, past the record's end on both sides: the input and every outbox end in SCAN_PAD_BYTES for that. A
+ * call of memcpy() costs more than a trade's bytes. */
+static inline void copy_record(uint8_t *to, const uint8_t *from, size_t length)
+{
+    for (size_t at = 0; at < length; at += SCAN_PAD_BYTES)
+        memcpy(to + at, from + at, SCAN_PAD_BYTES);
+}
+
+/* Puts one record into its pipe's outbox. Returns 0, DEAL_FULL, or an error. */
+static inline int deal_record(struct pump *pump, const uint8_t *record, size_t length)
+{
+    const uint32_t number = pipe_of(pump, record, length);
+    struct pump_pipe *pipe = &pump->pipe[number];
+    const size_t framed = PUMP_LENGTH_BYTES + length;
+    if (__builtin_expect(pipe->tail + framed > pump->config.high_water_bytes, 0)) {
+        const int room = outbox_make_room(pump, number, framed);
+        if (room <= 0) {
+            pump->counters.full_pipe = number;
+            return room < 0 ? room : DEAL_FULL;
+        }
+    }
+    uint8_t *frame = pump_at(pump, pipe->outbox_offset + pipe->tail);
+    const uint32_t wire_length = htole32((uint32_t)length);
+    memcpy(frame, &wire_length, PUMP_LENGTH_BYTES);
+    copy_record(frame + PUMP_LENGTH_BYTES, record, length);
+    pipe->tail += framed;
+    pipe->waiting++;
+    pipe->records_total++;
+    if (!pipe->touched)
+        outbox_touch(pump, number);
+    if (++pump->next_pipe == pump->config.pipes)
+        pump->next_pipe = 0;
+    pump->counters.records_total++;
+    pump->counters.record_bytes_total += length;
+    return 0;
+}
+
+static int status_event(struct pump *pump, size_t length)
+{
+    pump->detail_offset = pump->input_offset + pump->text_begin;
+    pump->detail.length = length;
+    pump->text_begin += length;
+    pump->counters.status_total++;
+    return PUMP_STATUS;
+}
+
+/* Cuts the next record. Returns 1 with its place, 0 when the text is used up, or an error; text_begin is moved past what is done. */
+static inline int cut_record(struct pump *pump, size_t *length)
+{
+    const uint8_t *text = pump_text(pump);
+    const size_t available = pump->text_end - pump->text_begin;
+    if (scan_at_opener(&pump->scan, text, available)) {
+        *length = scan_flat(text + 1, available - 1);
+        if (*length) {
+            pump->scan.state = SCAN_BEHIND;
+            pump->text_begin++;
+            return 1;
+        }
+    }
+    struct scan_span record;
+    const int rc = scan_next(&pump->scan, text, available, &record);
+    pump->text_begin += record.start;
+    if (rc == 1) {
+        *length = record.length;
+        pump->counters.records_exact_total++;
+    }
+    return rc;
+}
+
+int deal_text(struct pump *pump)
+{
+    while (pump->text_begin < pump->text_end) {
+        size_t length = pump->held_bytes;
+        int rc = length ? 1 : cut_record(pump, &length);
+        pump->held_bytes = 0;
+        if (rc < 0)
+            return rc;
+        if ((rc == 1 ? length : pump->scan.scanned) > pump->config.max_frame_bytes) {
+            scan_skip(&pump->scan);
+            return PUMP_ERR_RECORD_TOO_BIG;
+        }
+        if (rc == 0)
+            return 0;
+        if (polygon_is_status(pump_text(pump), length))
+            return status_event(pump, length);
+        rc = deal_record(pump, pump_text(pump), length);
+        if (rc) {
+            pump->held_bytes = length;
+            return rc;
+        }
+        pump->text_begin += length;
+    }
+    return 0;
+}

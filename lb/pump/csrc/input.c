@@ -1,0 +1,138 @@
+#include "pump.h"
+
+#include <string.h>
+
+enum { FRAME_BEGUN = 1001 }; /* a data frame; beside enum pump_event */
+
+static size_t least(uint64_t a, size_t b)
+{
+    return a < b ? (size_t)a : b;
+}
+
+/* Joins the text in hand and `take` payload bytes at raw_begin by moving the shorter of the two, so that no byte of a message in
+ * however small fragments is moved more often than it was received. */
+static void close_gap(struct pump *pump, size_t take)
+{
+    const size_t kept = pump->text_end - pump->text_begin;
+    if (kept <= take) {
+        memmove(pump_at(pump, pump->input_offset + pump->raw_begin - kept), pump_text(pump), kept);
+        pump->text_begin = pump->raw_begin - kept;
+        pump->text_end = pump->raw_begin;
+    } else {
+        memmove(pump_at(pump, pump->input_offset + pump->text_end), pump_at(pump, pump->input_offset + pump->raw_begin), take);
+    }
+}
+
+static void take_payload(struct pump *pump)
+{
+    const size_t take = least(pump->frame_left_bytes, pump->raw_end - pump->raw_begin);
+    if (pump->text_begin == pump->text_end)
+        pump->text_begin = pump->text_end = pump->raw_begin;
+    else if (pump->text_end != pump->raw_begin)
+        close_gap(pump, take);
+    pump->text_end += take;
+    pump->raw_begin += take;
+    pump->frame_left_bytes -= take;
+    pump->message_bytes += take;
+}
+
+static int malformed_event(struct pump *pump, int error)
+{
+    pump->detail_offset = pump->input_offset + pump->text_begin;
+    pump->detail.length = pump->text_end - pump->text_begin;
+    pump->detail.error = error;
+    pump->detail.message_offset_bytes = pump->message_bytes - pump->detail.length;
+    pump->counters.malformed_total++;
+    return PUMP_MALFORMED;
+}
+
+/* Every record of the message was dealt. Returns 0, PUMP_MALFORMED or an error. */
+static int end_message(struct pump *pump)
+{
+    const int rc = scan_finish(&pump->scan);
+    pump->in_message = 0;
+    if (rc == 0 || rc == PUMP_ERR_UTF8)
+        return rc;
+    malformed_event(pump, rc);
+    pump->text_begin = pump->text_end;
+    return PUMP_MALFORMED;
+}
+
+static int control_event(struct pump *pump, const struct ws_frame *frame)
+{
+    pump->detail_offset = pump->input_offset + pump->raw_begin;
+    pump->detail.length = (size_t)frame->payload_bytes;
+    pump->detail.opcode = frame->opcode;
+    pump->raw_begin += (size_t)frame->payload_bytes;
+    return PUMP_CONTROL;
+}
+
+static void begin_message(struct pump *pump, const struct ws_frame *frame)
+{
+    pump->in_message = 1;
+    pump->scan = (struct scan){.checks_utf8 = frame->opcode == WS_TEXT};
+    pump->message_bytes = 0;
+    pump->counters.messages_total++;
+}
+
+/* Returns FRAME_BEGUN, 0 when more bytes are needed, PUMP_CONTROL, or an error. */
+static int begin_frame(struct pump *pump)
+{
+    struct ws_frame frame;
+    const size_t available = pump->raw_end - pump->raw_begin;
+    const int header = ws_frame_parse(pump_at(pump, pump->input_offset + pump->raw_begin), available, &frame);
+    if (header <= 0)
+        return header;
+    const int is_control = ws_opcode_is_control(frame.opcode);
+    if (is_control && available - (size_t)header < frame.payload_bytes)
+        return 0;
+    if (frame.payload_bytes > pump->config.max_frame_bytes && !is_control)
+        return PUMP_ERR_FRAME_TOO_BIG;
+    if (!is_control && (frame.opcode == WS_CONTINUATION) != pump->in_message)
+        return PUMP_ERR_FRAME_SEQUENCE;
+    pump->raw_begin += (size_t)header;
+    pump->counters.frames_total++;
+    if (is_control)
+        return control_event(pump, &frame);
+    if (!pump->in_message)
+        begin_message(pump, &frame);
+    pump->frame_left_bytes = frame.payload_bytes;
+    pump->frame_fin = frame.fin;
+    return FRAME_BEGUN;
+}
+
+int input_parse(struct pump *pump)
+{
+    for (;;) {
+        int rc = deal_text(pump);
+        if (rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG)
+            return malformed_event(pump, rc);
+        if (rc != 0)
+            return rc;
+        if (pump->frame_left_bytes) {
+            if (pump->raw_begin == pump->raw_end)
+                return 0;
+            take_payload(pump);
+            continue;
+        }
+        if (pump->in_message && pump->frame_fin) {
+            rc = end_message(pump);
+            if (rc != 0)
+                return rc;
+        }
+        rc = begin_frame(pump);
+        if (rc != FRAME_BEGUN)
+            return rc;
+    }
+}
+
+void input_reset(struct pump *pump)
+{
+    if (pump->in_message && pump->scan.state == SCAN_RECORD)
+        pump->counters.cut_off_bytes_total += pump->text_end - pump->text_begin;
+    pump->text_begin = pump->text_end = pump->raw_begin = pump->raw_end = 0;
+    pump->frame_left_bytes = 0;
+    pump->held_bytes = 0;
+    pump->in_message = 0;
+    pump->scan = (struct scan){0};
+}

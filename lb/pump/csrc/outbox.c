@@ -1,0 +1,102 @@
+#include "pump.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint8_t *outbox(const struct pump *pump, const struct pump_pipe *pipe)
+{
+    return pump_at(pump, pipe->outbox_offset);
+}
+
+static size_t framed_bytes(const struct pump *pump, const struct pump_pipe *pipe, size_t frame)
+{
+    uint32_t wire_length;
+    memcpy(&wire_length, outbox(pump, pipe) + frame, PUMP_LENGTH_BYTES);
+    return PUMP_LENGTH_BYTES + le32toh(wire_length);
+}
+
+/* Books what was written: frames before head are delivered. */
+static void settle(struct pump *pump, struct pump_pipe *pipe)
+{
+    if (pipe->head == pipe->tail) {
+        pipe->delivered_total += pipe->waiting;
+        pipe->waiting = 0;
+        pipe->head = pipe->tail = pipe->frame = 0;
+        return;
+    }
+    for (size_t end = pipe->frame; (end += framed_bytes(pump, pipe, end)) <= pipe->head;) {
+        pipe->frame = end;
+        pipe->delivered_total++;
+        pipe->waiting--;
+    }
+}
+
+void outbox_touch(struct pump *pump, uint32_t number)
+{
+    uint32_t *touched = (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
+    pump->pipe[number].touched = 1;
+    touched[pump->touched_count++] = number;
+}
+
+int outbox_flush(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    while (!pipe->full && pipe->head < pipe->tail) {
+        const ssize_t written = write(pipe->fd, outbox(pump, pipe) + pipe->head, pipe->tail - pipe->head);
+        if (written >= 0) {
+            pipe->head += (size_t)written;
+            pipe->delivered_bytes_total += (uint64_t)written;
+        } else if (errno == EAGAIN) {
+            pipe->full = 1;
+            pump->full_count++;
+        } else if (errno != EINTR) {
+            return PUMP_ERR_PIPE;
+        }
+    }
+    settle(pump, pipe);
+    return 0;
+}
+
+int outbox_flush_touched(struct pump *pump)
+{
+    const uint32_t *touched = (const uint32_t *)(const void *)pump_at(pump, pump->touched_offset);
+    while (pump->touched_count) {
+        const uint32_t number = touched[--pump->touched_count];
+        pump->pipe[number].touched = 0;
+        const int rc = outbox_flush(pump, number);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    const int rc = outbox_flush(pump, number);
+    if (rc < 0)
+        return rc;
+    /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader takes. */
+    if (pipe->frame >= pipe->tail - pipe->frame) {
+        memmove(outbox(pump, pipe), outbox(pump, pipe) + pipe->frame, pipe->tail - pipe->frame);
+        pipe->tail -= pipe->frame;
+        pipe->head -= pipe->frame;
+        pipe->frame = 0;
+    }
+    return pipe->tail == 0 || pipe->tail + bytes <= pump->config.high_water_bytes;
+}
+
+void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)
+{
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    *counters = (struct pump_pipe_counters){
+        .records_total = pipe->records_total,
+        .delivered_total = pipe->delivered_total,
+        .delivered_bytes_total = pipe->delivered_bytes_total,
+        .waiting_bytes = pipe->tail - pipe->head,
+    };
+    for (size_t frame = pipe->frame; frame < pipe->tail; frame += framed_bytes(pump, pipe, frame))
+        counters->waiting_records++;
+}

@@ -1,0 +1,209 @@
+/* The pump: reads a session's bytes, cuts them into records, deals the records to pipes.
+ *
+ * Law: everything the pump knows is in one struct in one mapping, which names its parts by offset, so that the mapping may stand
+ * anywhere. Python decides; the pump only tells (enum pump_event) and counts.
+ *
+ *   input:  [ ... | text | gap | raw | free ... ]      text: payload not dealt yet, raw: bytes whose frame was not read yet,
+ *                                                      gap: frame headers and control frames inside a fragmented message
+ *   outbox: [ ... | head ... tail | ... ] per pipe     frames (4-byte little-endian length, record) waiting for their pipe
+ *
+ * Ownership: the pump owns its mapping and no fd. The caller owns every fd and keeps it open while the pump has it. */
+#ifndef PUMP_H
+#define PUMP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pump_rc.h"
+#include "scan.h"
+#include "ws_frame.h"
+
+/* cffi: begin */
+struct pump;
+
+enum pump_source {
+    PUMP_SOURCE_NONE,   /* no session: only what waits is written */
+    PUMP_SOURCE_SOCKET, /* plain bytes from a socket */
+    PUMP_SOURCE_KTLS,   /* a socket whose TLS session the kernel holds */
+    PUMP_SOURCE_CALLER  /* the caller reads, and gives its bytes with pump_fed() */
+};
+
+enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
+
+/* Why pump_run() came back without an error. */
+enum pump_event {
+    PUMP_BUDGET,     /* enough work done for once; call again */
+    PUMP_DEADLINE,   /* the deadline has passed */
+    PUMP_WAKE,       /* the wake-up fd is readable */
+    PUMP_READABLE,   /* PUMP_SOURCE_CALLER: there is something to read, and room for it */
+    PUMP_STATUS,     /* event bytes: a status record */
+    PUMP_CONTROL,    /* event bytes: the payload of a control frame; event.opcode: which */
+    PUMP_TLS_RECORD, /* event bytes: a TLS record that is no application data; event.opcode: its type; event.end: its last piece */
+    PUMP_MALFORMED,  /* event bytes: from the fault on, as far as received; event.error: which; its message's rest is skipped */
+    PUMP_EOF,        /* the peer has closed; everything before was dealt */
+    PUMP_DRAINED     /* after pump_drain(): nothing waits any more */
+};
+
+/* What the last event was about. The bytes are valid until the next call with the same pump. */
+struct pump_detail {
+    const uint8_t *bytes;
+    size_t length;
+    int error;           /* enum pump_rc */
+    int opcode;
+    int end;
+    uint64_t message_offset_bytes; /* PUMP_MALFORMED: where in its message the fault is */
+};
+
+struct pump_counters {
+    uint64_t reads_total;
+    uint64_t received_bytes_total;      /* from the session, websocket framing included */
+    uint64_t frames_total;
+    uint64_t messages_total;
+    uint64_t records_total;             /* dealt to a pipe's outbox */
+    uint64_t record_bytes_total;        /* of those, without the 4-byte lengths */
+    uint64_t records_exact_total;       /* of those, cut by the exact scanner */
+    uint64_t status_total;
+    uint64_t malformed_total;           /* messages given up in part or whole */
+    uint64_t cut_off_bytes_total;       /* of records that their session's end cut off */
+    uint64_t full_total;                /* times a full pipe stopped the reading */
+    int64_t last_input_ns;              /* CLOCK_MONOTONIC: when the last byte came, or reading was taken up again */
+    uint32_t full_pipe;                 /* the pipe that stops the reading, where stopped */
+    uint32_t stopped;                   /* 1 while a full pipe stops the reading */
+};
+
+struct pump_pipe_counters {
+    uint64_t records_total;             /* dealt to this pipe */
+    uint64_t delivered_total;           /* written to it whole */
+    uint64_t delivered_bytes_total;     /* written to it, lengths included, in part too */
+    uint64_t waiting_records;           /* in its outbox, counted there one by one */
+    uint64_t waiting_bytes;             /* in its outbox, not written yet */
+};
+
+struct pump_config {
+    uint32_t pipes;
+    uint32_t route;                     /* enum pump_route */
+    uint64_t max_frame_bytes;           /* also the longest record */
+    uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
+    int wake_fd;                        /* polled for reading, never read */
+};
+
+/* Returns a pump, or NULL with errno. */
+struct pump *pump_new(const struct pump_config *config);
+void pump_free(struct pump *pump);
+
+/* Gives the pump the write end of a pipe, O_NONBLOCK. */
+void pump_set_pipe(struct pump *pump, uint32_t pipe, int fd);
+
+/* Begins a session. The fd must be non-blocking; it stays the caller's. */
+void pump_attach(struct pump *pump, enum pump_source source, int fd);
+
+/* Ends the session: no byte is read any more. Records received whole are still dealt. */
+void pump_detach(struct pump *pump);
+
+/* Whether bytes given with pump_fed(), or left of an ended session, are still to be dealt. No session may begin before that is done. */
+int pump_has_input(const struct pump *pump);
+
+/* From now on pump_run() answers PUMP_DRAINED once nothing waits. */
+void pump_drain(struct pump *pump);
+
+/* Works until there is an event (enum pump_event), or an error of the session (enum pump_rc, < 0).
+ * deadline_ns is CLOCK_MONOTONIC. Never blocks past it, nor past a readable wake-up fd. */
+int pump_run(struct pump *pump, int64_t deadline_ns);
+
+/* PUMP_SOURCE_CALLER: where the next bytes go, and how many fit (at least PUMP_ROOM_BYTES unless reading is stopped);
+ * then how many were put there. */
+uint8_t *pump_room(struct pump *pump, size_t *room_bytes);
+void pump_fed(struct pump *pump, size_t bytes);
+
+void pump_detail(const struct pump *pump, struct pump_detail *detail);
+void pump_counters(const struct pump *pump, struct pump_counters *counters);
+void pump_pipe_counters(const struct pump *pump, uint32_t pipe, struct pump_pipe_counters *counters);
+
+/* A reader of this pipe has died and may have taken part of a record. Drops the rest of that record from the pipe's read end, so
+ * that the next reader begins with a frame. A record of which the pipe holds no further byte is sent again whole.
+ * Returns the number of bytes dropped, or PUMP_ERR_PIPE with errno. */
+int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
+/* cffi: end */
+
+enum {
+    PUMP_READ_BYTES = 256 * 1024,  /* of one recv: fits the second-level cache, and one more system call per 256 KiB is noise */
+    PUMP_ROOM_BYTES = PUMP_READ_BYTES + 2 * 16 * 1024, /* a read's worth of TLS records and the part of one read before */
+    PUMP_READS_PER_RUN = 256,      /* the work budget: Python's signal handlers run at least this often */
+    PUMP_LENGTH_BYTES = 4
+};
+
+struct pump_pipe {
+    uint64_t outbox_offset;
+    size_t head;          /* the first byte not written */
+    size_t tail;          /* behind the last byte */
+    size_t frame;         /* begin of the first frame not written whole, <= head */
+    uint64_t waiting;     /* frames not written whole */
+    uint64_t records_total;
+    uint64_t delivered_total;
+    uint64_t delivered_bytes_total;
+    int fd;
+    uint8_t full;         /* the last write met EAGAIN: poll() tells when to try again */
+    uint8_t touched;      /* in the list of outboxes to be written */
+};
+
+struct pump {
+    uint64_t mapped_bytes;
+    struct pump_config config;
+    struct pump_counters counters;
+    struct pump_detail detail;
+    uint64_t detail_offset;   /* of detail.bytes in the mapping */
+
+    /* the session */
+    uint32_t source;
+    int feed_fd;
+    uint8_t fed_up;           /* the last read took all there was: poll before the next */
+    uint8_t draining;
+
+    /* the frame and the message in hand */
+    uint8_t in_message;
+    uint8_t frame_fin;
+    uint64_t frame_left_bytes;
+    uint64_t message_bytes;   /* of the message's payload, up to text_end */
+    struct scan scan;
+
+    /* the input */
+    uint64_t input_offset;
+    size_t input_capacity_bytes;
+    size_t text_begin, text_end, raw_begin, raw_end;
+    size_t held_bytes;        /* length of a record at text_begin that was cut and found its pipe full */
+
+    /* the outboxes */
+    uint32_t next_pipe;       /* of round-robin */
+    uint32_t touched_count;
+    uint32_t full_count;
+    uint64_t touched_offset;  /* uint32_t[pipes]: outboxes with bytes to write */
+    uint64_t polled_offset;   /* struct pollfd[pipes + 2] */
+    struct pump_pipe pipe[];
+};
+
+static inline uint8_t *pump_at(const struct pump *pump, uint64_t offset)
+{
+    return (uint8_t *)(uintptr_t)pump + offset;
+}
+
+static inline const uint8_t *pump_text(const struct pump *pump)
+{
+    return pump_at(pump, pump->input_offset + pump->text_begin);
+}
+
+/* deal.c: cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done, PUMP_STATUS,
+ * DEAL_FULL, or an error of the message. */
+enum { DEAL_FULL = 1000 };
+int deal_text(struct pump *pump);
+
+/* input.c: reads frames until more bytes are needed (0), a pipe is full (DEAL_FULL), an event, or an error of the session. */
+int input_parse(struct pump *pump);
+void input_reset(struct pump *pump);
+
+/* outbox.c */
+int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes); /* 1: there is room, 0: full, or an error */
+void outbox_touch(struct pump *pump, uint32_t pipe);
+int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0 or an error */
+int outbox_flush_touched(struct pump *pump);
+
+#endif

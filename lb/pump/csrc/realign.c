@@ -1,0 +1,129 @@
+/* Where the next frame begins in a pipe whose reader died in the middle of one.
+ *
+ * tee() shows the pipe's bytes without taking them. A frame begins where four bytes name a length and that many bytes begin with '{'
+ * and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a length: as a little-endian number,
+ * four of them are over 2^28, the upper bound of max_frame_bytes, unless the fourth is a control character, which JSON excludes. */
+#include "pump.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { PEEK_BYTES = 1 << 20 };
+
+struct peek {
+    int in, out;       /* the scratch pipe */
+    size_t length;
+    uint8_t bytes[PEEK_BYTES];
+};
+
+/* Whether frames stand one behind the other from `at` on: up to exactly `last`, or, where that is not in sight, up to the end. */
+static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint64_t max_frame_bytes)
+{
+    while (at < last) {
+        uint32_t length;
+        if (peek->length - at <= PUMP_LENGTH_BYTES)
+            return last == SIZE_MAX;
+        memcpy(&length, peek->bytes + at, PUMP_LENGTH_BYTES);
+        length = le32toh(length);
+        at += PUMP_LENGTH_BYTES;
+        if (length < 2 || length > max_frame_bytes || peek->bytes[at] != '{')
+            return 0;
+        if (length > peek->length - at)
+            return last == SIZE_MAX;
+        at += length;
+        if (peek->bytes[at - 1] != '}')
+            return 0;
+    }
+    return at == last;
+}
+
+/* Fills the peek from the pipe. Returns 1, 0 when the pipe is empty, or -1 with errno. */
+static int look(struct peek *peek, int read_fd)
+{
+    const ssize_t seen = tee(read_fd, peek->in, PEEK_BYTES, SPLICE_F_NONBLOCK);
+    if (seen <= 0)
+        return seen == 0 || errno == EAGAIN ? 0 : -1;
+    for (peek->length = 0; peek->length < (size_t)seen;) {
+        const ssize_t got = read(peek->out, peek->bytes + peek->length, (size_t)seen - peek->length);
+        if (got > 0)
+            peek->length += (size_t)got;
+        else if (got == 0 || errno != EINTR)
+            return -1;
+    }
+    return 1;
+}
+
+static int take_away(struct peek *peek, int read_fd, size_t length)
+{
+    while (length) {
+        const ssize_t got = read(read_fd, peek->bytes, length);
+        if (got > 0)
+            length -= (size_t)got;
+        else if (got == 0 || errno != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+/* Returns how many bytes stand before the next frame; all but the last few where none is in sight yet.
+ * `begun` bytes of the last frame, whose rest waits in the outbox, are the pipe's last. */
+static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, size_t begun, uint64_t max_frame_bytes)
+{
+    if (is_whole_pipe && begun > peek->length)
+        return peek->length;
+    const size_t last = is_whole_pipe ? peek->length - begun : SIZE_MAX;
+    const size_t limit = is_whole_pipe ? last : peek->length - PUMP_LENGTH_BYTES;
+    size_t at = 0;
+    while (at < limit && !frames_begin_at(peek, at, last, max_frame_bytes))
+        at++;
+    return at;
+}
+
+static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *peek, int read_fd)
+{
+    int64_t dropped_bytes = 0;
+    for (;;) {
+        int queued_bytes;
+        const int seen = look(peek, read_fd);
+        if (seen < 0 || ioctl(read_fd, FIONREAD, &queued_bytes) < 0)
+            return PUMP_ERR_PIPE;
+        if (seen == 0) {
+            pipe->head = pipe->frame;
+            return dropped_bytes;
+        }
+        const int is_whole_pipe = (size_t)queued_bytes == peek->length;
+        const size_t before =
+            bytes_before_frame(peek, is_whole_pipe, pipe->head - pipe->frame, pump->config.max_frame_bytes);
+        const int found = before < peek->length - (is_whole_pipe ? 0 : PUMP_LENGTH_BYTES);
+        if (take_away(peek, read_fd, before) < 0)
+            return PUMP_ERR_PIPE;
+        dropped_bytes += (int64_t)before;
+        if (found || (is_whole_pipe && pipe->head == pipe->frame))
+            return dropped_bytes;
+    }
+}
+
+int64_t pump_realign(struct pump *pump, uint32_t number, int read_fd)
+{
+    int ends[2];
+    struct peek *peek = malloc(sizeof *peek);
+    if (!peek || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        free(peek);
+        return PUMP_ERR_PIPE;
+    }
+    peek->out = ends[0];
+    peek->in = ends[1];
+    fcntl(peek->in, F_SETPIPE_SZ, PEEK_BYTES); /* a smaller one only looks less far */
+    const int64_t dropped_bytes = realign(pump, &pump->pipe[number], peek, read_fd);
+    const int saved_errno = errno;
+    close(peek->in);
+    close(peek->out);
+    free(peek);
+    errno = saved_errno;
+    return dropped_bytes;
+}

@@ -1,0 +1,18 @@
+/* Law: reads the caller's bytes, makes no system call, allocates nothing, keeps nothing. */
+#ifndef SHARD_H
+#define SHARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The pipe, 0 to pipes - 1, of a shard key: the upper half of its FNV-1a 64, modulo the number of pipes, as trade-balancer's C
+ * program has it, so that a symbol stays on the pipe its users know. (draft-eastlake-fnv: offset basis and prime.) */
+static inline uint32_t shard_of(const uint8_t *key, size_t key_bytes, uint32_t pipes)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (size_t i = 0; i < key_bytes; i++)
+        hash = (hash ^ key[i]) * 0x100000001b3U;
+    return (uint32_t)(hash >> 32) % pipes;
+}
+
+#endif

@@ -1,0 +1,128 @@
+"""A TLS session in userspace: OpenSSL over two memory buffers, read in big pieces.
+
+Law: one recv per 256 KiB, not two per TLS record as ssl.SSLSocket has it (header, body), and decryption straight into
+the pump's input. Looks like a socket as far as websocket-client needs one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+
+from lb.errors import SessionLost
+
+RECEIVE_BYTES = 256 * 1024
+"""Of one recv. With what a TLS record may hold back it stays within the room that the pump promises
+(PUMP_ROOM_BYTES)."""
+
+
+class UserTls:
+    """Owns the socket. Honours its timeout: with 0 nothing blocks."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Shake hands. Raises ssl.SSLError or OSError."""
+        self._sock = sock
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._encrypted = memoryview(bytearray(RECEIVE_BYTES))
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+        self._flush()
+
+    @property
+    def description(self) -> str:
+        """For example "TLSv1.3 TLS_AES_256_GCM_SHA384"."""
+        cipher = self._tls.cipher()
+        return f"{self._tls.version()} {cipher[0] if cipher else '?'}"
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def gettimeout(self) -> float | None:
+        return self._sock.gettimeout()
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        self._sock.settimeout(timeout_s)
+
+    def recv(self, limit_bytes: int) -> bytes:
+        """As socket.recv; b"" after the peer's close_notify."""
+        while True:
+            try:
+                return self._tls.read(limit_bytes)
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+            except ssl.SSLZeroReturnError:
+                return b""
+
+    def read_into(self, room: memoryview) -> int:
+        """Receive once and decrypt all of it into `room`, without waiting. 0: nothing there. Raises EOFError after
+        close_notify.
+
+        Raises SessionLost where the stream ends without close_notify: what is missing may have been cut off by anybody.
+        """
+        filled_bytes = 0
+        may_receive = True
+        while filled_bytes < len(room):
+            try:
+                filled_bytes += self._decrypt_into(room[filled_bytes:])
+            except ssl.SSLWantReadError:
+                self._flush()
+                try:
+                    if not may_receive or not self._receive():
+                        return filled_bytes
+                except BlockingIOError:
+                    return filled_bytes
+                may_receive = False
+            except ssl.SSLZeroReturnError:
+                if filled_bytes:
+                    return filled_bytes
+                raise EOFError from None
+            except ssl.SSLEOFError:
+                if filled_bytes:
+                    return filled_bytes
+                raise SessionLost("connection closed without close_notify") from None
+        return filled_bytes
+
+    def send(self, data: bytes) -> int:
+        self._tls.write(data)
+        self._flush()
+        return len(data)
+
+    def shutdown(self, how: int) -> None:
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Send close_notify if that needs no waiting, and close the socket."""
+        try:
+            self._sock.settimeout(0)
+            self._tls.unwrap()
+        except (OSError, ValueError):
+            pass  # SSLWantReadError: the peer's answer is not waited for
+        with contextlib.suppress(OSError):
+            self._flush()
+        self._sock.close()
+
+    def _decrypt_into(self, room: memoryview) -> int:
+        count_bytes = self._tls.read(len(room), room)
+        assert isinstance(count_bytes, int)  # with a buffer it answers a number, which typeshed does not say
+        return count_bytes
+
+    def _receive(self) -> int:
+        count_bytes = self._sock.recv_into(self._encrypted)
+        if count_bytes:
+            self._incoming.write(self._encrypted[:count_bytes])
+        else:
+            self._incoming.write_eof()
+        return max(count_bytes, 1)
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._sock.sendall(self._outgoing.read())

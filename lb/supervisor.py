@@ -1,0 +1,176 @@
+"""Slots and the workers in them: start, notice the end, start again.
+
+    state      event                         action                                   next state EMPTY      start() or
+    the restart's time spawn                                    RUNNING, or EMPTY with back-off RUNNING    the worker
+    ends               log, kill its group, realign its pipes   EMPTY with back-off; GONE when stopping EMPTY
+    stop()                                                                 GONE
+
+Law: a worker is its slot's process group; when it ends nothing of it may go on reading the slot's pipes. Only this
+file spawns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lb import logs
+from lb.backoff import Backoff
+from lb.config import Config, Spawn
+from lb.errors import Unavailable
+from lb.spawn import spawn
+
+STABLE_S = 10.0
+"""A worker that ran this long is healthy: its end is no part of a crash loop."""
+
+_NEVER_NS = 1 << 62
+
+
+@dataclass
+class Slot:
+    """A numbered place for a worker, and the pipes that are read there."""
+
+    number: int
+    pipes: Sequence[int]
+    read_fds: Sequence[int]
+    backoff: Backoff = field(default_factory=lambda: Backoff(least_s=0.25, most_s=30.0))
+    pid: int | None = None
+    started_ns: int = 0
+    restart_ns: int = _NEVER_NS
+    restarts_total: int = 0
+
+
+class Supervisor:
+    """Keeps a worker in every slot. `realign` makes a pipe begin with a whole frame again after its reader died."""
+
+    def __init__(self, config: Config, read_fds: Sequence[int], realign: Callable[[int], int]) -> None:
+        self._config = config
+        self._realign = realign
+        self._is_stopping = False
+        numbers = range(len(read_fds))
+        shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
+        self.slots = [Slot(n, share, [read_fds[k] for k in share]) for n, share in enumerate(shares)]
+
+    def start(self) -> None:
+        """Start every worker. Raises Unavailable where one can't be started."""
+        for slot in self.slots:
+            try:
+                self._spawn(slot)
+            except OSError as error:
+                raise Unavailable(f"worker can't be started: {error.strerror}: {error.filename!r}") from None
+
+    def tend(self, now_ns: int) -> None:
+        """Start the workers whose time has come."""
+        for slot in self.slots:
+            if now_ns < slot.restart_ns:
+                continue
+            try:
+                self._spawn(slot)
+                slot.restarts_total += 1
+            except OSError as error:
+                logs.error("worker can't be started", slot=slot.number, error=error.strerror, path=error.filename)
+                self._restart_later(slot, time.monotonic_ns())
+
+    def reap(self) -> None:
+        """Take the exit of every worker that has ended."""
+        for slot in self.slots:
+            if slot.pid is None:
+                continue
+            pid, status = os.waitpid(slot.pid, os.WNOHANG)
+            if pid:
+                self._ended(slot, status)
+
+    def stop(self) -> None:
+        """From now on nothing is restarted."""
+        self._is_stopping = True
+        for slot in self.slots:
+            slot.restart_ns = _NEVER_NS
+
+    def kill(self) -> None:
+        """SIGKILL for every worker and what it started."""
+        for slot in self.slots:
+            if slot.pid is not None:
+                logs.warning("worker killed: it did not end in time", slot=slot.number, pid=slot.pid)
+                _kill_group(slot.pid)
+                _, status = os.waitpid(slot.pid, 0)
+                self._ended(slot, status)
+
+    @property
+    def running(self) -> int:
+        return sum(slot.pid is not None for slot in self.slots)
+
+    @property
+    def restarts_total(self) -> int:
+        return sum(slot.restarts_total for slot in self.slots)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next."""
+        return min(slot.restart_ns for slot in self.slots)
+
+    def _spawn(self, slot: Slot) -> None:
+        config = self._config
+        slot.restart_ns = _NEVER_NS
+        argv = [config.worker, *config.worker_args, *(str(fd) for fd in slot.read_fds)]
+        path = find_program(config.worker, config.directory)
+        slot.pid = spawn(path, argv, os.environ, config.directory, slot.read_fds)
+        slot.started_ns = time.monotonic_ns()
+        logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
+
+    def _ended(self, slot: Slot, status: int) -> None:
+        now_ns = time.monotonic_ns()
+        assert slot.pid is not None
+        _kill_group(slot.pid)  # what it forked may still read the pipes
+        ran_s = (now_ns - slot.started_ns) / 1e9
+        is_clean = self._is_stopping and status == 0
+        (logs.info if is_clean else logs.error)(
+            "worker ended", slot=slot.number, pid=slot.pid, **_cause(status), ran_s=ran_s
+        )
+        slot.pid = None
+        if self._is_stopping:
+            return
+        for pipe in slot.pipes:
+            self._realign_pipe(pipe)
+        if ran_s >= STABLE_S:
+            slot.backoff.reset()
+        self._restart_later(slot, now_ns)
+
+    def _realign_pipe(self, pipe: int) -> None:
+        try:
+            dropped_bytes = self._realign(pipe)
+        except OSError as error:
+            logs.error("pipe can't be realigned", pipe=pipe, error=error.strerror)
+            return
+        if dropped_bytes:
+            logs.warning("rest of a half-read record dropped", pipe=pipe, bytes=dropped_bytes)
+
+    def _restart_later(self, slot: Slot, now_ns: int) -> None:
+        is_first = slot.backoff.failures == 0
+        delay_s = slot.backoff.next_delay_s()
+        slot.restart_ns = now_ns if is_first else now_ns + int(delay_s * 1e9)
+        if not is_first:
+            logs.info("worker is restarted later", slot=slot.number, delay_s=delay_s)
+
+
+def find_program(worker: str, directory: str) -> str:
+    """The path to run, seen from `directory`: a name without a slash is looked for there, then in PATH."""
+    if "/" in worker or os.access(Path(directory) / worker, os.X_OK):
+        return worker if "/" in worker else f"./{worker}"
+    return shutil.which(worker) or worker
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _cause(status: int) -> dict[str, object]:
+    if os.WIFSIGNALED(status):
+        return {"signal": signal.Signals(os.WTERMSIG(status)).name}
+    return {"exit_code": os.WEXITSTATUS(status)}
