@@ -38,7 +38,6 @@ class Balancer:
         self._exit_code = 0
         self._stop_ns: int | None = None
         self._signalled_stops = 0
-        self._before: Snapshot | None = None
         self._next_statistics_ns = 1 << 62
         self._last_malformed_ns = 0
         self._unlogged_malformed = 0
@@ -71,9 +70,9 @@ class Balancer:
 
     def _loop(self) -> None:
         """Until a stop has drained the pump, or its grace has passed."""
-        self._started_ns = time.monotonic_ns()
+        self._first = self._before = self._snapshot()
         if self._config.stats_interval_s:
-            self._next_statistics_ns = self._started_ns
+            self._next_statistics_ns = self._first.taken_ns + int(self._config.stats_interval_s * 1e9)
         while True:
             now_ns = time.monotonic_ns()
             if self._signalled_stops > 1 or (self._stop_ns is not None and now_ns >= self._stop_ns):
@@ -174,13 +173,12 @@ class Balancer:
 
     def _log_statistics(self, now_ns: int) -> None:
         snapshot = self._snapshot()
-        if self._before is not None:
-            logs.info("statistics", **snapshot.statistics(self._before))
+        logs.info("statistics", **snapshot.statistics(self._before))
         self._before = snapshot
         self._next_statistics_ns = now_ns + int(self._config.stats_interval_s * 1e9)
 
     def _log_end(self) -> None:
-        logs.info("statistics", **self._final.statistics(None))
+        logs.info("statistics", **self._final.statistics(self._first))
         logs.info("balance", **self._final.balance())
 
     def _log_malformed(self, event: Malformed) -> None:

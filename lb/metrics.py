@@ -22,14 +22,14 @@ class Snapshot:
     restarts_total: int
     tls: str
 
-    def statistics(self, before: Snapshot | None) -> dict[str, object]:
+    def statistics(self, before: Snapshot) -> dict[str, object]:
         """The values of a line of statistics; rates are over the time since `before`."""
         now = self.counters
-        elapsed_s = (self.taken_ns - before.taken_ns) / 1e9 if before else 0.0
-        fresh = now.records_total - (before.counters.records_total if before else 0)
+        elapsed_s = (self.taken_ns - before.taken_ns) / 1e9
+        fresh = now.records_total - before.counters.records_total
         return {
             "records": now.records_total,
-            "records_per_s": round(fresh / elapsed_s) if elapsed_s else 0,
+            "records_per_s": round(fresh / elapsed_s),
             "bytes": now.received_bytes_total,
             "reads": now.reads_total,
             "frames": now.frames_total,

@@ -1,0 +1,17 @@
+"""A feed to test against: a server that speaks the protocol of the Polygon/Massive websocket feeds.
+
+Laws of this package: it imports nothing of `lb` but the version; what is sent to a client is framed once, before it is
+sent, and at full speed no Python code runs per record, per message or per frame.
+
+Reading order: `topics` and `dialogue` (what is said, without I/O), `tape` and `files` and `synthetic` (what is played),
+`frames` and `reel` (the same, as bytes for the wire), `player` (which bytes go next, and when), `wire`, `connection`,
+`stage`, `tally`, `authority` and `server` (sockets, threads, TLS), `options`, `key`, `progress`, `serve` and `cli` (the
+command `lb-replay`).
+
+In a test:
+
+    with ReplayServer(Tape.of([b'[{"ev":"T","sym":"AAPL","t":1781622376036}]'])) as server:
+        connect_to(server.url)
+
+with `from lb.replay.server import ReplayServer` and `from lb.replay.tape import Tape`.
+"""

@@ -1,0 +1,203 @@
+"""The command line of `lb-replay`: what each option means, its unit and default, and what excludes what. No I/O."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import NoReturn
+
+from lb.replay.errors import UsageError
+from lb.version import VERSION
+
+_DESCRIPTION = """\
+Serves recorded or synthetic market data over a websocket, in the protocol of the
+Polygon/Massive feeds. Give FILES of one message (a JSON array of records) per line, as .jsonl,
+.gz or .zst, or --synthetic. Every new session is sent the data from its beginning. The first
+line on standard output names the URL."""
+
+_EPILOG = """\
+examples:
+  lb-replay trades.jsonl.zst                       a recording, as fast as it came
+  lb-replay --speed max --once trades.jsonl.zst    as fast as the client reads, then exit
+  lb-replay --synthetic --rate 100000 --stamp      a synthetic market with the times of now
+  lb-replay --synthetic --speed max --self-signed  the same over wss, as fast as it goes
+
+exit codes: 0 at SIGTERM, SIGINT or the end of --once; 64 wrong usage; 66 unusable input;
+69 port in use, package missing or report not writable"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _above_zero(text: str) -> float:
+    number = _number(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return number
+
+
+def _zero_or_more(text: str) -> float:
+    number = _number(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 1")
+    return count
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _speed(text: str) -> float | None:
+    """None for `max`."""
+    return None if text == "max" else _above_zero(text)
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with /")
+    return text
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Reads the command line. Raises UsageError; `--help` and `--version` print and exit."""
+    parser = _Parser(
+        "lb-replay", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"lb-replay {VERSION}")
+    _add_source(parser)
+    _add_pace(parser)
+    _add_server(parser)
+    _add_faults(parser)
+    options = parser.parse_args(arguments)
+    _check(options)
+    return options
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is sent")
+    group.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings, played one after the other")
+    group.add_argument(
+        "--synthetic", action="store_true", help="a made-up market of 6,000 symbols, in a loop of 65,536 trades"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="what the market is made from (default 1)")
+    group.add_argument(
+        "--rate", type=_above_zero, metavar="R", help="trades per second of market time (default 10000, at most 1e8)"
+    )
+    group.add_argument(
+        "--layout",
+        choices=["2026", "2022"],
+        help="fields of the year: 2026, 160 bytes per trade on average (default), or 2022, 112 bytes",
+    )
+    group.add_argument("--stamp", action="store_true", help="replace each record's t by the time of its sending")
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how fast and how long")
+    group.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        metavar="X",
+        help="X times as fast as the t of the records says, or max: as fast as the client reads (default 1)",
+    )
+    group.add_argument("--loop", action="store_true", help="begin FILES again at their end (--synthetic always does)")
+    group.add_argument("--count", type=_count, metavar="N", help="end after exactly N records (default: no bound)")
+    group.add_argument("--duration", type=_above_zero, metavar="S", help="end after S seconds (default: no bound)")
+    group.add_argument(
+        "--end",
+        choices=["close", "abort", "stay"],
+        default="close",
+        help="at the end: close frame 1000 (default), end of the stream without one, or leave the connection open",
+    )
+    group.add_argument("--once", action="store_true", help="exit when the first client that got everything is gone")
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the server")
+    group.add_argument(
+        "--key", default="demo", help="the key that is accepted: itself, @FILE or env:NAME (default demo)"
+    )
+    group.add_argument("--host", default="127.0.0.1", help="address or name to listen on (default 127.0.0.1)")
+    group.add_argument("--port", type=_port, default=0, help="port to listen on (default 0: any free one)")
+    group.add_argument("--path", type=_path, default="/stocks", help="path of the URL (default /stocks)")
+    group.add_argument("--tls", action="store_true", help="wss; needs --self-signed, or --cert and --key-file")
+    group.add_argument("--cert", type=Path, metavar="FILE", help="certificate chain for --tls, PEM")
+    group.add_argument("--key-file", type=Path, metavar="FILE", help="private key of --cert, PEM")
+    group.add_argument(
+        "--self-signed",
+        action="store_true",
+        help="wss with a certificate for localhost, 127.0.0.1 and ::1; the second line on standard output names the "
+        "file of its CA, which is removed at exit",
+    )
+    group.add_argument(
+        "--connections",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="subscribed connections the key may have; a further one evicts the eldest (default 1)",
+    )
+    group.add_argument(
+        "--ping-interval",
+        type=_zero_or_more,
+        default=30.0,
+        metavar="S",
+        help="seconds between pings; 0: none (default 30)",
+    )
+    group.add_argument("--report", type=Path, metavar="FILE", help="write the totals as JSON at exit")
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("trouble for the client")
+    group.add_argument(
+        "--drop-every",
+        type=_count,
+        metavar="N",
+        help="end the stream without a close frame after the message that completes N records since the last time; the "
+        "next session goes on with the very next record",
+    )
+    group.add_argument("--drops", type=_count, metavar="K", help="at most K such disconnects (default: no bound)")
+    group.add_argument(
+        "--fragment", type=_count, metavar="N", help="send messages in frames of N bytes of payload, with pings between"
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.synthetic == bool(options.files):
+        raise UsageError("either FILES or --synthetic is needed, and not both")
+    if not options.synthetic:
+        for name in ("seed", "rate", "layout"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name} needs --synthetic")
+    if options.self_signed and (options.cert or options.key_file):
+        raise UsageError("--self-signed and --cert exclude each other")
+    if bool(options.cert) != bool(options.key_file):
+        raise UsageError("--cert and --key-file need each other")
+    if options.tls and not (options.self_signed or options.cert):
+        raise UsageError("--tls needs --self-signed, or --cert and --key-file")
+    if options.drops and not options.drop_every:
+        raise UsageError("--drops needs --drop-every")
+    if options.stamp and options.fragment:
+        raise UsageError("--stamp and --fragment exclude each other: a time may be cut in two")

@@ -1,0 +1,55 @@
+"""The worker SDK: what a program needs that reads the balancer's pipes.
+
+The balancer starts a worker as `WORKER ARGS... FD FD FD ...`. On each FD, the read end of a pipe, come frames: 4 bytes,
+little-endian, the length in bytes of the one JSON object that follows. When a pipe ends (EOF), its records have all
+come; when all pipes have ended, the worker finishes and exits with 0. A complete worker:
+
+    from workers import run
+
+    def on_record(record: dict, fd: int) -> None:
+        if record["ev"] == "T" and record["p"] * record["s"] > 1_000_000:
+            print(record["sym"], record["p"], record["s"])
+
+    run(on_record)
+
+`run(..., raw=True)` hands over bytes, `run(..., batch=True)` lists of what one read brought, `run(..., processes=True)`
+reads each pipe in a process of its own. `batches(fds)` is the same as a loop. With asyncio, a task per pipe:
+
+    async for record in workers.records(fd):
+        ...
+
+FIGURES
+
+The package needs the standard library and orjson; it imports nothing of the balancer.
+"""
+
+from workers.asynchronous import records
+from workers.decoding import Record
+from workers.errors import (
+    ChildError,
+    OutputError,
+    PipeError,
+    ReadError,
+    RecordError,
+    TruncatedFrameError,
+    WorkerError,
+)
+from workers.frames import FrameCutter
+from workers.pipes import batches
+from workers.runner import fds_of_command_line, run
+
+__all__ = [
+    "ChildError",
+    "FrameCutter",
+    "OutputError",
+    "PipeError",
+    "ReadError",
+    "Record",
+    "RecordError",
+    "TruncatedFrameError",
+    "WorkerError",
+    "batches",
+    "fds_of_command_line",
+    "records",
+    "run",
+]

@@ -1,0 +1,57 @@
+"""The records of a pipe for asyncio.
+
+Law: as in pipes.py the fd stays blocking; it is read once each time the event loop finds it readable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Literal, overload
+
+from workers.decoding import Record, decoded
+from workers.pipes import Pipes
+
+
+@overload
+def records(fd: int, *, raw: Literal[False] = False) -> AsyncIterator[Record]: ...
+@overload
+def records(fd: int, *, raw: Literal[True]) -> AsyncIterator[bytes]: ...
+
+
+async def records(fd: int, *, raw: bool = False) -> AsyncIterator[Any]:
+    """Yields the records of the pipe `fd` as dicts, or as bytes with `raw`, until it ends.
+
+    Raises:
+        PipeError, ReadError: at once.
+        RecordError: after all records before it.
+        TruncatedFrameError: at the end.
+    """
+    pipe = Pipes([fd])
+    loop = asyncio.get_running_loop()
+    while True:
+        await _readable(loop, fd)
+        batch = pipe.read(fd)
+        if batch is None:
+            pipe.check_ends()
+            return
+        for record in batch if raw else decoded(batch, fd):
+            yield record
+
+
+async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    """Returns when a read of `fd` would not block.
+
+    Watched anew each time: a watched fd that is not read calls back in every turn of the loop.
+    """
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def set_ready() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, set_ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)

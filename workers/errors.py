@@ -1,0 +1,60 @@
+"""What ends a worker early, and with which exit code (sysexits.h).
+
+Law: every text names the pipe's fd, the numbers and their unit; `exit_code` is all that the caller needs to obey.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+class WorkerError(Exception):
+    """A worker cannot go on, or has lost input; `exit_code` is what its process should exit with."""
+
+    exit_code = os.EX_SOFTWARE
+
+
+class PipeError(WorkerError):
+    """A number on the command line is no readable file descriptor (exit code 64)."""
+
+    exit_code = os.EX_USAGE
+
+
+class TruncatedFrameError(WorkerError):
+    """A pipe ended inside a frame (exit code 65). Raised once all pipes ended and all whole records were handed out."""
+
+    exit_code = os.EX_DATAERR
+
+
+class RecordError(WorkerError):
+    """A record is not one JSON object (exit code 65). Every record before it on its pipe was handed out."""
+
+    exit_code = os.EX_DATAERR
+
+
+class ReadError(WorkerError):
+    """The kernel refused to read a pipe (exit code 74)."""
+
+    exit_code = os.EX_IOERR
+
+
+class OutputError(WorkerError):
+    """Results cannot be written: a closed standard output, a full disk (exit code 74)."""
+
+    exit_code = os.EX_IOERR
+
+
+class ChildError(WorkerError):
+    """A forked process ended before its pipe did; exit code as the child's, or 128 + the signal that killed it."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def report(fault: WorkerError) -> int:
+    """Says in one line on standard error what happened, after the program's name; returns the exit code for it."""
+    print(f"{Path(sys.argv[0]).name}: {fault}", file=sys.stderr, flush=True)
+    return fault.exit_code

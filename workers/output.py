@@ -1,0 +1,82 @@
+"""Writes results: whole lines to a stream that several processes may share, one JSON file at a time, never half.
+
+Law: a line that was accepted is written or the worker fails; errors name the file.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workers.errors import OutputError
+
+
+class LineOutput:
+    """Lines of JSON, appended to a file or written to standard output.
+
+    A write holds whole lines and at most PIPE_BUF bytes, which pipe(7) keeps in one piece: lines of processes that
+    write to the same pipe never mix. O_APPEND does the same for a file, and keeps what a worker wrote before a restart.
+
+    Args:
+        path: the file; None for standard output.
+
+    Raises:
+        OutputError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._name = "standard output" if path is None else str(path)
+        try:
+            if path is None:
+                self._fd = 1
+                os.fstat(self._fd)  # a closed one would go to the next file opened, whatever it is
+            else:
+                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as fault:
+            raise self._failed(fault) from fault
+
+    def write(self, objects: Iterable[dict[str, Any]]) -> None:
+        """Writes every object as one line; on return the kernel has all of them.
+
+        Raises:
+            OutputError: the reader is gone, the disk is full.
+        """
+        piece = b""
+        for line in (orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in objects):
+            if len(piece) + len(line) > select.PIPE_BUF:
+                self._write(piece)
+                piece = b""
+            piece += line
+        self._write(piece)
+
+    def _write(self, piece: bytes) -> None:
+        try:
+            while piece:
+                piece = piece[os.write(self._fd, piece) :]
+        except OSError as fault:
+            raise self._failed(fault) from fault
+
+    def _failed(self, fault: OSError) -> OutputError:
+        return OutputError(f"cannot write to {self._name}: {fault.strerror}")
+
+
+def replace_file(path: Path, value: dict[str, Any]) -> None:
+    """Writes `value` as JSON to `path` so that a reader finds the old file or the whole new one (rename(2)).
+
+    Raises:
+        OutputError: neither a half file nor the temporary one is left.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as fault:
+        raise OutputError(f"cannot write to {path}: {fault.strerror}") from fault

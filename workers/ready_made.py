@@ -1,0 +1,135 @@
+"""What the ready-made workers share: a command line, one process or one per pipe, a summary at the end.
+
+Law: every record that was read is in the output and the summary, whatever ended the input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from workers.errors import TruncatedFrameError, WorkerError, report
+from workers.output import LineOutput, replace_file
+from workers.pipes import Batch, Pipes, check_fds
+from workers.processes import fork_per_pipe
+from workers.tally import Tally
+
+_EPILOG = """\
+Each FD is the read end of a pipe of frames: 4 bytes, little-endian, the length in bytes of the JSON object that
+follows. The balancer starts the worker so; when all pipes have ended, the worker finishes.
+
+exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame, or a record is no JSON object; 74 input or
+output failed; with --processes also the code of a process that failed, 128 + N after signal N."""
+
+_SUMMARY_HELP = """\
+replace FILE at the end, in one step, by one JSON object: records; bytes (of records, without their 4-byte lengths);
+events; records_per_fd; lag_ms with p50, p99 and max (ms, wall clock at reading minus the record's t, sampled once per
+read, null when no record had a t){more} (default: no summary)"""
+
+
+class ReadyMade(ABC):
+    """A worker's own part: what it does with a round of batches, and what it has to say at the end."""
+
+    description: str
+    output_help: str
+    summary_help: str = ""
+
+    def __init__(self, output: LineOutput) -> None:
+        self.output = output
+        self.tally = Tally()
+
+    @abstractmethod
+    def take(self, round_: list[Batch]) -> None:
+        """Deals with what one round of reads brought, and counts its events.
+
+        Raises:
+            RecordError: after all records before the bad one were dealt with.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Deals with what is still open when the input has ended, in the process that read it."""
+
+    @staticmethod
+    @abstractmethod
+    def conclude(total: Tally, output: LineOutput) -> dict[str, Any]:
+        """Writes what only the total of all processes can tell; returns the worker's own part of the summary."""
+
+
+def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
+    """Runs a ready-made worker from its command line to its exit code."""
+    options = _parser(kind).parse_args(argv)
+    try:
+        check_fds(options.fds)
+        _serve(kind, options)
+    except WorkerError as fault:
+        return report(fault)
+    return 0
+
+
+def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
+    output = LineOutput(options.output)
+    if options.processes:
+        total = Tally()
+        for state in fork_per_pipe(options.fds, lambda fd: _drain_one(kind(output), fd)):
+            total.add(pickle.loads(state))
+    else:
+        total = drain(kind(output), options.fds)
+    own_summary = kind.conclude(total, output)
+    if options.summary:
+        replace_file(options.summary, total.summary() | own_summary)
+    if total.faults:
+        raise total.faults[0] if len(total.faults) == 1 else TruncatedFrameError("; ".join(map(str, total.faults)))
+
+
+def drain(worker: ReadyMade, fds: Sequence[int]) -> Tally:
+    """Feeds the worker until its pipes have ended or its input is at fault; the tally says which."""
+    tally = worker.tally
+    pipes = Pipes(fds)
+    try:
+        for round_ in pipes.rounds():
+            for _, records in round_:
+                tally.note_lag(records)
+            worker.take(round_)
+    except WorkerError as fault:
+        tally.faults.append(fault)
+    worker.finish()
+    tally.records_per_fd = {fd: cutter.records_total for fd, cutter in pipes.cutters.items()}
+    tally.bytes_total = sum(cutter.bytes_total for cutter in pipes.cutters.values())
+    return tally
+
+
+def _drain_one(worker: ReadyMade, fd: int) -> bytes:
+    """The tally of one pipe for the parent; a truncated end is raised there, when all pipes have ended."""
+    tally = drain(worker, [fd])
+    for fault in tally.faults:
+        if not isinstance(fault, TruncatedFrameError):
+            raise fault
+    return pickle.dumps(tally)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser(kind: type[ReadyMade]) -> argparse.ArgumentParser:
+    parser = _Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help=f"append {kind.output_help} (default: standard output)"
+    )
+    parser.add_argument("--summary", metavar="FILE", type=Path, help=_SUMMARY_HELP.format(more=kind.summary_help))
+    parser.add_argument(
+        "--processes",
+        action="store_true",
+        help="read each pipe in a forked process of its own (default: one process for all)",
+    )
+    parser.add_argument("fds", metavar="FD", type=int, nargs="+", help="file descriptor number of a pipe's read end")
+    return parser
