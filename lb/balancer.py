@@ -17,7 +17,7 @@ from lb.errors import LbError, SessionError
 from lb.feed import Feed
 from lb.metrics import Snapshot
 from lb.pipes import Pipes
-from lb.pump import ControlFrame, Event, Malformed, Pump, Route, StatusRecord, Wake
+from lb.pump import ControlFrame, Event, Malformed, Pump, Route, StatusRecord, TlsRecord, Wake
 from lb.signals import WakeUps
 from lb.supervisor import Supervisor
 
@@ -45,7 +45,8 @@ class Balancer:
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
         config = self._config
-        session.check(config)
+        session.set_dumpable(config.dumpable)
+        tls = session.choose(config)
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes)
@@ -61,7 +62,7 @@ class Balancer:
                 config, pipes.read_fds, lambda pipe: pump.realign(pipe, pipes.read_fds[pipe])
             )
             stack.callback(supervisor.kill)
-            self._feed = Feed(config, pump, self._wake_ups.wake)
+            self._feed = Feed(config, tls, pump, self._wake_ups.wake)
             supervisor.start()
             self._loop()
             self._end_workers()
@@ -110,6 +111,8 @@ class Balancer:
                 self._feed.ended()
             case StatusRecord():
                 self._feed.status(event)
+            case TlsRecord():
+                self._feed.tls_record(event)
             case ControlFrame():
                 self._feed.control(event)
             case Malformed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -168,6 +169,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="seconds between two lines of statistics on standard error; 0 is off (default: 10)",
     )
     add(
+        "--dumpable",
+        action="store_true",
+        help="allow core dumps and debuggers, which see the key and TLS secrets (default: not)",
+    )
+    add(
         "--log-level",
         type=_one_of(LogLevel),
         default=LogLevel.INFO,
@@ -205,20 +211,30 @@ def parse(words: Sequence[str]) -> Config:
         max_frame_bytes=args.max_frame_bytes,
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
+        dumpable=args.dumpable,
         log_level=args.log_level,
         log_format=args.log_format,
     )
 
 
+def _open_missing_descriptors() -> None:
+    """Where 0, 1 or 2 is closed, put /dev/null there: the first pipe or socket would else be taken for it, by workers,
+    too."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
 def main() -> int:
     """Entry point of the command; returns its exit code."""
+    _open_missing_descriptors()
     try:
         config = parse(sys.argv[1:])
         logs.start(config.log_level, config.log_format)
         return Balancer(config).run()
     except UsageError as error:
-        print(f"lb: {error}\n{_USAGE}; lb --help tells more", file=sys.stderr)
+        logs.write(f"lb: {error}\n{_USAGE}; lb --help tells more")
         return error.exit_code
     except LbError as error:
-        print(f"lb: {error}", file=sys.stderr)
+        logs.write(f"lb: {error}")
         return error.exit_code

@@ -55,15 +55,19 @@ class Endpoint:
         """Raises UsageError for anything but ws://HOST[:PORT][/PATH] and wss://HOST[:PORT][/PATH]."""
         try:
             parts = urlsplit(url)
+            if "@" in parts.netloc:
+                raise UsageError("URL holds a user name or password; the feed takes a KEY only")
             port = parts.port
         except ValueError as error:
             raise UsageError(f"URL {url!r}: {error}") from None
+        if " " in url or not url.isprintable():
+            raise UsageError(f"URL {url!r} holds white space or a control character")
         if parts.scheme not in ("ws", "wss"):
             raise UsageError(f"URL {url!r} begins with neither ws:// nor wss://")
         if not parts.hostname:
             raise UsageError(f"URL {url!r} names no host")
-        if parts.username or parts.password:
-            raise UsageError("URL holds a user name or password; the feed takes a KEY only")
+        if port == 0:
+            raise UsageError(f"URL {url!r} names port 0")
         is_tls = parts.scheme == "wss"
         return cls(url, parts.hostname, port or (443 if is_tls else 80), is_tls)
 
@@ -87,5 +91,6 @@ class Config:
     max_frame_bytes: int = 16 << 20
     grace_s: float = 10.0
     stats_interval_s: float = 10.0
+    dumpable: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT

@@ -20,10 +20,10 @@ from collections.abc import Callable
 
 from lb import logs
 from lb.backoff import Backoff
-from lb.config import Config
+from lb.config import Config, Tls
 from lb.errors import LbError, ProtocolError, SessionError, SessionLost
 from lb.feeds import polygon
-from lb.pump import ControlFrame, Pump, Source, StatusRecord
+from lb.pump import ControlFrame, Pump, Source, StatusRecord, TlsRecord
 from lb.session import Attempt, Session, close_reason
 
 PING_AFTER_S = 15.0
@@ -47,10 +47,11 @@ class State(enum.Enum):
 
 
 class Feed:
-    """Drives the pump's session. `wake` makes the pump come back, from any thread."""
+    """Drives the pump's session. `tls`: who holds TLS sessions. `wake` makes the pump come back, from any thread."""
 
-    def __init__(self, config: Config, pump: Pump, wake: Callable[[], None]) -> None:
+    def __init__(self, config: Config, tls: Tls, pump: Pump, wake: Callable[[], None]) -> None:
         self._config = config
+        self._tls = tls
         self._pump = pump
         self._wake = wake
         self._backoff = Backoff(least_s=0.25, most_s=30.0)
@@ -70,7 +71,7 @@ class Feed:
         if self.state is State.OPENING:
             self._finish_attempt(now_ns)
         elif self.state is State.WAITING and now_ns >= self.deadline_ns and not self._pump.has_input:
-            self._attempt = Attempt(self._config, self._wake)
+            self._attempt = Attempt(self._config, self._tls, self._wake)
             self.state = State.OPENING
             self.deadline_ns = now_ns + int(ATTEMPT_TIMEOUT_S * 1e9)
         elif self.state is State.OPEN and now_ns >= self.deadline_ns:
@@ -109,20 +110,40 @@ class Feed:
             elif frame.opcode == _OPCODE_CLOSE:
                 check_close(frame.payload)
                 self._session.send(_OPCODE_CLOSE, frame.payload[:2])
-                self.lost(self._ending or SessionLost(f"the feed closed the session: {close_reason(frame.payload)}"))
         except SessionError as error:
             self.lost(error)
+            return
+        if frame.opcode == _OPCODE_CLOSE:
+            self.lost(self._ending or SessionLost(f"the feed closed the session: {close_reason(frame.payload)}"))
 
     def ended(self) -> None:
         """The connection has ended without a close frame."""
-        self.lost(self._ending or SessionLost("connection closed without a close frame"))
+        assert self._session is not None
+        how = "close_notify" if self._session.needs_close_notify else "a close frame"
+        self.lost(self._ending or SessionLost(f"connection closed without {how}"))
+
+    def tls_record(self, record: TlsRecord) -> None:
+        """A TLS record that is no application data has come to the kernel's session."""
+        assert self._session is not None
+        try:
+            self._session.control_record(record)
+        except EOFError:
+            self.lost(self._ending or SessionLost("connection closed without a close frame"))
+        except SessionLost as error:
+            self.lost(error)
 
     def lost(self, error: SessionError) -> None:
         """Give the session up. Raises `error` itself where a new session would not mend it."""
         cut_off_before = self._pump.counters().cut_off_bytes_total
+        close_code = error.close_code if isinstance(error, ProtocolError) else None
         self._pump.detach()
-        if self._session is not None:
-            self._session.close(error.close_code if isinstance(error, ProtocolError) else None)
+        if self._attempt is not None:  # the fault is in what the feed said before the session began
+            self._attempt.abandon(close_code)
+            self._attempt_failed(error)
+            return
+        if self._session is None:  # the fault is in the rest of a session that is over
+            return
+        self._session.close(close_code)
         age_s = (time.monotonic_ns() - self._began_ns) / 1e9
         cut_off_bytes = self._pump.counters().cut_off_bytes_total - cut_off_before
         logs.warning("session lost", reason=str(error), age_s=age_s, cut_off_bytes=cut_off_bytes)
@@ -134,7 +155,7 @@ class Feed:
     def stop(self) -> None:
         """Close the session; no other follows."""
         if self._attempt is not None:
-            self._attempt.abandon()
+            self._attempt.abandon(1000)
             self._attempt = None
         self._pump.detach()
         if self._session is not None:
@@ -157,7 +178,7 @@ class Feed:
         assert attempt is not None
         if not attempt.has_ended:
             if now_ns >= self.deadline_ns:
-                attempt.abandon()
+                attempt.abandon(1000)
                 self._attempt_failed(SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
             return
         while attempt.messages and not self._pump.has_input:

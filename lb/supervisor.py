@@ -82,9 +82,8 @@ class Supervisor:
         for slot in self.slots:
             if slot.pid is None:
                 continue
-            pid, status = os.waitpid(slot.pid, os.WNOHANG)
-            if pid:
-                self._ended(slot, status)
+            if os.waitid(os.P_PID, slot.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                self._ended(slot)
 
     def stop(self) -> None:
         """From now on nothing is restarted."""
@@ -97,9 +96,7 @@ class Supervisor:
         for slot in self.slots:
             if slot.pid is not None:
                 logs.warning("worker killed: it did not end in time", slot=slot.number, pid=slot.pid)
-                _kill_group(slot.pid)
-                _, status = os.waitpid(slot.pid, 0)
-                self._ended(slot, status)
+                self._ended(slot)
 
     @property
     def running(self) -> int:
@@ -123,10 +120,12 @@ class Supervisor:
         slot.started_ns = time.monotonic_ns()
         logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
 
-    def _ended(self, slot: Slot, status: int) -> None:
+    def _ended(self, slot: Slot) -> None:
+        """The worker has ended, or shall."""
         now_ns = time.monotonic_ns()
         assert slot.pid is not None
-        _kill_group(slot.pid)  # what it forked may still read the pipes
+        _kill_group(slot.pid)  # what it forked may still read the pipes; not reaped yet, so the number is still its own
+        _, status = os.waitpid(slot.pid, 0)
         ran_s = (now_ns - slot.started_ns) / 1e9
         is_clean = self._is_stopping and status == 0
         (logs.info if is_clean else logs.error)(

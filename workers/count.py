@@ -22,7 +22,7 @@ from workers.tally import Tally
 # 170 ns a record, against 600 ns for decoding it.
 _head = re.compile(rb'\{"ev":"(?:[TQA]","sym|AM","sym|X[TQA]","pair)":"[ !#-\[\]-~]+"').match
 
-_SYMBOL_KEYS = ("sym", "pair", "T", "p")  # p is a pair in C and a price elsewhere, T a symbol in LULD, V and NOI
+_SYMBOL_KEYS = frozenset(("sym", "pair", "T", "p"))  # T in LULD, V and NOI; p in C, elsewhere it is a price: a number
 
 
 class Count(ReadyMade):
@@ -61,9 +61,9 @@ class Count(ReadyMade):
 
 
 def event_and_symbol(record: Record) -> tuple[str, str | None]:
-    """The record's event, "" without one, and its symbol: the first of sym, pair, T and p that is a string."""
+    """The record's event, "" without one, and its symbol: the first string in it that is called sym, pair, T or p."""
     event = record.get("ev")
-    symbols = (value for key in _SYMBOL_KEYS if isinstance(value := record.get(key), str))
+    symbols = (value for key, value in record.items() if key in _SYMBOL_KEYS and isinstance(value, str))
     return event if isinstance(event, str) else "", next(symbols, None)
 
 

@@ -9,7 +9,7 @@ import os
 import select
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -17,7 +17,7 @@ from workers.errors import OutputError
 
 
 class LineOutput:
-    """Lines of JSON, appended to a file or written to standard output.
+    """Lines of JSON, appended to a file or written to standard output; a context manager that closes the file.
 
     A write holds whole lines and at most PIPE_BUF bytes, which pipe(7) keeps in one piece: lines of processes that
     write to the same pipe never mix. O_APPEND does the same for a file, and keeps what a worker wrote before a restart.
@@ -39,6 +39,13 @@ class LineOutput:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as fault:
             raise self._failed(fault) from fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd != 1:
+            os.close(self._fd)
 
     def write(self, objects: Iterable[dict[str, Any]]) -> None:
         """Writes every object as one line; on return the kernel has all of them.

@@ -74,14 +74,14 @@ def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
-    output = LineOutput(options.output)
-    if options.processes:
-        total = Tally()
-        for state in fork_per_pipe(options.fds, lambda fd: _drain_one(kind(output), fd)):
-            total.add(pickle.loads(state))
-    else:
-        total = drain(kind(output), options.fds)
-    own_summary = kind.conclude(total, output)
+    with LineOutput(options.output) as output:
+        if options.processes:
+            total = Tally()
+            for state in fork_per_pipe(options.fds, lambda fd: _drain_one(kind(output), fd)):
+                total.add(pickle.loads(state))
+        else:
+            total = drain(kind(output), options.fds)
+        own_summary = kind.conclude(total, output)
     if options.summary:
         replace_file(options.summary, total.summary() | own_summary)
     if total.faults:

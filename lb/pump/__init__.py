@@ -179,8 +179,7 @@ class Pump:
 
     @property
     def has_input(self) -> bool:
-        """Whether a full pipe keeps received bytes from being dealt. No session may begin, nothing be fed, while it
-        does."""
+        """Whether received bytes are still to be dealt by run(). No session may begin, nothing be fed, while they are."""
         return bool(lib.pump_has_input(self._pump))
 
     def run(self, deadline_ns: int) -> Event:

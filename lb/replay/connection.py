@@ -39,7 +39,7 @@ class _Phase(enum.Enum):
     ENDING = enum.auto()
     """When the outbox is empty, our half of the stream ends."""
     DRAINING = enum.auto()
-    """Our half has ended; the client's end is awaited, however long: if we closed before it, and it then sent anything, a
+    """Our half has ended; the client's end is awaited, however long: if we closed before and it then sent anything, a
     reset would destroy what it has not read yet."""
     OVER = enum.auto()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from lb.config import Config
+from lb.config import Config, Tls
 from lb.errors import InternalError, LbError
 from lb.session.connect import Session, open_session
 
@@ -18,30 +18,30 @@ class Attempt:
     """Starts at once; calls `wake` when it has ended. `messages` is what the feed said before it had, whichever way it
     ended."""
 
-    def __init__(self, config: Config, wake: Callable[[], None]) -> None:
+    def __init__(self, config: Config, tls: Tls, wake: Callable[[], None]) -> None:
         self.messages: list[bytes] = []
         self.session: Session | None = None
         self.error: LbError | None = None
         self._is_abandoned = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        threading.Thread(target=self._run, args=(config, wake), name="session-attempt", daemon=True).start()
+        threading.Thread(target=self._run, args=(config, tls, wake), name="session-attempt", daemon=True).start()
 
     @property
     def has_ended(self) -> bool:
         return self._ended.is_set()
 
-    def abandon(self) -> None:
+    def abandon(self, close_code: int | None) -> None:
         """Nobody waits for it any more; a session it has or will have is closed."""
         with self._lock:
             self._is_abandoned = True
             if self.session is not None:
-                self.session.close(1000)
+                self.session.close(close_code)
 
-    def _run(self, config: Config, wake: Callable[[], None]) -> None:
+    def _run(self, config: Config, tls: Tls, wake: Callable[[], None]) -> None:
         session, error = None, None
         try:
-            session = open_session(config, self.messages)
+            session = open_session(config, tls, self.messages)
         except LbError as refusal:
             error = refusal
         except Exception as bug:  # a thread's exception would vanish, and the balancer wait for ever

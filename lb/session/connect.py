@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 
 import websocket
 
+import ktls
 from lb import logs
 from lb.config import Config, Endpoint, Tls
-from lb.errors import ConnectFailed, SessionLost, Unavailable
+from lb.errors import ConnectFailed, ProtocolError, SessionLost
 from lb.feeds import polygon
-from lb.pump import Source
+from lb.pump import Source, TlsRecord
+from lb.session.secure import Stream, reason_of, shake_hands
 from lb.session.tls import UserTls
 from lb.version import VERSION
 
@@ -31,11 +32,11 @@ RECEIVE_BUFFER_BYTES = 16 << 20
 class Session:
     """A subscribed connection. Owns its socket; the pump reads it, and Python sends on it."""
 
-    def __init__(self, stream: socket.socket | UserTls, upgraded: websocket.WebSocket, description: str) -> None:
+    def __init__(self, stream: Stream, upgraded: websocket.WebSocket, description: str) -> None:
         self._stream = stream
         self._websocket = upgraded
         self.description = description
-        self.source = Source.CALLER if isinstance(stream, UserTls) else Source.SOCKET
+        self.source = _source_of(stream)
         stream.settimeout(0)
 
     def fileno(self) -> int:
@@ -48,7 +49,24 @@ class Session:
         try:
             return self._stream.read_into(room)
         except OSError as error:
-            raise SessionLost(f"receiving failed: {_reason(error)}") from None
+            raise SessionLost(f"receiving failed: {reason_of(error)}") from None
+
+    def control_record(self, record: TlsRecord) -> None:
+        """Source.KTLS only: take a TLS record that is no application data.
+
+        Raises EOFError after close_notify, SessionLost when the session is broken.
+        """
+        assert isinstance(self._stream, ktls.Socket)
+        try:
+            if not self._stream.control_record(record.record_type, record.content):
+                raise EOFError
+        except OSError as error:
+            raise SessionLost(f"TLS: {reason_of(error)}") from None
+
+    @property
+    def needs_close_notify(self) -> bool:
+        """Whether an end of the stream that nobody announced means that bytes may be missing."""
+        return isinstance(self._stream, ktls.Socket)
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Send one frame. Raises SessionLost: a peer whose window is closed to so small a frame does not listen any
@@ -56,7 +74,7 @@ class Session:
         try:
             self._websocket.send(payload, opcode)
         except (OSError, websocket.WebSocketException) as error:
-            raise SessionLost(f"sending failed: {_reason(error)}") from None
+            raise SessionLost(f"sending failed: {reason_of(error)}") from None
 
     def close(self, code: int | None) -> None:
         """Close the connection, after a close frame with `code` (RFC 6455 section 7.4) if one is given and can be
@@ -67,13 +85,19 @@ class Session:
         self._stream.close()
 
 
+def _source_of(stream: Stream) -> Source:
+    if isinstance(stream, UserTls):
+        return Source.CALLER
+    return Source.KTLS if isinstance(stream, ktls.Socket) else Source.SOCKET
+
+
 def connect_tcp(endpoint: Endpoint) -> socket.socket:
     """Connect to the first address of the host that answers. Raises ConnectFailed with what each said."""
     place = f"{endpoint.host}:{endpoint.port}"
     try:
         addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConnectFailed(f"host {endpoint.host!r} can't be resolved: {_reason(error)}") from None
+        raise ConnectFailed(f"host {endpoint.host!r} can't be resolved: {reason_of(error)}") from None
     refusals = []
     for family, kind, protocol, _, address in addresses:
         sock = socket.socket(family, kind, protocol)
@@ -84,7 +108,7 @@ def connect_tcp(endpoint: Endpoint) -> socket.socket:
             sock.connect(address)
             return sock
         except OSError as error:
-            refusals.append(f"{address[0]}: {_reason(error)}")
+            refusals.append(f"{address[0]}: {reason_of(error)}")
             sock.close()
     raise ConnectFailed(f"no connection to {place}: {'; '.join(refusals)}")
 
@@ -97,27 +121,7 @@ def _enlarge_receive_buffer(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, so_rcvbufforce, RECEIVE_BUFFER_BYTES)
 
 
-def trust(config: Config) -> ssl.SSLContext:
-    """The context that checks the feed's certificate. Raises Unavailable when --ca-file can't be used."""
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise Unavailable(f"--ca-file {config.ca_file!r} can't be used: {_reason(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _shake_hands(config: Config, sock: socket.socket) -> UserTls:
-    host = config.endpoint.host
-    try:
-        return UserTls(sock, trust(config), host)
-    except ssl.SSLCertVerificationError as error:
-        raise ConnectFailed(f"certificate of {host} is refused: {error.verify_message}") from None
-    except OSError as error:
-        raise ConnectFailed(f"TLS handshake with {host} failed: {_reason(error)}") from None
-
-
-def _upgrade(endpoint: Endpoint, stream: socket.socket | UserTls) -> websocket.WebSocket:
+def _upgrade(endpoint: Endpoint, stream: Stream) -> websocket.WebSocket:
     try:
         upgraded = websocket.create_connection(
             endpoint.url,
@@ -131,7 +135,7 @@ def _upgrade(endpoint: Endpoint, stream: socket.socket | UserTls) -> websocket.W
     except websocket.WebSocketBadStatusException as error:
         raise ConnectFailed(f"{endpoint.url} answers the upgrade with HTTP status {error.status_code}") from None
     except (OSError, websocket.WebSocketException) as error:
-        raise ConnectFailed(f"upgrade of {endpoint.url} failed: {_reason(error)}") from None
+        raise ConnectFailed(f"upgrade of {endpoint.url} failed: {reason_of(error)}") from None
     if upgraded.getstatus() != 101:
         raise ConnectFailed(
             f"{endpoint.url} answers the upgrade with a redirection, HTTP status {upgraded.getstatus()}"
@@ -139,12 +143,33 @@ def _upgrade(endpoint: Endpoint, stream: socket.socket | UserTls) -> websocket.W
     return upgraded
 
 
+class _Frames(websocket.frame_buffer):
+    """Takes no more than `limit_bytes`, and no masked frame: websocket-client does not mind either."""
+
+    def __init__(self, upgraded: websocket.WebSocket, limit_bytes: int) -> None:
+        super().__init__(upgraded.frame_buffer.recv, skip_utf8_validation=True)
+        self._limit_bytes = limit_bytes
+        self._announced_bytes = 0
+
+    def recv_length(self) -> None:
+        super().recv_length()
+        self._announced_bytes += self.length or 0
+        if self._announced_bytes > self._limit_bytes:
+            raise ProtocolError(1009, f"over max_frame_bytes={self._limit_bytes} before the session began")
+        if self.has_mask():
+            raise ProtocolError(1002, "masked frame from the server")
+
+
 def _converse(config: Config, upgraded: websocket.WebSocket, messages: list[bytes]) -> None:
     """Authenticate and subscribe. Every message received goes into `messages`, also when this fails: it may hold
     records."""
+    upgraded.frame_buffer = _Frames(upgraded, config.max_frame_bytes)
     dialogue = polygon.Dialogue(config.key.reveal(), config.subscribe)
     while dialogue.step is not polygon.Step.SUBSCRIBED:
-        opcode, message = upgraded.recv_data()
+        try:
+            opcode, message = upgraded.recv_data()
+        except websocket.WebSocketProtocolException as error:
+            raise ProtocolError(1002, f"before the session began: {error}") from None
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             raise ConnectFailed(f"the feed closed the session before it began: {close_reason(message)}")
         messages.append(message)
@@ -154,34 +179,31 @@ def _converse(config: Config, upgraded: websocket.WebSocket, messages: list[byte
                 upgraded.send(answer.decode())
 
 
-def open_session(config: Config, messages: list[bytes]) -> Session:
-    """Open a session and subscribe. `messages` takes what the feed said meanwhile. Raises SessionError or
-    Unavailable."""
+def open_session(config: Config, tls: Tls, messages: list[bytes]) -> Session:
+    """Open a session and subscribe. `messages` takes what the feed said meanwhile. `tls`: who holds the TLS session.
+
+    Raises SessionError or Unavailable.
+    """
     sock = connect_tcp(config.endpoint)
-    stream: socket.socket | UserTls = sock
+    stream: Stream = sock
     try:
         description = "none"
         if config.endpoint.is_tls:
-            stream = user_tls = _shake_hands(config, sock)
-            description = f"user {user_tls.description}"
+            stream, description = shake_hands(config, tls, sock, STEP_TIMEOUT_S)
         upgraded = _upgrade(config.endpoint, stream)
         logs.debug("upgraded", url=config.endpoint.url, tls=description)
-        _converse(config, upgraded, messages)
+        try:
+            _converse(config, upgraded, messages)
+        except ProtocolError as error:
+            Session(stream, upgraded, description).close(error.close_code)
+            raise
         return Session(stream, upgraded, description)
     except (OSError, websocket.WebSocketException) as error:
         stream.close()
-        raise ConnectFailed(f"the feed ended the dialogue: {_reason(error)}") from None
+        raise ConnectFailed(f"the feed ended the dialogue: {reason_of(error)}") from None
     except BaseException:
         stream.close()
         raise
-
-
-def check(config: Config) -> None:
-    """Whether a session can be opened here at all. Raises Unavailable where the answer does not depend on the feed."""
-    if config.tls is Tls.KERNEL:
-        raise Unavailable("--tls kernel: this version has no kernel TLS yet; use --tls auto or --tls user")
-    if config.endpoint.is_tls:
-        trust(config)
 
 
 def close_reason(payload: bytes) -> str:
@@ -189,13 +211,3 @@ def close_reason(payload: bytes) -> str:
     if len(payload) < 2:
         return "no close code"
     return f"close code {int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
-    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
-        return f"no answer within {STEP_TIMEOUT_S:g} s"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

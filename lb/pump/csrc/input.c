@@ -133,6 +133,7 @@ void input_reset(struct pump *pump)
     pump->text_begin = pump->text_end = pump->raw_begin = pump->raw_end = 0;
     pump->frame_left_bytes = 0;
     pump->held_bytes = 0;
+    pump->has_work = 0;
     pump->in_message = 0;
     pump->scan = (struct scan){0};
 }

@@ -88,13 +88,13 @@ void pump_detach(struct pump *pump)
 {
     pump->source = PUMP_SOURCE_NONE;
     pump->feed_fd = -1;
-    if (!pump->counters.stopped)
+    if (!pump->has_work)
         input_reset(pump);
 }
 
 int pump_has_input(const struct pump *pump)
 {
-    return pump->counters.stopped || pump->text_begin < pump->text_end || pump->raw_begin < pump->raw_end;
+    return pump->has_work;
 }
 
 void pump_drain(struct pump *pump)
@@ -106,15 +106,16 @@ void pump_drain(struct pump *pump)
 
 uint8_t *pump_room(struct pump *pump, size_t *room_bytes)
 {
-    const int has_text = pump->text_begin < pump->text_end;
-    const size_t begin = has_text ? pump->text_begin : pump->raw_begin;
-    const size_t rest = pump->raw_end - begin;
-    if (rest <= SMALL_REST_BYTES || pump->input_capacity_bytes - pump->raw_end < PUMP_ROOM_BYTES) {
-        memmove(pump_at(pump, pump->input_offset), pump_at(pump, pump->input_offset + begin), rest);
-        pump->text_end = has_text ? pump->text_end - begin : 0;
+    const size_t text_bytes = pump->text_end - pump->text_begin;
+    const size_t raw_bytes = pump->raw_end - pump->raw_begin;
+    if (text_bytes + raw_bytes <= SMALL_REST_BYTES || pump->input_capacity_bytes - pump->raw_end < PUMP_ROOM_BYTES) {
+        /* without the gap: a flood of pings inside a fragmented message would make it outgrow the input */
+        uint8_t *input = pump_at(pump, pump->input_offset);
+        memmove(input, input + pump->text_begin, text_bytes);
+        memmove(input + text_bytes, input + pump->raw_begin, raw_bytes);
         pump->text_begin = 0;
-        pump->raw_begin -= begin;
-        pump->raw_end -= begin;
+        pump->text_end = pump->raw_begin = text_bytes;
+        pump->raw_end = text_bytes + raw_bytes;
     }
     *room_bytes = pump->input_capacity_bytes - pump->raw_end;
     return pump_at(pump, pump->input_offset + pump->raw_end);
@@ -123,6 +124,7 @@ uint8_t *pump_room(struct pump *pump, size_t *room_bytes)
 void pump_fed(struct pump *pump, size_t bytes)
 {
     pump->raw_end += bytes;
+    pump->has_work = 1;
     pump->counters.reads_total++;
     pump->counters.received_bytes_total += bytes;
     pump->counters.last_input_ns = now_ns();
@@ -254,6 +256,8 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
 static int work(struct pump *pump)
 {
     int rc = input_parse(pump);
+    const int ends_session = rc < 0 || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
+    pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */
     const uint32_t stopped = rc == DEAL_FULL;
     if (stopped && !pump->counters.stopped)
         pump->counters.full_total++;
@@ -265,7 +269,7 @@ static int work(struct pump *pump)
         return flushed;
     if (stopped)
         return 0;
-    if (rc == 0 && pump->source == PUMP_SOURCE_NONE)
+    if (!pump->has_work && pump->source == PUMP_SOURCE_NONE)
         input_reset(pump);
     return rc;
 }

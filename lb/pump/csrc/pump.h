@@ -97,7 +97,7 @@ void pump_set_pipe(struct pump *pump, uint32_t pipe, int fd);
 /* Begins a session. The fd must be non-blocking; it stays the caller's. */
 void pump_attach(struct pump *pump, enum pump_source source, int fd);
 
-/* Ends the session: no byte is read any more. Records received whole are still dealt. */
+/* Ends the session: no byte is read any more. Records received whole are still dealt, up to a fault or a close frame. */
 void pump_detach(struct pump *pump);
 
 /* Whether bytes given with pump_fed(), or left of an ended session, are still to be dealt. No session may begin before that is done. */
@@ -157,6 +157,7 @@ struct pump {
     uint32_t source;
     int feed_fd;
     uint8_t fed_up;           /* the last read took all there was: poll before the next */
+    uint8_t has_work;         /* bytes were received that input_parse() has not come to */
     uint8_t draining;
 
     /* the frame and the message in hand */

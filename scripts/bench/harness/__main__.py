@@ -1,0 +1,98 @@
+"""The command line: bench [OPTIONS]. Exit status 0 when everything ran and every output was right, 1 otherwise."""
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import certificate, options, picture, programs, report
+from harness.candidates import Candidate, all_candidates
+from harness.certificate import Certificate
+from harness.comparison import Comparison
+from harness.errors import SetupError
+from harness.feed import REAL_SECOND
+from harness.goals import MEMORY_RECORDS, figures
+from harness.options import SCRATCH
+from harness.plan import Plan
+from harness.results import Results
+
+_QUICK_PLAN = Plan(
+    layouts=("160", "112", REAL_SECOND), batches=(20, 1), pipes=(4,), rates=(10_000,), arrivals=("bursty",)
+)
+_QUICK_SECONDS = 0.1
+_QUICK_MEMORY_RECORDS = 1_000_000
+
+
+def main(words: list[str] | None = None) -> int:
+    asked = options.parse(words)
+    try:
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        asked.output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="run-") as build:
+            return _bench(asked, Path(build))
+    except (SetupError, OSError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+def _bench(asked: argparse.Namespace, build: Path) -> int:
+    started_s = time.monotonic()
+    programs.build(build)
+    issued = certificate.issue(build)
+    comparison = Comparison(
+        plan=_plan(asked),
+        candidates=_candidates(asked, issued, build),
+        parts=asked.parts,
+        rounds=asked.rounds or (1 if asked.quick else 5),
+        seconds=asked.seconds or (_QUICK_SECONDS if asked.quick else 1.2),
+        build=build,
+        certificate=issued.server_pem,
+        real=asked.real,
+        say=lambda line: print(line, flush=True),
+        memory_records=_QUICK_MEMORY_RECORDS if asked.quick else MEMORY_RECORDS,
+    )
+    results = comparison.run()
+    _report(asked, comparison, results)
+    print(f"{time.monotonic() - started_s:.0f} s in all")
+    for failure in results.failures:
+        print(f"FAILED  {failure}", file=sys.stderr)
+    return 1 if results.failures else 0
+
+
+def _report(asked: argparse.Namespace, comparison: Comparison, results: Results) -> None:
+    found = figures(results)
+    machine = report.machine()
+    caption = f"{machine['cpu']}, {machine['kernel']}, {machine['date']}; medians of {comparison.rounds} rounds"
+    for text in (report.throughput(results), report.latency(results), report.goals(found, judged=not asked.quick)):
+        print(f"\n{text}")
+    print(f"\n{caption}\n{report.neighbours(results)}".rstrip())
+    for name, reason in results.absent.items():
+        print(f"not measured: {name}: {reason}")
+    terms = {"rounds": comparison.rounds, "seconds": comparison.seconds, "quick": asked.quick}
+    report.write_json(asked.output / "bench.json", machine, terms, results, found)
+    try:
+        picture.draw(asked.output, comparison.plan, results, caption)
+    except ImportError:
+        print("no picture: Python package 'matplotlib' is not installed")
+    print(f"written to {asked.output}: {', '.join(sorted(path.name for path in asked.output.glob('bench.*')))}")
+
+
+def _plan(asked: argparse.Namespace) -> Plan:
+    plan = _QUICK_PLAN if asked.quick else Plan()
+    axes = {name: getattr(asked, name) for name in ("layouts", "batches", "pipes", "rates", "arrivals")}
+    return dataclasses.replace(plan, **{name: values for name, values in axes.items() if values})
+
+
+def _candidates(asked: argparse.Namespace, issued: Certificate, build: Path) -> list[Candidate]:
+    """All of them, or those asked for and the peers."""
+    everybody = all_candidates(build, issued, asked.peer)
+    names = [each.name for each in everybody]
+    if unknown := set(asked.candidates) - set(names):
+        raise SetupError(f"no candidate '{min(unknown)}'; there are {', '.join(names)}")
+    return [each for each in everybody if not asked.candidates or each.name in asked.candidates or each.is_peer]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The figures to reach, each with what was measured and whether it is met. The bounds stand here and nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT
+from harness.plan import Pace, Point
+from harness.results import PUMP, Metric, Results, spread
+from harness.trial import Trial
+
+MEMORY_RECORDS = 100_000_000
+"""How long the memory must stay flat."""
+
+_MIB = 1 << 20
+_MAIN = tuple(Point("160", 20, pipes) for pipes in (4, 16, 64))
+_MAIN_TEXT = "ws, 20 records a frame, 4, 16 and 64 pipes"
+_SINGLE = (Point("160", 1, 16),)
+_TLS = (Point("160", 20, 16, tls=True),)
+_BURSTY_TEXT = "bursty, every rate, to one-write-per-record"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a figure must not fall below, or rise above."""
+
+    sign: str
+    value: float
+    unit: str = "x"
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.value:g} {self.unit}".rstrip()
+
+    def holds(self, figure: float) -> bool:
+        return figure >= self.value if self.sign == ">=" else figure <= self.value
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row. met is None where it was not measured; `measured` then says why."""
+
+    what: str
+    goal: str
+    measured: str
+    met: bool | None
+
+
+def figures(results: Results) -> list[Figure]:
+    bursty = [pace for pace in results.latency if pace.bursty]
+    return [
+        _ratio(results, f"throughput, {_MAIN_TEXT}, to limit", Bound(">=", 0.9), _MAIN, LB, LIMIT),
+        _ratio(results, "... to one-write-per-record", Bound(">=", 8), _MAIN, LB, ONE_WRITE),
+        _python_clients(results, "... to the fastest of the Python clients", Bound(">=", 30)),
+        _ratio(results, f"CPU per record, {_MAIN_TEXT}, to limit", Bound("<=", 1.25), _MAIN, LB, LIMIT, _cpu),
+        _ratio(results, "throughput at 1 record per frame, to limit", Bound(">=", 0.5), _SINGLE, LB, LIMIT),
+        _ratio(results, "symbol route to round-robin", Bound(">=", 0.9), _MAIN, LB_SYMBOL, LB),
+        _many_pipes(results, "CPU per record, 256 pipes to 4", Bound("<=", 1.5)),
+        _ratio(results, "wss in userspace to tls-limit", Bound(">=", 0.85), _TLS, LB_TLS, TLS_LIMIT),
+        _ratio(results, f"latency p50, {_BURSTY_TEXT}", Bound("<=", 1), bursty, LB, ONE_WRITE, _p50),
+        _ratio(results, f"latency p99, {_BURSTY_TEXT}", Bound("<=", 1), bursty, LB, ONE_WRITE, _p99),
+        *_memory(results, Bound("<=", 64, "MiB"), Bound("<=", 1, "MiB")),
+        _start(results, "start to first record delivered", Bound("<=", 400, "ms")),
+        _instructions(results, "user-mode instructions per record, pump alone, 112-byte trade", Bound("<=", 60, "")),
+    ]
+
+
+def _rate(trial: Trial) -> float:
+    return trial.records_per_second
+
+
+def _cpu(trial: Trial) -> float:
+    return trial.cpu_ms_per_million
+
+
+def _p50(trial: Trial) -> float:
+    return trial.latency_ms["p50"]
+
+
+def _p99(trial: Trial) -> float:
+    return trial.latency_ms["p99"]
+
+
+def _ratio(
+    results: Results,
+    what: str,
+    bound: Bound,
+    places: Sequence[Point | Pace],
+    one: str,
+    other: str,
+    metric: Metric = _rate,
+) -> Figure:
+    """The ratio one / other at the place where its median is worst; not measured unless it was at every place."""
+    found = [(ratio, place) for place in places if (ratio := results.ratio(place, one, other, metric))]
+    if len(found) < len(places) or not found:
+        return Figure(what, str(bound), _absence(results, one, other), None)
+    ratio, place = (min if bound.sign == ">=" else max)(found, key=lambda pair: pair[0].median)
+    return Figure(what, str(bound), f"{ratio.text(2)} at {place}", bound.holds(ratio.median))
+
+
+def _absence(results: Results, *names: str) -> str:
+    reasons = [f"{name}: {results.absent[name]}" for name in names if name in results.absent]
+    return f"not measured ({'; '.join(reasons)})" if reasons else "not measured"
+
+
+def _python_clients(results: Results, what: str, bound: Bound) -> Figure:
+    def speed(name: str) -> float:
+        found = results.spread(_MAIN[0], name, _rate)
+        return found.median if found else 0.0
+
+    fastest = max(PYTHON_CLIENTS, key=speed)
+    figure = _ratio(results, what, bound, _MAIN, LB, fastest)
+    return figure if figure.met is None else replace(figure, measured=f"{figure.measured}, to {fastest}")
+
+
+def _many_pipes(results: Results, what: str, bound: Bound) -> Figure:
+    few, many = (results.spread(Point("160", 20, pipes), LB, _cpu) for pipes in (4, 256))
+    if not few or not many:
+        return Figure(what, str(bound), _absence(results, LB), None)
+    ratio = many.median / few.median
+    measured = f"{ratio:.2f} ({many.median:.0f} to {few.median:.0f} ms per million)"
+    return Figure(what, str(bound), measured, bound.holds(ratio))
+
+
+def _memory(results: Results, most: Bound, growth_most: Bound) -> list[Figure]:
+    """Flat means: the second half of the run needs no more than the first."""
+    what = "resident memory without pipe buffers"
+    trial = results.memory
+    if not trial or len(trial.resident_bytes) < 2:
+        return [Figure(what, str(most), _absence(results, LB), None)]
+    half = len(trial.resident_bytes) // 2
+    peak = max(trial.resident_bytes) / _MIB
+    growth = max(trial.resident_bytes[half:]) / _MIB - max(trial.resident_bytes[:half]) / _MIB
+    grown = f"{growth:.2f} MiB over {trial.records / 1e6:.0f} million records"
+    return [
+        Figure(what, str(most), f"{peak:.1f} MiB", most.holds(peak)),
+        Figure("... its growth, second half to first", str(growth_most), grown, growth_most.holds(growth)),
+    ]
+
+
+def _start(results: Results, what: str, bound: Bound) -> Figure:
+    if not results.starts:
+        return Figure(what, str(bound), _absence(results, LB), None)
+    times_ms = spread([trial.first_record_ms for trial in results.starts])
+    return Figure(what, str(bound), f"{times_ms.text(0)} ms", bound.holds(times_ms.median))
+
+
+def _instructions(results: Results, what: str, bound: Bound) -> Figure:
+    if results.pump_instructions is None:
+        return Figure(what, str(bound), _absence(results, PUMP), None)
+    return Figure(what, str(bound), f"{results.pump_instructions:.1f}", bound.holds(results.pump_instructions))

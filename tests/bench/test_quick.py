@@ -1,0 +1,73 @@
+"""scripts/bench/bench --quick: does the benchmark run, and does its check catch a candidate whose output is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "scripts" / "bench"
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cc") and Path("/usr/include/openssl/ssl.h").exists()),
+    reason="the benchmark's programs need a C compiler and OpenSSL's headers",
+)
+
+DEALS_ONE_TRADE_TWICE = f"""
+import sys
+sys.path.insert(0, {str(BENCH / "clients")!r})
+import websocket
+from dealing import SUBSCRIBE, from_command_line
+
+dealer = from_command_line()
+feed = websocket.create_connection(dealer.url)
+for answer in (dealer.auth, SUBSCRIBE, None):
+    feed.recv()
+    if answer:
+        feed.send(answer)
+first = feed.recv()
+dealer.deal(first)
+feed.recv()
+dealer.deal(first)
+while message := feed.recv():
+    dealer.deal(message)
+"""
+"""A client that writes as many bytes as it must, but the second frame's place holds the first frame's records."""
+
+
+def bench(output: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "--quick", "--output", str(output), *words]
+    return subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)
+
+
+def test_quick_checks_and_measures_the_c_candidates(tmp_path: Path) -> None:
+    candidates = ["limit", "one-write-per-record", "tls-limit"]
+    result = bench(tmp_path, "--candidates", ",".join(candidates))
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    measured = {trial["candidate"] for place in report["throughput"] for trial in place["trials"]}
+    assert measured == set(candidates)
+    assert {trial["candidate"] for place in report["latency"] for trial in place["trials"]} == {"one-write-per-record"}
+    assert report["failures"] == []
+    assert "figures to reach" in result.stdout
+
+
+def test_a_peer_that_writes_wrong_records_is_named_and_not_measured(tmp_path: Path) -> None:
+    script = tmp_path / "peer.py"
+    script.write_text(DEALS_ONE_TRADE_TWICE)
+    result = bench(tmp_path, "--peer", f"{sys.executable} {script}", "--candidates", "limit", "--batches", "20")
+    assert result.returncode == 1
+    assert "FAILED  peer:" in result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert {trial["candidate"] for place in report["throughput"] for trial in place["trials"]} == {"limit"}
+
+
+def test_an_unknown_candidate_is_named_with_the_known_ones(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--candidates", "nobody")
+    assert result.returncode == 1
+    assert "no candidate 'nobody'; there are limit, one-write-per-record" in result.stderr

@@ -1,0 +1,42 @@
+"""What all tests share: no test leaves a descriptor open; how many examples hypothesis tries; guest kernels for tests
+marked `kernel_tls` (guest_runs.py)."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["guest_runs"]
+
+_TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # these machines may be busy with other tests
+settings.register_profile("default", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=100)
+settings.register_profile("long", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_fds() -> Iterator[None]:
+    """A descriptor that is open after a test and was not before fails it."""
+    before = _open_fds()
+    yield
+    leaked = _open_fds() - before
+    if leaked:  # perhaps only garbage that was not collected yet
+        gc.collect()
+        leaked &= _open_fds()
+    assert not leaked, f"left open: {sorted(leaked)}"
+
+
+def _open_fds() -> set[tuple[str, str]]:
+    """Number and target of each: a number closed and used again is not the same descriptor."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - its own fd must be closed again before the links are read
+        try:
+            found.add((name, str(Path("/proc/self/fd", name).readlink())))
+        except FileNotFoundError:
+            continue
+    return found

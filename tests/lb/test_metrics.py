@@ -1,0 +1,56 @@
+"""The values of the lines `statistics` and `balance`."""
+
+from __future__ import annotations
+
+from lb.metrics import Snapshot
+from lb.pump import Counters, PipeCounters
+
+
+def snapshot(records: int, delivered: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1) -> Snapshot:
+    counters = dict.fromkeys(Counters.__slots__, 0) | {
+        "records_total": records, "received_bytes_total": 1000, "reads_total": 7, "frames_total": 8, "malformed_total": 2,
+    }  # fmt: skip
+    pipes = [
+        PipeCounters(
+            records_total=done + left, delivered_total=done, delivered_bytes_total=0, waiting_records=left, waiting_bytes=0
+        )
+        for done, left in zip(delivered, waiting, strict=True)
+    ]
+    return Snapshot(int(at_s * 1e9), Counters(**counters), pipes, list(range(len(pipes))), sessions, 3, "none")
+
+
+START = snapshot(0, [0, 0], [0, 0], at_s=-1.0)
+
+
+def test_the_balance_is_exact_when_received_is_delivered_and_waiting() -> None:
+    line = snapshot(10, [4, 3], [2, 1]).balance()
+    assert line == {"received": 10, "delivered": 7, "waiting": 3, "exact": True, "per_pipe": [4, 3]}
+
+
+def test_a_record_too_few_or_too_many_is_not_exact() -> None:
+    assert snapshot(11, [4, 3], [2, 1]).balance()["exact"] is False
+    assert snapshot(9, [4, 3], [2, 1]).balance()["exact"] is False
+
+
+def test_many_pipes_are_summed_up() -> None:
+    line = snapshot(17 * 18 // 2, list(range(1, 18)), [0] * 17).balance()
+    assert "per_pipe" not in line
+    assert (line["per_pipe_least"], line["per_pipe_most"], line["per_pipe_sum"]) == (1, 17, 153)
+
+
+def test_the_rate_is_over_the_time_since_the_line_before() -> None:
+    before = snapshot(1000, [1000], [0], at_s=10.0)
+    assert snapshot(1500, [1500], [0], at_s=12.5).statistics(before)["records_per_s"] == 200
+
+
+def test_a_line_of_statistics_has_all_that_is_counted() -> None:
+    line = snapshot(10, [10, 0], [0, 0], sessions=3).statistics(START)
+    expected = {
+        "records": 10, "bytes": 1000, "reads": 7, "frames": 8, "malformed": 2,
+        "backlog_bytes": [0, 1], "reconnects": 2, "restarts": 3, "tls": "none",
+    }  # fmt: skip
+    assert expected.items() <= line.items()
+
+
+def test_before_the_first_session_there_was_no_reconnect() -> None:
+    assert snapshot(0, [0], [0], sessions=0).statistics(START)["reconnects"] == 0

@@ -1,0 +1,233 @@
+"""A pump between a real socket and real pipes, driven step by step in one thread.
+
+Law: after every single call of run() the books must balance (Rig.check_balance); so every test that uses the rig tests
+that, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from termios import FIONREAD
+from typing import Self
+
+import model
+from model import Control, Event, Failure, Fault, Frame, Status
+
+from lb.errors import ProtocolError
+from lb.pump import ControlFrame, Malformed, Pump, Route, Source, StatusRecord, Wake
+
+ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
+
+_LENGTH_BYTES = 4
+
+
+class Rig:
+    """`send()` is the feed, `run()` the balancer, `read()` the workers. Use as a context manager."""
+
+    def __init__(
+        self,
+        *,
+        pipes: int = 1,
+        route: Route = Route.ROUND_ROBIN,
+        source: Source = Source.SOCKET,
+        pipe_size_bytes: int = 1 << 16,
+        max_frame_bytes: int = 1 << 20,
+        high_water_bytes: int = 1 << 16,
+    ) -> None:
+        self.source = source
+        self.high_water_bytes = high_water_bytes
+        self.events: list[Event] = []
+        """What run() met, in the model's words; a Fault's rest may be shorter than there."""
+        self.received = [bytearray() for _ in range(pipes)]
+        self.has_ended = False
+        """End of file, or an error, was met."""
+        self.realigned_bytes = 0
+        self._unsent = bytearray()
+        self._longest_frame_bytes = 0
+        self._stack = ExitStack()
+        self.wake_read_fd, self.wake_write_fd = self._pipe()
+        self.read_fds, self.write_fds = [], []
+        for _ in range(pipes):
+            read_fd, write_fd = self._pipe()
+            fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, pipe_size_bytes)
+            self.read_fds.append(read_fd)
+            self.write_fds.append(write_fd)
+        self.pump = Pump(
+            pipe_fds=self.write_fds,
+            route=route,
+            max_frame_bytes=max_frame_bytes,
+            high_water_bytes=high_water_bytes,
+            wake_fd=self.wake_read_fd,
+        )
+        self.attach()
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for fd in ends:
+            self._stack.callback(os.close, fd)
+        return ends
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def attach(self) -> None:
+        """Begin a session, the first or another."""
+        self.feed, self.session = socket.socketpair()
+        for end in (self.feed, self.session):
+            end.setblocking(False)
+            self._stack.callback(end.close)
+        self.has_ended = False
+        self.pump.attach(self.source, self.session.fileno())
+
+    def send(self, data: bytes) -> None:
+        """Send `data`, and run. What the socket does not take waits for the next call."""
+        self._unsent += data
+        while True:
+            try:
+                while self._unsent:
+                    del self._unsent[: self.feed.send(self._unsent)]
+            except BlockingIOError:
+                pass
+            before_bytes = len(self._unsent)
+            self.run()
+            if not before_bytes or self.has_ended or self.pump.counters().stopped:
+                return
+
+    def send_frames(self, frames: Iterable[Frame]) -> None:
+        self.send(b"".join(map(model.wire, frames)))
+
+    def close_feed(self) -> None:
+        """The peer closes its side once all is sent."""
+        while self._unsent and not self.has_ended:
+            self.send(b"")
+            self.read_all()
+        self.feed.shutdown(socket.SHUT_WR)
+
+    def run(self) -> None:
+        """Run until nothing more can be done now."""
+        while not self.has_ended:
+            reads_before = self.pump.counters().reads_total
+            event = self.run_once()
+            if event in (Wake.DEADLINE, Wake.DRAINED) and self.pump.counters().reads_total == reads_before:
+                return
+
+    def run_once(self) -> Wake | None:
+        """One call of Pump.run() without waiting. What it met goes into `events`."""
+        try:
+            event = self.pump.run(time.monotonic_ns())
+        except ProtocolError as error:
+            self.events.append(Failure(error.close_code))
+            self.detach()
+            return None
+        finally:
+            self.check_balance()
+        match event:
+            case StatusRecord(text):
+                self.events.append(Status(text))
+            case ControlFrame(opcode, payload):
+                self.events.append(Control(opcode, payload))
+            case Malformed(fault, offset_bytes, sample):
+                self.events.append(Fault(fault, offset_bytes, sample))
+            case Wake.READABLE:
+                self._feed_by_hand()
+            case Wake.EOF:
+                self.detach()
+        return event if isinstance(event, Wake) else None
+
+    def _feed_by_hand(self) -> None:
+        got_bytes = self.session.recv_into(self.pump.room())
+        if got_bytes:
+            self.pump.fed(got_bytes)
+        else:
+            self.detach()
+
+    def detach(self) -> None:
+        """End the session."""
+        self.has_ended = True
+        self.pump.detach()
+
+    def read(self, pipe: int, most_bytes: int) -> bytes:
+        """What a worker gets that asks for that many bytes."""
+        try:
+            got = os.read(self.read_fds[pipe], most_bytes)
+        except BlockingIOError:
+            return b""
+        self.received[pipe] += got
+        return got
+
+    def read_all(self) -> None:
+        for pipe in range(len(self.read_fds)):
+            while self.read(pipe, 1 << 20):
+                pass
+
+    def drain(self) -> None:
+        """End the session, and let the workers read until nothing waits."""
+        if not self.has_ended:
+            self.detach()
+        self.pump.drain()
+        while self.run_once() is not Wake.DRAINED:
+            self.read_all()
+        self.read_all()
+
+    def queued_bytes(self, pipe: int) -> int:
+        """What the pipe holds."""
+        queued = array("i", [0])
+        fcntl.ioctl(self.read_fds[pipe], FIONREAD, queued)
+        return queued[0]
+
+    def check_balance(self) -> None:
+        """What must be true of the counters at every moment."""
+        counters = self.pump.counters()
+        pipes = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
+        assert counters.records_total == sum(pipe.delivered_total + pipe.waiting_records for pipe in pipes)
+        dealt_bytes = sum(len(bytes_) + self.queued_bytes(pipe) for pipe, bytes_ in enumerate(self.received))
+        dealt_bytes += self.realigned_bytes + sum(pipe.waiting_bytes for pipe in pipes)
+        assert dealt_bytes == counters.record_bytes_total + _LENGTH_BYTES * counters.records_total
+        for number, pipe in enumerate(pipes):
+            assert pipe.records_total == pipe.delivered_total + pipe.waiting_records
+            assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
+            assert pipe.waiting_bytes <= self.high_water_bytes or pipe.waiting_records == 1
+            if not self.realigned_bytes:
+                assert pipe.delivered_bytes_total == len(self.received[number]) + self.queued_bytes(number)
+        if counters.stopped:
+            assert pipes[counters.full_pipe].waiting_records > 0
+            assert self.pump.has_input
+
+
+def modelled(rig_pipes: int, route: Route, max_frame_bytes: int = 1 << 20) -> model.Model:
+    return model.Model(rig_pipes, ROUTES[route], max_frame_bytes)
+
+
+def assert_delivered(rig: Rig, expected: model.Model) -> None:
+    """Every pipe got what the model says, and the events were the same."""
+    for pipe, received in enumerate(rig.received):
+        assert bytes(received) == expected.stream(pipe), f"pipe {pipe}"
+    assert_same_events(rig.events, expected.events)
+    records_total = sum(map(len, expected.pipes))
+    counters = rig.pump.counters()
+    assert counters.records_total == records_total
+    assert counters.record_bytes_total == sum(len(record) for pipe in expected.pipes for record in pipe)
+    assert counters.status_total == sum(isinstance(event, Status) for event in expected.events)
+    assert counters.malformed_total == sum(isinstance(event, Fault) for event in expected.events)
+
+
+def assert_same_events(met: Sequence[Event], expected: Sequence[Event]) -> None:
+    """The pump shows a fault's bytes as far as they are received, at most a sample of them."""
+    assert [_without_rest(event) for event in met] == [_without_rest(event) for event in expected]
+    for one, other in zip(met, expected, strict=True):
+        if isinstance(one, Fault) and isinstance(other, Fault):
+            assert other.rest.startswith(one.rest)
+            assert one.rest or not other.rest
+
+
+def _without_rest(event: Event) -> Event:
+    return Fault(event.fault, event.offset_bytes, b"") if isinstance(event, Fault) else event
