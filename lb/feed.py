@@ -29,6 +29,8 @@ from lb.session import Attempt, Session, close_reason
 PING_AFTER_S = 15.0
 LOST_AFTER_S = 30.0
 ATTEMPT_TIMEOUT_S = 60.0
+LEAST_DELAY_S = 0.25
+MOST_DELAY_S = 30.0
 STABLE_S = 10.0
 """A session this old has shown that it works: only then are earlier failures forgotten (two clients on one key would
 else fight)."""
@@ -54,7 +56,7 @@ class Feed:
         self._tls = tls
         self._pump = pump
         self._wake = wake
-        self._backoff = Backoff(least_s=0.25, most_s=30.0)
+        self._backoff = Backoff(LEAST_DELAY_S, MOST_DELAY_S)
         self._attempt: Attempt | None = None
         self._session: Session | None = None
         self._ending: SessionError | None = None
@@ -114,13 +116,13 @@ class Feed:
             self.lost(error)
             return
         if frame.opcode == _OPCODE_CLOSE:
-            self.lost(self._ending or SessionLost(f"the feed closed the session: {close_reason(frame.payload)}"))
+            self.lost(SessionLost(f"the feed closed the session: {close_reason(frame.payload)}"))
 
     def ended(self) -> None:
         """The connection has ended without a close frame."""
         assert self._session is not None
         how = "close_notify" if self._session.needs_close_notify else "a close frame"
-        self.lost(self._ending or SessionLost(f"connection closed without {how}"))
+        self.lost(SessionLost(f"connection closed without {how}"))
 
     def tls_record(self, record: TlsRecord) -> None:
         """A TLS record that is no application data has come to the kernel's session."""
@@ -128,7 +130,7 @@ class Feed:
         try:
             self._session.control_record(record)
         except EOFError:
-            self.lost(self._ending or SessionLost("connection closed without a close frame"))
+            self.lost(SessionLost("connection closed without a close frame"))
         except SessionLost as error:
             self.lost(error)
 
@@ -136,6 +138,7 @@ class Feed:
         """Give the session up. Raises `error` itself where a new session would not mend it."""
         cut_off_before = self._pump.counters().cut_off_bytes_total
         close_code = error.close_code if isinstance(error, ProtocolError) else None
+        error = self._ending or error
         self._pump.detach()
         if self._attempt is not None:  # the fault is in what the feed said before the session began
             self._attempt.abandon(close_code)
@@ -150,7 +153,7 @@ class Feed:
         if age_s >= STABLE_S:
             self._backoff.reset()
         self._session = None
-        self._wait(self._ending or error)
+        self._wait(error)
 
     def stop(self) -> None:
         """Close the session; no other follows."""

@@ -36,6 +36,7 @@ _INSIDE = "GUEST_TEST_KERNEL"
 _REPORTS = "GUEST_TEST_REPORTS"
 
 _PROJECT = Path(__file__).parent.parent
+_GUEST = _PROJECT / "scripts/guest"
 _EXIT_UNAVAILABLE = 69
 
 
@@ -84,10 +85,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Before the first test: boot the guests, all at once, and wait for them."""
     if os.environ.get(_INSIDE) or session.config.option.collectonly:
         return
-    selected = {
-        kernel: [item.nodeid for item in session.items if _guest_of(item) == kernel] for kernel in GUEST_KERNELS
-    }
-    session.config.stash[_RUNS] = _run_guests({kernel: names for kernel, names in selected.items() if names})
+    selected: dict[str, list[str]] = {}
+    for item in session.items:
+        if kernel := _guest_of(item):
+            selected.setdefault(kernel, []).append(item.nodeid)
+    session.config.stash[_RUNS] = _run_guests(selected, session.config.getoption("maxfail"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -130,21 +132,17 @@ def _guest_of(item: pytest.Item) -> str | None:
     return kernel if kernel in GUEST_KERNELS else None
 
 
-def _run_guests(selected: dict[str, list[str]]) -> dict[str, GuestRun]:
+def _run_guests(selected: dict[str, list[str]], maxfail: int) -> dict[str, GuestRun]:
     runs = {}
     # Preparing touches the network and the cache; in turn, and not part of the guest's time.
     for kernel in selected:
-        done = subprocess.run(
-            [_PROJECT / "scripts/guest", "--kernel", kernel, "--prepare"], capture_output=True, text=True, check=False
-        )
+        prepare = [str(_GUEST), "--kernel", kernel, "--prepare"]
+        done = subprocess.run(prepare, capture_output=True, text=True, check=False)
         runs[kernel] = GuestRun(kernel, exit_code=done.returncode, output=done.stdout + done.stderr)
     with tempfile.TemporaryDirectory(prefix="guest-reports-") as share:
         started = monotonic()
-        booted = {
-            kernel: _boot(kernel, names, Path(share))
-            for kernel, names in selected.items()
-            if not runs[kernel].exit_code
-        }
+        can_boot = [kernel for kernel, run in runs.items() if run.exit_code == 0]
+        booted = {kernel: _boot(kernel, selected[kernel], Path(share), maxfail) for kernel in can_boot}
         for kernel, process in booted.items():
             run = runs[kernel]
             run.output, _ = process.communicate()
@@ -158,24 +156,14 @@ def _report_file(kernel: str, share: Path) -> Path:
     return share / f"{kernel}.jsonl"
 
 
-def _boot(kernel: str, names: list[str], share: Path) -> subprocess.Popen[str]:
+def _boot(kernel: str, names: list[str], share: Path, maxfail: int) -> subprocess.Popen[str]:
     arguments = share / f"{kernel}.arguments"
     arguments.write_text("\n".join(names), encoding="utf-8")
     inside = [f"{_INSIDE}={kernel}", f"{_REPORTS}={_report_file(kernel, share)}", "PYTHONDONTWRITEBYTECODE=1"]
-    pytest_command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        _PROJECT,
-        f"@{arguments}",
-    ]
-    guest = [_PROJECT / "scripts/guest", "--kernel", kernel, "--timeout", str(GUEST_TIMEOUT_S), "--share", share]
+    options = ["-q", "-p", "no:cacheprovider", f"--maxfail={maxfail}", f"--rootdir={_PROJECT}", f"@{arguments}"]
+    guest = [str(_GUEST), "--kernel", kernel, "--timeout", str(GUEST_TIMEOUT_S), "--share", str(share)]
     return subprocess.Popen(
-        [*guest, "--", "env", *inside, *pytest_command],
+        [*guest, "--", "env", *inside, sys.executable, "-m", "pytest", *options],
         cwd=_PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

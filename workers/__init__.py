@@ -18,7 +18,13 @@ reads each pipe in a process of its own. `batches(fds)` is the same as a loop. W
     async for record in workers.records(fd):
         ...
 
-FIGURES
+Million records a second on one core (AMD EPYC of the 5th generation, CPython 3.11, one pipe of 1 MiB, best of 7 runs on a
+busy machine), for trades of 112 and of 160 bytes:
+
+    run, raw                5.5  4.1      lb-count                                    2.5  2.2
+    run, raw, batch         6.8  4.2      lb-bars                                     0.8  0.75
+    run, decoded            1.5  1.25     records (asyncio), decoded                  1.3  1.3
+    run, decoded, batch     1.2  1.5      without the SDK: read(4), read(n), no more  3.8  3.4
 
 The package needs the standard library and orjson; it imports nothing of the balancer.
 """

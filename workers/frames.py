@@ -29,8 +29,8 @@ class FrameCutter:
     def cut(self, chunk: bytes) -> list[bytes]:
         """The records that `chunk` completes, in order; any may be empty (length 0).
 
-        Of four ways tried this one was the fastest (95 ns a record, CPython 3.11): slices of one `bytes`, the length by
-        `unpack_from`. Slices of a memoryview cost 15 % more, `int.from_bytes` 25 %, and both leave no better record.
+        Slices of one `bytes` with the length by `unpack_from` were the fastest way of those tried: 95 ns a record of 112
+        bytes (CPython 3.11). Slices of a memoryview take 15 % longer, lengths by `int.from_bytes` 25 %.
         """
         self._held.append(chunk)
         self._held_bytes += len(chunk)

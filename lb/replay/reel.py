@@ -63,7 +63,7 @@ class Reel:
     def _of_whole_tape(cls, tape: Tape, fragment_bytes: int | None, with_times: bool) -> "Reel":
         builder = _Builder(fragment_bytes, with_times)
         records = map(operator.sub, tape.records_total, [0, *tape.records_total])
-        for source, (text, count, due_ns) in enumerate(zip(tape.messages, records, tape.due_ns, strict=False)):
+        for source, (text, count, due_ns) in enumerate(zip(tape.messages, records, tape.due_ns, strict=True)):
             builder.add(text, count, due_ns, source)
         return builder.reel()
 

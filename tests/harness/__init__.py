@@ -3,7 +3,8 @@ tells what it got. Law: nothing here sleeps; whatever is waited for has an event
 
 from harness.authority import Authority
 from harness.feed import Feed, Frame, Peer, frame, message
-from harness.lb_process import KEY, End, Lb, inline, lb_environment, run_lb
+from harness.flood import Flood
+from harness.lb_process import KEY, SOON, End, Lb, inline, lb_environment, run_lb
 from harness.recorder import RECORDER
 from harness.recording import Recording
 from harness.replay import replay
@@ -11,9 +12,11 @@ from harness.replay import replay
 __all__ = [
     "KEY",
     "RECORDER",
+    "SOON",
     "Authority",
     "End",
     "Feed",
+    "Flood",
     "Frame",
     "Lb",
     "Peer",

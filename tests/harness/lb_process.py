@@ -28,6 +28,9 @@ from harness.recording import Recording
 TIMEOUT_S = 20.0
 KEY = "k3y-that-nobody-may-see"
 
+SOON = {"lb.feed.LEAST_DELAY_S": 0.005}
+"""`constants` for tests in which the next session follows many times."""
+
 _WITH_CONSTANTS = """\
 import importlib, sys
 for name, value in {constants!r}.items():

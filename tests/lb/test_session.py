@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import KEY, Authority, Feed, Lb, message
+from harness import KEY, SOON, Authority, Feed, Lb, message
 from harness.feed import AUTH_SUCCESS, CONNECTED, SUBSCRIBED, Peer, frame
 
 from lb.errors import EX_NOPERM
@@ -156,7 +156,7 @@ def tcp_socket_links(port: int) -> set[str]:
     ],
 )
 def test_a_wrong_answer_to_the_upgrade_is_told_and_the_next_try_succeeds(answer: bytes, said: str) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.connection() as peer:
             peer.read_request()
             peer.send(answer)

@@ -6,7 +6,7 @@ import json
 import struct
 
 import pytest
-from harness import Feed, Lb, frame, message
+from harness import SOON, Feed, Lb, frame, message
 from harness.feed import AUTH_SUCCESS, BINARY, CLOSE, CONNECTED, CONTINUATION, PING, PONG, TEXT
 
 FIRST, SECOND, THIRD = (b'{"ev":"T","sym":"A","s":%d}' % number for number in range(3))
@@ -41,7 +41,7 @@ PROTOCOL_FAULTS = [
 
 @pytest.mark.parametrize(("fault", "close_code"), PROTOCOL_FAULTS)
 def test_a_protocol_fault_is_answered_with_its_close_code_and_a_new_session(fault: bytes, close_code: int) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.session() as peer:
             peer.send(frame(message([FIRST])) + fault)
             (closing,) = peer.receive_to_end()
@@ -70,7 +70,7 @@ def test_a_protocol_fault_is_answered_with_its_close_code_and_a_new_session(faul
     ],
 )
 def test_a_protocol_fault_during_the_dialogue_too(fault: bytes, close_code: int) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.connection().upgrade() as peer:
             peer.send(fault)
             (closing,) = peer.receive_to_end()
@@ -82,7 +82,7 @@ def test_a_protocol_fault_during_the_dialogue_too(fault: bytes, close_code: int)
 
 
 def test_text_that_is_not_utf_8_in_the_midst_of_the_dialogue_ends_it() -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.connection().upgrade() as peer:
             peer.say(message([FIRST]))
             peer.say(b'[{"sym":"\xff"}]')
@@ -189,7 +189,7 @@ def test_a_pong_that_nobody_asked_for_is_no_event() -> None:
     ],
 )
 def test_a_close_is_answered_with_its_code_and_obeyed(payload: bytes, answer: bytes, said: str) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.session() as peer:
             peer.send(frame(message([FIRST])) + frame(payload, CLOSE))
             (closing,) = peer.receive_to_end()
@@ -201,7 +201,7 @@ def test_a_close_is_answered_with_its_code_and_obeyed(payload: bytes, answer: by
 
 
 def test_a_close_during_the_dialogue_is_told() -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.connection().upgrade() as peer:
             peer.close(1013, b"try again later")
             (closing,) = peer.receive_to_end()
@@ -259,7 +259,7 @@ def test_a_flood_of_malformed_messages_is_one_line_a_second() -> None:
 
 
 def test_an_array_cut_by_the_end_of_the_connection_loses_only_what_did_not_come() -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
         with feed.session() as peer:
             peer.send(frame(message([FIRST, SECOND]))[:-5])
         line = lb.await_line("session lost")

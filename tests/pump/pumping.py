@@ -178,6 +178,14 @@ class Rig:
             self.read_all()
         self.read_all()
 
+    def finish(self) -> None:
+        """Send the rest, close the feed, and deliver everything."""
+        self.close_feed()
+        while not self.has_ended:
+            self.run()
+            self.read_all()
+        self.drain()
+
     def queued_bytes(self, pipe: int) -> int:
         """What the pipe holds."""
         queued = array("i", [0])

@@ -53,8 +53,7 @@ class Client:
 def session(url: str, ca_file: Path | None = None) -> Iterator[Client]:
     """Connects as a client of the feed; no compression, no bound on messages."""
     tls = ssl.create_default_context(cafile=ca_file) if url.startswith("wss") else None
-    # A quiet client: what is tested here is what the server says unasked.
-    with connect(url, ssl=tls, compression=None, max_size=None, ping_interval=None, close_timeout=10) as connection:
+    with connect(url, ssl=tls, compression=None, max_size=None, close_timeout=10) as connection:
         yield Client(connection)
 
 

@@ -64,6 +64,7 @@ def test_a_cancelled_reader_leaves_the_pipe_to_the_next() -> None:
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
+        assert not asyncio.get_running_loop().remove_reader(read_end)  # nothing is left to remove
         os.write(write_end, framed([b'{"kept":true}']))
         return await anext(records(read_end))
 

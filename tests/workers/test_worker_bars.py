@@ -162,6 +162,13 @@ def test_lines_of_many_processes_on_one_pipe_stay_whole() -> None:
     assert len({(bar["sym"], bar["t"]) for bar in map(json.loads, ended.out.splitlines())}) == seconds * pipes
 
 
+@pytest.mark.parametrize("processes", [[], ["--processes"]])
+def test_a_closed_standard_output_is_an_error_even_if_its_number_would_be_used_again(processes: list[str]) -> None:
+    closes_it = "import os, sys; os.close(1); from workers.bars import main; sys.exit(main())"
+    ended = run_worker(["-c", closes_it, *processes], [framed([trade(0, 1), trade(1, 1)])])
+    assert (ended.code, ended.err) == (74, "-c: cannot write to standard output: Bad file descriptor\n")
+
+
 def test_a_full_disk_ends_all_processes_and_the_worker() -> None:
     pipes = [os.pipe() for _ in range(2)]
     worker = start_worker([*BARS, "--output", "/dev/full", "--processes"], [read_end for read_end, _ in pipes])

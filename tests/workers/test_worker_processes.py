@@ -177,3 +177,22 @@ def test_what_the_processes_have_printed_is_not_lost(tmp_path: Path) -> None:
     assert sorted(ended.out.split()) == ["before", "one", "three", "two"]
     assert ended.code == 65
     assert ended.err == f"worker.py: fd {ended.fds[1]}: the pipe ended inside a length: got 1 of 4 bytes\n"
+
+
+PRINTS_THEN = "import workers\nworkers.run(lambda record, fd: {then}, raw=True, processes=True)\n"
+
+
+def test_what_a_process_has_printed_before_it_fails_is_not_lost(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(PRINTS_THEN.format(then="print('printed') or 1 // 0"))
+    ended = run_worker([script], [framed([b"x"])])
+    assert (ended.code, ended.out) == (1, "printed\n")
+
+
+def test_what_a_process_cannot_print_at_its_end_fails_the_worker(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(PRINTS_THEN.format(then="print('printed')"))
+    with Path("/dev/full").open("w") as full:
+        ended = run_worker([script], [framed([b"x"])], stdout=full)
+    assert ended.code == 1
+    assert "No space left on device" in ended.err

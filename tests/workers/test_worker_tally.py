@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from workers.tally import Tally
 
 
-def lag_of(record: bytes, records: int = 1) -> dict[str, int | None]:
+def lag_of(record: bytes) -> dict[str, int | None]:
     tally = Tally()
-    tally.note_lag([b"not looked at"] * (records - 1) + [record])
+    tally.note_lag([record])
     lag_ms: dict[str, int | None] = tally.summary()["lag_ms"]
     return lag_ms
 
@@ -29,6 +29,12 @@ def test_the_lag_is_the_wall_clock_minus_t_in_ms_or_ns() -> None:
 def test_a_batch_whose_last_record_has_no_usable_t_has_no_lag() -> None:
     for record in (b"{}", b'{"t":null}', b'{"t":"1"}', b'{"t":[1]}', b"[1]", b"7", b"{", b""):
         assert lag_of(record) == {"p50": None, "p99": None, "max": None}
+
+
+def test_the_lag_of_the_last_record_stands_for_the_batch() -> None:
+    tally = Tally()
+    tally.note_lag([b"not looked at"] * 4 + [b'{"t":1}'])
+    assert list(tally.lags_ms.values()) == [5]
 
 
 @given(st.lists(st.tuples(st.integers(-50, 999), st.integers(1, 9)), min_size=1), st.data())

@@ -1,0 +1,178 @@
+"""Where records begin and end: the scanner against orjson, on JSON made to confuse it.
+
+Law: either the same records as orjson, or a clean refusal; never a record that is cut wrongly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import model
+import orjson
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from model import BINARY, TEXT, Event, Fault, Frame
+from pumping import Rig, assert_same_events
+
+AFTER = b'{"ev":"T","sym":"AFTER"}'
+
+
+def cut_by_pump(message: bytes, sizes: list[int] | None = None, opcode: int = TEXT) -> tuple[list[bytes], list[Event]]:
+    """The records of a message, and its faults; the message behind it must come through in any case."""
+    sent = model.wire(Frame(opcode, message))
+    with Rig() as rig:
+        for piece in strategies.cut_into(sent, sizes or [len(sent)]):
+            rig.send(piece)
+        rig.send_frames([Frame(TEXT, b"[" + AFTER + b"]")])
+        rig.finish()
+        records = unframed(bytes(rig.received[0]))
+    assert records.pop() == AFTER
+    return records, rig.events
+
+
+def unframed(stream: bytes) -> list[bytes]:
+    records = []
+    while stream:
+        length = int.from_bytes(stream[:4], "little")
+        assert len(stream) >= 4 + length
+        records.append(stream[4 : 4 + length])
+        stream = stream[4 + length :]
+    return records
+
+
+@given(
+    message=strategies.arrays(strategies.trades() | strategies.other_events() | strategies.odd_objects()),
+    sizes=strategies.read_sizes(),
+)
+def test_orjson_finds_the_same_records(message: bytes, sizes: list[int]) -> None:
+    records, faults = cut_by_pump(message, sizes)
+    assert faults == []
+    assert list(map(orjson.loads, records)) == orjson.loads(message)
+    assert b"".join(records) == b"".join(model.cut(message, 1 << 20).records)
+
+
+@given(message=strategies.broken_arrays(), sizes=strategies.read_sizes())
+def test_where_orjson_refuses_no_record_is_invented(message: bytes, sizes: list[int]) -> None:
+    """A record is delimited, not validated: what orjson would refuse may pass, whole, up to where it goes wrong."""
+    records, faults = cut_by_pump(message, sizes)
+    assert records == model.cut(message, 1 << 20).records
+    parsed = _parsed(message)
+    if isinstance(parsed, list) and all(isinstance(element, dict) for element in parsed):
+        assert list(map(orjson.loads, records)) == parsed
+        assert faults == []
+    elif parsed is not None:
+        assert faults != []
+
+
+def _parsed(message: bytes) -> object:
+    try:
+        return orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return None
+
+
+TRICKY = [b"}", b"{", b"]", b"[", b",", b":", b'\\"', b"\\\\", b"\\\\\\\\", b'\\\\\\"', b"|", b"~", b"\x7f", b"z"]
+TRICKY += ["é".encode(), "€".encode(), "\U0001f600".encode(), b"\\u007d", b'},{\\"', b"}]", b'\\"}', b'\\\\\\"}']
+
+
+@pytest.mark.parametrize("tricky", TRICKY)
+def test_a_tricky_byte_at_any_place_of_the_vectors(tricky: bytes) -> None:
+    """In a name and in a value, before and behind every boundary of 16 bytes, up to three vectors long."""
+    records = []
+    for before in range(36):
+        for behind in (0, 1, 7, 15, 16, 17, 31):
+            records.append(b'{"k":"' + b"x" * before + tricky + b"y" * behind + b'"}')
+            records.append(b'{"' + b"x" * before + tricky + b"y" * behind + b'":' + b"1" * (before % 5 + 1) + b"}")
+    assert cut_by_pump(b"[" + b",".join(records) + b"]") == (records, [])
+
+
+@pytest.mark.parametrize("length", range(2, 70))
+def test_a_flat_record_of_any_length_takes_the_fast_path(length: int) -> None:
+    record = b'{"' + b"k" * (length - 7) + b'":11}' if length >= 7 else b"{" + b"1" * (length - 2) + b"}"
+    assert len(record) == length
+    with Rig() as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([record] * 5) + b"]")])
+        rig.drain()
+        assert unframed(bytes(rig.received[0])) == [record] * 5
+        assert rig.pump.counters().records_exact_total == 0
+
+
+def test_what_is_not_flat_is_cut_by_the_exact_scanner_and_counted() -> None:
+    exact = [b'{"a":{}}', b'{"a":"\\n"}', '{"a":"é"}'.encode(), b'{"a":"}"}', b'{"a":"|"}']
+    with Rig() as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([AFTER, *exact, AFTER]) + b"]")])
+        rig.drain()
+        assert unframed(bytes(rig.received[0])) == [AFTER, *exact, AFTER]
+        assert rig.pump.counters().records_exact_total == len(exact)
+
+
+def test_every_cut_of_a_message_in_two() -> None:
+    """And every place where a frame may be cut in two fragments."""
+    record = b'{"ev":"T","s\\"ym":"A}","c":[1,{"x":"\\\\"}],"ds":"1.0"}'
+    message = b" [ " + record + b",{} , " + AFTER + b"," + AFTER + b" ] "
+    sent = model.wire(Frame(TEXT, message))
+    wanted = [record, b"{}", AFTER, AFTER]
+    for at in range(1, len(sent)):
+        assert cut_by_pump(message, [at, len(sent)]) == (wanted, [])
+    for at in range(len(message) + 1):
+        with Rig() as rig:
+            rig.send_frames([Frame(TEXT, message[:at], fin=False), Frame(model.CONTINUATION, message[at:])])
+            rig.drain()
+            assert unframed(bytes(rig.received[0])) == wanted
+
+
+# Ideas of the kind that JSON test suites collect, put where a record or a message may stand.
+VALUES = Path(__file__).with_name("json_values.txt").read_text(encoding="utf-8").splitlines()
+OUTLINES = [
+    '[{"v":%s}]',
+    '[{"v":%s},{"w":1}]',
+    '[{"w":1},{"v":[%s]}]',
+    "[%s]",
+    "[{},%s]",
+    "%s",
+    "[{}]%s",
+    "%s[{}]",
+    "[{}%s{}]",
+]
+
+
+@pytest.mark.parametrize("outline", OUTLINES)
+def test_values_of_json_test_suites(outline: str) -> None:
+    for value in VALUES:
+        for text in (value, f" {value}\t", f"\r\n{value}"):
+            message = (outline % text).encode()
+            records, faults = cut_by_pump(message)
+            assert records == model.cut(message, 1 << 20).records
+            assert_same_events(faults, _modelled_faults(message))
+            assert cut_by_pump(message, [1])[0] == records
+            parsed = _parsed(message)
+            if isinstance(parsed, list) and all(isinstance(element, dict) for element in parsed):
+                assert (list(map(orjson.loads, records)), faults) == (parsed, [])
+            elif parsed is not None:
+                assert faults
+
+
+def _modelled_faults(message: bytes) -> list[Fault]:
+    _, fault, offset_bytes = model.cut(message, 1 << 20)
+    return [Fault(fault, offset_bytes, message[offset_bytes:])] if fault else []
+
+
+@pytest.mark.parametrize("depth", [1, 100, 100_000])
+def test_deep_nesting(depth: int) -> None:
+    objects = b'{"a":' * depth + b"1" + b"}" * depth
+    arrays = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+    assert cut_by_pump(b"[" + objects + b"," + arrays + b"]") == ([objects, arrays], [])
+
+
+def test_an_array_of_very_many_objects() -> None:
+    assert cut_by_pump(b"[" + b",".join([b"{}"] * 10_000) + b"]") == ([b"{}"] * 10_000, [])
+
+
+@given(message=st.binary(max_size=60), sizes=strategies.read_sizes(), opcode=st.sampled_from([TEXT, BINARY]))
+def test_garbage_is_refused_and_the_session_goes_on(message: bytes, sizes: list[int], opcode: int) -> None:
+    message = message if opcode == BINARY else message.decode(errors="replace").encode()
+    records, faults = cut_by_pump(message, sizes, opcode)
+    assert records == model.cut(message, 1 << 20).records
+    assert_same_events(faults, _modelled_faults(message))
