@@ -10,7 +10,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from ssl import TLSVersion
 
 from ktls import kernel
@@ -18,7 +17,8 @@ from ktls.ciphers import CIPHERS, VERSION_NAMES, Cipher
 from ktls.errors import KernelUnsupported
 from ktls.key_schedule import TrafficKeys
 
-_AVAILABLE_ULPS = Path("/proc/sys/net/ipv4/tcp_available_ulp")
+# What the ciphers are made of, by the names that the crypto subsystem asks for.
+_CIPHER_MODULES = "crypto-gcm crypto-ctr crypto-ghash crypto-rfc7539 crypto-chacha20 crypto-poly1305"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Capabilities:
 def probe() -> Capabilities:
     """Find out what this kernel can do for TLS. Never raises for a kernel that can do little or nothing."""
     release = platform.release()
-    if not _ulp_is_available():
+    # Asking through setsockopt would make a privileged process load the module; this file is only read. (The list in
+    # /proc/sys/net/ipv4/tcp_available_ulp will not do: it exists in the machine's first network namespace only.)
+    if not kernel.tls_stat():
         missing = f"Linux {release} has no TLS: no module is loaded, and none is built in"
         return Capabilities(release, False, frozenset(), False, missing, _module_remedy())
     try:
@@ -63,19 +65,11 @@ def probe() -> Capabilities:
     can_rekey = kernel.can_rekey()
     incapable = None if ciphers else f"Linux {release} has TLS, but none of the ciphers"
     remedy = None
-    if not ciphers:
-        remedy = "modprobe -a gcm chacha20poly1305"
+    if len(ciphers) < len(VERSION_NAMES) * len(CIPHERS):
+        remedy = f"modprobe -a {_CIPHER_MODULES}"
     elif not can_rekey:
         remedy = "Linux 6.14 or later, to survive a peer's KeyUpdate"
     return Capabilities(release, True, ciphers, can_rekey, incapable, remedy)
-
-
-def _ulp_is_available() -> bool:
-    """Asking through setsockopt would make a privileged process load the module; the list is only read."""
-    try:
-        return "tls" in _AVAILABLE_ULPS.read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        return False
 
 
 def _module_remedy() -> str:

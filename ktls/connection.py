@@ -37,8 +37,8 @@ def connect(
     `address` is (host, port), or a TCP socket that is connected already; that one is taken over: on return it is
     detached, and after an exception it is closed. `context` decides about certificates, versions and ciphers, and is
     as it was afterwards; while it is in use, another `connect` with it waits, so give each thread its own.
-    `timeout_s` bounds connecting and handshake together (None: no bound). The returned socket keeps that as its
-    timeout, or the timeout that the socket given had.
+    `timeout_s` bounds connecting and handshake together (None: no bound), except that each address of a host may be
+    given all of it. The returned socket keeps that as its timeout, or the timeout that the socket given had.
 
     Raises OSError where TCP does not connect, and of `ktls.errors`: ContextRefused, unless `allow_unverified`, where
     the context checks no certificates or host names; HandshakeFailed and what is below it; AlertReceived;
@@ -46,7 +46,7 @@ def connect(
     """
     deadline = None if timeout_s is None else monotonic() + timeout_s
     try:
-        handshake = Handshake(context, server_hostname, allow_unverified=allow_unverified, timeout_s=timeout_s)
+        handshake = Handshake(context, server_hostname, allow_unverified=allow_unverified, deadline=deadline)
         sock = address if isinstance(address, socket.socket) else socket.create_connection(address, timeout=timeout_s)
     except BaseException:
         if isinstance(address, socket.socket):

@@ -21,8 +21,9 @@ RECORD_HEADER_BYTES = 5
 MAX_RECORD_BODY_BYTES = (1 << 14) + 2048
 RANDOM_BYTES = 32
 # Record header, message header and legacy_version come before ClientHello.random (RFC 8446 4.1.2).
-_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _CLIENT_RANDOM_AT = RECORD_HEADER_BYTES + MessageJoiner.HEADER_BYTES + 2
+# As SSLObject.version() spells them.
+_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class DirectionKeys:
 class Handshake:
     """One client handshake, driven by the caller. Use as a context manager: leaving it wipes the logged secrets.
 
-        with Handshake(context, "feed.example", allow_unverified=False) as handshake:
+        with Handshake(context, "feed.example") as handshake:
             handshake.start()
             while not handshake.is_complete:
                 send(handshake.data_to_send())
@@ -76,15 +77,15 @@ class Handshake:
         server_hostname: str | None,
         *,
         allow_unverified: bool = False,
-        timeout_s: float | None = None,
+        deadline: float | None = None,
     ) -> None:
         """Raises ContextRefused where `context` checks no certificates or no host names, unless `allow_unverified`.
 
-        `timeout_s` bounds the wait for another handshake that is using the same context.
+        `deadline`, of time.monotonic(), bounds the wait for another handshake that is using the same context.
         """
         if not allow_unverified:
             _require_verification(context)
-        self._keylog = KeyLog(context, timeout_s)
+        self._keylog = KeyLog(context, deadline)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._server_hostname = server_hostname
@@ -134,11 +135,12 @@ class Handshake:
         self._check_header()
         if self.wanted_bytes:
             return
+        self._incoming.write(self._record)
+        self._advance()
+        # After OpenSSL, which refuses what is malformed.
         if self._record[0] == RecordType.HANDSHAKE and not self._server_random:
             self._look_for_server_hello()
-        self._incoming.write(self._record)
         self._record.clear()
-        self._advance()
 
     def session(self) -> TlsSession:
         """What was agreed on, once complete. Raises KernelUnsupported for what Linux has no cipher for."""

@@ -8,6 +8,7 @@ and given back as it was; while it is borrowed, another handshake with the same 
 import os
 from ssl import SSLContext
 from threading import Lock
+from time import monotonic
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -22,14 +23,15 @@ _borrowed: WeakKeyDictionary[SSLContext, Lock] = WeakKeyDictionary()
 class KeyLog:
     """A context manager: inside it, the context's handshakes log their secrets here; at its end they are wiped."""
 
-    def __init__(self, context: SSLContext, timeout_s: float | None) -> None:
+    def __init__(self, context: SSLContext, deadline: float | None) -> None:
+        """`deadline`, of time.monotonic(), bounds the wait for the context."""
         self._context = context
-        self._timeout_s = timeout_s
+        self._deadline = deadline
         self._lock = _borrowed.setdefault(context, Lock())
 
     def __enter__(self) -> Self:
-        if not self._lock.acquire(timeout=-1 if self._timeout_s is None else self._timeout_s):
-            raise HandshakeTimeout(f"another handshake held this SSLContext for all of timeout_s={self._timeout_s}")
+        if not self._lock.acquire(timeout=-1 if self._deadline is None else max(0.0, self._deadline - monotonic())):
+            raise HandshakeTimeout("another handshake with the same SSLContext has not ended in time")
         try:
             self._fd = os.memfd_create("ktls-keylog")
             try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from select import POLLIN, POLLOUT, poll
 from ssl import TLSVersion
+from threading import RLock
 from time import monotonic
 from typing import Any, Never
 
@@ -44,6 +45,8 @@ class Socket(socket.socket):
       hands those to `control_record`.
     - shutdown(SHUT_WR or SHUT_RDWR) and close() send close_notify first; close() without waiting for room.
     - dup() is refused: two owners would each see half of the control records.
+
+    One thread may send while another receives.
     """
 
     def __init__(self, fileno: int, session: TlsSession, tx: TrafficSecret | None, rx: TrafficSecret | None) -> None:
@@ -57,6 +60,8 @@ class Socket(socket.socket):
         self._peer_has_closed = False
         self._have_closed = False
         self._key_update_owed = False
+        # Between a KeyUpdate and the new keys for it, no other thread may send.
+        self._sending = RLock()
 
     # -- what lies between data -------------------------------------------------------------------------------
 
@@ -101,7 +106,8 @@ class Socket(socket.socket):
         """
         if self._tx is None or not kernel.can_rekey():
             raise RekeyUnsupported(f"no key update: {self.session} on this kernel")
-        self._send_key_update(request_peer)
+        with self._sending:
+            self._send_key_update(request_peer)
 
     def _take_alert(self, piece: bytes) -> None:
         self._alert += piece
@@ -134,11 +140,18 @@ class Socket(socket.socket):
         self._set_next_keys(kernel.RX, self._rx)
         if body == b"\1":
             self._key_update_owed = True
-            # A reader must not wait for room to write: the peer may be waiting for us to read. MSG_DONTWAIT alone does
-            # not do: Python waits on a socket with a timeout all the same.
-            if self._is_ready(POLLOUT, 0.0):
-                with suppress(BlockingIOError):
-                    self._pay_key_update(socket.MSG_DONTWAIT)
+            self._pay_key_update_if_there_is_room()
+
+    def _pay_key_update_if_there_is_room(self) -> None:
+        """A reader must not wait to write: the peer may be waiting for us to read. Who sends next pays then."""
+        if self._sending.acquire(blocking=False):
+            try:
+                # Asked first, because on a socket with a timeout Python waits even with MSG_DONTWAIT.
+                if self._is_ready(POLLOUT, 0.0):
+                    with suppress(BlockingIOError):
+                        self._pay_key_update(socket.MSG_DONTWAIT)
+            finally:
+                self._sending.release()
 
     def _pay_key_update(self, flags: int = 0) -> None:
         """One answer is enough, however often the peer has asked meanwhile (RFC 8446 4.6.3)."""
@@ -242,25 +255,29 @@ class Socket(socket.socket):
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """As socket.send."""
-        self._pay_key_update()
-        return super().send(data, flags)
+        with self._sending:
+            self._pay_key_update()
+            return super().send(data, flags)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """As socket.sendall."""
-        self._pay_key_update()
-        super().sendall(data, flags)
+        with self._sending:
+            self._pay_key_update()
+            super().sendall(data, flags)
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
         """As socket.sendmsg."""
-        self._pay_key_update()
-        return super().sendmsg(buffers, ancdata, flags, address)
+        with self._sending:
+            self._pay_key_update()
+            return super().sendmsg(buffers, ancdata, flags, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As socket.sendfile."""
-        self._pay_key_update()
-        return super().sendfile(file, offset, count)
+        with self._sending:
+            self._pay_key_update()
+            return super().sendfile(file, offset, count)
 
     # -- ending -----------------------------------------------------------------------------------------------
 

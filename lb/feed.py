@@ -60,7 +60,7 @@ class Feed:
         self._attempt: Attempt | None = None
         self._session: Session | None = None
         self._ending: SessionError | None = None
-        self._has_pinged = False
+        self._pinged_ns = 0
         self._began_ns = 0
         self.state = State.WAITING
         self.deadline_ns = 0
@@ -203,7 +203,6 @@ class Feed:
     def _open(self, session: Session) -> None:
         self._session = session
         self._began_ns = time.monotonic_ns()
-        self._has_pinged = False
         self.sessions_total += 1
         self.tls = session.description
         self.state = State.OPEN
@@ -232,17 +231,17 @@ class Feed:
         if quiet_s >= LOST_AFTER_S:
             self.lost(SessionLost(f"no byte from the feed for {quiet_s:.1f} s"))
             return
-        if quiet_s < PING_AFTER_S:
-            self._has_pinged = False
-        elif not self._has_pinged:
-            self._has_pinged = True
+        is_answered = self._pinged_ns < counters.last_input_ns
+        if quiet_s >= PING_AFTER_S and is_answered:
+            is_answered = False
+            self._pinged_ns = now_ns
             assert self._session is not None
             try:
                 self._session.send(_OPCODE_PING, b"")
             except SessionLost as error:
                 self.lost(error)
                 return
-        limit_s = LOST_AFTER_S if self._has_pinged else PING_AFTER_S
+        limit_s = PING_AFTER_S if is_answered else LOST_AFTER_S
         self.deadline_ns = now_ns + int((limit_s - quiet_s) * 1e9)
 
 

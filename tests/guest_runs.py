@@ -89,7 +89,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     for item in session.items:
         if kernel := _guest_of(item):
             selected.setdefault(kernel, []).append(item.nodeid)
-    session.config.stash[_RUNS] = _run_guests(selected, session.config.getoption("maxfail"))
+    session.config.stash[_RUNS] = _run_guests(selected, session.config.getoption("maxfail") or 0)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -201,10 +201,10 @@ def _reports(item: pytest.Item, run: GuestRun) -> Iterator[pytest.TestReport]:
         reason = f"no guest kernel {run.kernel} here, and this kernel has no TLS: {run.output.strip()}"
         yield _report(item, "skipped", (str(item.path), item.location[1] or 0, f"Skipped: {reason}"))
     else:
-        tail = "\n".join(run.output.splitlines()[-60:])
-        yield _report(
-            item, "failed", f"guest {run.kernel} did not report this test; exit code {run.exit_code}:\n{tail}"
-        )
+        reason = f"guest {run.kernel} did not report this test; exit code {run.exit_code}"
+        # Once is enough for all the tests that share the cause.
+        tail, run.output = run.output.splitlines()[-60:], "(its output is shown above)"
+        yield _report(item, "failed", "\n".join([f"{reason}:", *tail]))
 
 
 def _report(item: pytest.Item, outcome: Any, text: Any) -> pytest.TestReport:

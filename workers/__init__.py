@@ -18,8 +18,8 @@ reads each pipe in a process of its own. `batches(fds)` is the same as a loop. W
     async for record in workers.records(fd):
         ...
 
-Million records a second on one core (AMD EPYC of the 5th generation, CPython 3.11, one pipe of 1 MiB, best of 7 runs on a
-busy machine), for trades of 112 and of 160 bytes:
+Million records a second on one core (AMD EPYC of the 5th generation, CPython 3.11, one pipe of 1 MiB, best of 7 runs on
+a busy machine), for trades of 112 and of 160 bytes:
 
     run, raw                5.5  4.1      lb-count                                    2.5  2.2
     run, raw, batch         6.8  4.2      lb-bars                                     0.8  0.75

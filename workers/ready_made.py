@@ -1,6 +1,7 @@
 """What the ready-made workers share: a command line, one process or one per pipe, a summary at the end.
 
-Law: every record that was read is in the output and the summary, whatever ended the input.
+Law: a fault of the input takes nothing away from what came before it: output and summary are written first. Only a
+forked process that fails takes its results with it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from enum import IntEnum
 from lb.errors import InternalError, ProtocolError, SessionLost
 from lb.pump._pump import ffi, lib
 
-MAX_FRAME_BYTES_LIMIT = 1 << 28
+MAX_FRAME_BYTES_LIMIT = 1 << 27
 """Upper bound of max_frame_bytes: four bytes of JSON text, read as a length, are always over it (see realign.c)."""
 
 

@@ -82,9 +82,11 @@ class UserTls:
                     return filled_bytes
                 may_receive = False
             except ssl.SSLZeroReturnError:
-                if filled_bytes:
-                    return filled_bytes
-                raise EOFError from None
+                if not filled_bytes:
+                    raise EOFError from None
+                with contextlib.suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RD)  # polls as readable from now on, though no byte may follow
+                return filled_bytes
             except ssl.SSLEOFError:
                 if filled_bytes:
                     return filled_bytes
@@ -111,8 +113,11 @@ class UserTls:
         self._sock.close()
 
     def _decrypt_into(self, room: memoryview) -> int:
+        """At least 1 byte. Raises SSLZeroReturnError after close_notify, which Python itself tells by 0 bytes."""
         count_bytes = self._tls.read(len(room), room)
         assert isinstance(count_bytes, int)  # with a buffer it answers a number, which typeshed does not say
+        if count_bytes == 0:
+            raise ssl.SSLZeroReturnError
         return count_bytes
 
     def _receive(self) -> int:

@@ -131,13 +131,13 @@ class RecordForge:
     def update_keys(self, *, request: bool) -> None:
         """Send a KeyUpdate, and change the keys that the forge sends with."""
         self.send((HANDSHAKE, bytes([24, 0, 0, 1, request])))
-        self.ours = self._next(self.ours)
+        self.ours = self.next_generation(self.ours)
 
     def receive_key_update(self) -> int:
         """Expect a KeyUpdate; what it requests (0 or 1). The keys of the client's direction change."""
         kind, payload = self.receive()
         assert (kind, payload[:4]) == (HANDSHAKE, b"\x18\0\0\1"), (kind, payload)
-        self.theirs = self._next(self.theirs)
+        self.theirs = self.next_generation(self.theirs)
         return payload[4]
 
     def records(self) -> Iterator[tuple[int, bytes]]:
@@ -161,7 +161,8 @@ class RecordForge:
         key = self._expand_label(secret, b"key", self._key_bytes())
         return Protection(True, self.suite, secret, key, self._expand_label(secret, b"iv", 12), 0)
 
-    def _next(self, protection: Protection) -> Protection:
+    def next_generation(self, protection: Protection) -> Protection:
+        """What follows after a KeyUpdate (RFC 8446 7.2)."""
         length = self._algorithm.digest_size
         return self._protection_1_3(self._expand_label(protection.secret, b"traffic upd", length))
 

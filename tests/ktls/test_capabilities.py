@@ -55,6 +55,23 @@ def test_probe_leaves_nothing_behind() -> None:
     assert state() == before
 
 
+@pytest.mark.parametrize("loopback", ["down", "up"])
+def test_probe_in_a_network_namespace_of_its_own(loopback: str) -> None:
+    """As in a container, where fewer files of /proc/sys can be seen."""
+    program = f"ip link set lo {loopback} && exec {sys.executable} -m ktls"
+    unshare = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", program]
+    done = subprocess.run(unshare, capture_output=True, text=True, check=False)
+    if "unshare failed" in done.stderr:
+        pytest.skip("no new network namespaces here")
+    if not has_tls():
+        assert "has no TLS" in done.stdout
+    elif loopback == "up":
+        assert "TLS 1.3 AES-128-GCM" in done.stdout
+    else:
+        assert "ip link set lo up" in done.stdout
+    assert done.returncode == (0 if has_tls() and loopback == "up" else os.EX_UNAVAILABLE)
+
+
 def test_command_prints_it_for_a_person() -> None:
     done = run_ktls()
     assert platform.release() in done.stdout

@@ -268,6 +268,37 @@ def test_answer_that_has_no_room_goes_out_before_the_next_data(connected: Connec
     assert forge.receive() == (DATA, b"more")
 
 
+def test_key_updates_are_answered_while_another_thread_sends(connected: Connect) -> None:
+    if not kernel.can_rekey():
+        pytest.skip("this kernel cannot change keys")
+    sock, forge = connected()
+    sent = [b"%06d" % number for number in range(500)]
+
+    def send_all() -> None:
+        for line in sent:
+            sock.sendall(line)
+
+    def update_often() -> None:
+        for _ in range(40):
+            forge.update_keys(request=True)
+            forge.send((DATA, b"."))
+
+    threads = [threading.Thread(target=send_all), threading.Thread(target=update_often)]
+    reader = threading.Thread(target=receive_all, args=(sock, 40))
+    for thread in (*threads, reader):
+        thread.start()
+    received = b""
+    while len(received) < 3000:
+        kind, payload = forge.receive()
+        if kind == HANDSHAKE:
+            forge.theirs = forge.next_generation(forge.theirs)
+        else:
+            received += payload
+    for thread in (*threads, reader):
+        thread.join()
+    assert received == b"".join(sent)
+
+
 @EVERY_CIPHER
 def test_key_updates_of_our_own(connected: Connect, cipher: ktls.Cipher) -> None:
     sock, forge = connected(V1_3, cipher)

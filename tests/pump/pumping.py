@@ -47,17 +47,15 @@ class Rig:
         self.received = [bytearray() for _ in range(pipes)]
         self.has_ended = False
         """End of file, or an error, was met."""
-        self.realigned_bytes = 0
+        self._realigned_bytes: int | None = None
         self._unsent = bytearray()
-        self._longest_frame_bytes = 0
-        self._stack = ExitStack()
-        self.wake_read_fd, self.wake_write_fd = self._pipe()
-        self.read_fds, self.write_fds = [], []
-        for _ in range(pipes):
-            read_fd, write_fd = self._pipe()
-            fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, pipe_size_bytes)
-            self.read_fds.append(read_fd)
-            self.write_fds.append(write_fd)
+        with ExitStack() as self._stack:
+            self.wake_read_fd, self.wake_write_fd = self._pipe()
+            ends = [self._pipe() for _ in range(pipes)]
+            self.read_fds, self.write_fds = [read_fd for read_fd, _ in ends], [write_fd for _, write_fd in ends]
+            for write_fd in self.write_fds:
+                fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, pipe_size_bytes)
+            self._stack = self._stack.pop_all()
         self.pump = Pump(
             pipe_fds=self.write_fds,
             route=route,
@@ -169,6 +167,15 @@ class Rig:
             while self.read(pipe, 1 << 20):
                 pass
 
+    def realign(self, pipe: int) -> int:
+        """A worker died: what it left of a record is dropped from the pipe."""
+        waiting_before_bytes = self.pump.pipe_counters(pipe).waiting_bytes
+        dropped_bytes = self.pump.realign(pipe, self.read_fds[pipe])
+        again_bytes = self.pump.pipe_counters(pipe).waiting_bytes - waiting_before_bytes
+        self._realigned_bytes = (self._realigned_bytes or 0) + dropped_bytes - again_bytes
+        self.check_balance()
+        return dropped_bytes
+
     def drain(self) -> None:
         """End the session, and let the workers read until nothing waits."""
         if not self.has_ended:
@@ -198,13 +205,13 @@ class Rig:
         pipes = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
         assert counters.records_total == sum(pipe.delivered_total + pipe.waiting_records for pipe in pipes)
         dealt_bytes = sum(len(bytes_) + self.queued_bytes(pipe) for pipe, bytes_ in enumerate(self.received))
-        dealt_bytes += self.realigned_bytes + sum(pipe.waiting_bytes for pipe in pipes)
+        dealt_bytes += (self._realigned_bytes or 0) + sum(pipe.waiting_bytes for pipe in pipes)
         assert dealt_bytes == counters.record_bytes_total + _LENGTH_BYTES * counters.records_total
         for number, pipe in enumerate(pipes):
             assert pipe.records_total == pipe.delivered_total + pipe.waiting_records
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
             assert pipe.waiting_bytes <= self.high_water_bytes or pipe.waiting_records == 1
-            if not self.realigned_bytes:
+            if self._realigned_bytes is None:
                 assert pipe.delivered_bytes_total == len(self.received[number]) + self.queued_bytes(number)
         if counters.stopped:
             assert pipes[counters.full_pipe].waiting_records > 0

@@ -11,7 +11,7 @@ from feeding import cut_streams, decoded_simply, framed, pipes_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import PipeError, RecordError, TruncatedFrameError, records
+from workers import PipeError, Record, RecordError, TruncatedFrameError, records
 
 
 async def received(fd: int) -> tuple[list[bytes], str]:
@@ -37,7 +37,7 @@ def test_any_streams_read_by_tasks_of_one_loop(cases: list[tuple[bytes, list[byt
 
 
 def test_a_record_comes_as_soon_as_it_is_written_and_other_tasks_run_meanwhile() -> None:
-    async def talk(read_end: int, write_end: int) -> list[object]:
+    async def talk(read_end: int, write_end: int) -> list[Record]:
         heard = []
         stream = records(read_end)
         for number in range(3):

@@ -13,6 +13,7 @@ from feeding import framed, run_worker
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers import Record
 from workers.count import Count, event_and_symbol
 from workers.output import LineOutput
 
@@ -53,7 +54,7 @@ def test_any_records_are_counted_as_by_decoding_them(batches: list[list[dict[str
 
 
 def test_the_symbol_of_every_layout_of_the_feed() -> None:
-    for record, expected in [
+    cases: list[tuple[Record, tuple[str, str | None]]] = [
         ({"ev": "T", "sym": "MSFT", "i": "1", "p": 156.9}, ("T", "MSFT")),
         ({"ev": "AM", "sym": "FCX", "v": 4989}, ("AM", "FCX")),
         ({"ev": "LULD", "h": 3.63, "T": "ATHR"}, ("LULD", "ATHR")),
@@ -64,7 +65,8 @@ def test_the_symbol_of_every_layout_of_the_feed() -> None:
         ({"ev": "XT", "pair": "BTC-USD", "p": 1.5, "sym": "X"}, ("XT", "BTC-USD")),
         ({"ev": "lagg"}, ("lagg", None)),
         ({"ev": ["T"], "sym": 7}, ("", None)),
-    ]:
+    ]
+    for record, expected in cases:
         assert event_and_symbol(record) == expected
 
 
