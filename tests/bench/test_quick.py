@@ -1,4 +1,4 @@
-"""scripts/bench/bench --quick: does the benchmark run, and does its check catch a candidate whose output is wrong."""
+"""scripts/bench --quick: does the benchmark run, and does its check catch a candidate whose output is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCH = ROOT / "scripts" / "bench"
+BENCH = ROOT / "scripts" / "bench.d"
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") and Path("/usr/include/openssl/ssl.h").exists()),

@@ -49,13 +49,14 @@ class Rig:
         """End of file, or an error, was met."""
         self._realigned_bytes: int | None = None
         self._unsent = bytearray()
-        with ExitStack() as self._stack:
+        with ExitStack() as stack:
+            self._stack = stack
             self.wake_read_fd, self.wake_write_fd = self._pipe()
             ends = [self._pipe() for _ in range(pipes)]
             self.read_fds, self.write_fds = [read_fd for read_fd, _ in ends], [write_fd for _, write_fd in ends]
             for write_fd in self.write_fds:
                 fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, pipe_size_bytes)
-            self._stack = self._stack.pop_all()
+            self._stack = stack.pop_all()
         self.pump = Pump(
             pipe_fds=self.write_fds,
             route=route,

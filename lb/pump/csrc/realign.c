@@ -1,9 +1,9 @@
 /* Where the next frame begins in a pipe whose reader died in the middle of one.
  *
- * tee() shows the pipe's bytes without taking them. A frame begins behind the '}' of another, where four bytes name a length and
- * that many bytes begin with '{' and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a length:
- * as a little-endian number, four of them are over 2^27, the upper bound of max_frame_bytes, as the least byte that JSON knows, a
- * tab, is 9. */
+ * tee() shows the pipe's bytes without taking them. A frame begins where four bytes name a length and that many bytes begin with '{'
+ * and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a length: as a little-endian number,
+ * four of them are over 2^27, the upper bound of max_frame_bytes, since the least byte that JSON knows, a tab, is 9. The end of a
+ * record together with the begin of the next frame's length can: so of two places less than a length apart the last is right. */
 #include "pump.h"
 
 #include <endian.h>
@@ -14,7 +14,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PEEK_BYTES = 1 << 20 };
+enum {
+    PEEK_BYTES = 1 << 20,
+    UNSURE_BYTES = 2 * PUMP_LENGTH_BYTES /* at the end of a peek: there is more to see before a place in them is sure */
+};
 
 struct peek {
     int in, out;       /* the scratch pipe */
@@ -71,17 +74,20 @@ static int take_away(struct peek *peek, int read_fd, size_t length)
     return 0;
 }
 
-/* Returns how many bytes stand before the next frame; all but the last few where none is in sight yet.
+/* Returns how many bytes stand before the next frame; all but UNSURE_BYTES where none is in sight yet.
  * `begun` bytes of the last frame, whose rest waits in the outbox, are the pipe's last. */
 static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, size_t begun, uint64_t max_frame_bytes)
 {
-    if (is_whole_pipe ? begun > peek->length : peek->length <= PUMP_LENGTH_BYTES)
+    if (is_whole_pipe ? begun > peek->length : peek->length <= UNSURE_BYTES)
         return peek->length; /* in the second case too little to tell: a frame may be lost so, the alignment never */
     const size_t last = is_whole_pipe ? peek->length - begun : SIZE_MAX;
-    const size_t limit = is_whole_pipe ? last : peek->length - PUMP_LENGTH_BYTES;
+    const size_t limit = is_whole_pipe ? last : peek->length - UNSURE_BYTES;
     size_t at = 0;
-    while (at < limit && ((at && peek->bytes[at - 1] != '}') || !frames_begin_at(peek, at, last, max_frame_bytes)))
+    while (at < limit && !frames_begin_at(peek, at, last, max_frame_bytes))
         at++;
+    for (size_t ahead = PUMP_LENGTH_BYTES - 1; at < limit && ahead; ahead--)
+        if (frames_begin_at(peek, at + ahead, last, max_frame_bytes))
+            return at + ahead;
     return at;
 }
 
@@ -100,7 +106,7 @@ static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *p
         const int is_whole_pipe = (size_t)queued_bytes == peek->length;
         const size_t before =
             bytes_before_frame(peek, is_whole_pipe, pipe->head - pipe->frame, pump->config.max_frame_bytes);
-        const int found = before + (is_whole_pipe ? 0 : PUMP_LENGTH_BYTES) < peek->length;
+        const int found = before < peek->length && (is_whole_pipe || before < peek->length - UNSURE_BYTES);
         if (take_away(peek, read_fd, before) < 0)
             return PUMP_ERR_PIPE;
         dropped_bytes += (int64_t)before;
