@@ -20,10 +20,6 @@ TCP_ULP = lib.KTLS_TCP_ULP
 TX = lib.KTLS_TX
 RX = lib.KTLS_RX
 SET_RECORD_TYPE = lib.KTLS_SET_RECORD_TYPE
-GET_RECORD_TYPE = lib.KTLS_GET_RECORD_TYPE
-
-# Room for the one byte that tells a record's type; without it a control record makes recvmsg fail with EIO.
-RECORD_TYPE_ROOM_BYTES = socket.CMSG_SPACE(1)
 
 _TLS_STAT = Path("/proc/net/tls_stat")
 _ULP_NAME = b"tls"
@@ -118,12 +114,18 @@ def ulp_name(sock: socket.socket) -> str:
     return sock.getsockopt(socket.IPPROTO_TCP, TCP_ULP, 16).rstrip(b"\0").decode("ascii")
 
 
-def record_type(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The type of the record that recvmsg brought; None where it brought none, which is the end of the stream."""
-    for level, kind, data in ancillary:
-        if level == SOL_TLS and kind == GET_RECORD_TYPE:
-            return data[0]
-    return None
+def receive(fileno: int, buffer: memoryview, flags: int) -> tuple[int, int | None]:
+    """One recvmsg, without the poll that socket.recvmsg makes first where the socket has a timeout.
+
+    Returns how many bytes came, and the type of the record they are from, or None at the end of the stream. A record
+    that is longer than the buffer comes in pieces. Raises OSError.
+    """
+    kind = ffi.new("int *")
+    room = ffi.from_buffer("uint8_t[]", buffer, require_writable=True)
+    count = lib.ktls_receive(fileno, room, len(buffer), flags, kind)
+    if count < 0:
+        raise OSError(-count, os.strerror(-count))
+    return count, kind[0] or None
 
 
 def record_type_header(kind: RecordType) -> list[tuple[int, int, bytes]]:

@@ -12,12 +12,12 @@ from contextlib import suppress
 from select import POLLIN, POLLOUT, poll
 from ssl import TLSVersion
 from threading import RLock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Never
 
 from ktls import kernel
 from ktls.errors import AlertReceived, RekeyUnsupported, Truncated, UnexpectedMessage, receive_error
-from ktls.handshake import MAX_RECORD_BODY_BYTES, TlsSession
+from ktls.handshake import TlsSession
 from ktls.key_schedule import TrafficSecret
 from ktls.records import (
     CLOSE_NOTIFY,
@@ -31,6 +31,7 @@ from ktls.records import (
 )
 
 ALERT_BYTES = 2
+_HALF_RECORD_PAUSE_S = 0.001
 
 
 class Socket(socket.socket):
@@ -43,6 +44,8 @@ class Socket(socket.socket):
       cannot be peeked past.
     - recvmsg and recvmsg_into are the bare calls: who gives them room for ancillary data gets control records, too, and
       hands those to `control_record`.
+    - Who waits for it with select or poll reads until BlockingIOError first: a key update that was read together with
+      the data before it waits inside the kernel, and poll does not report it.
     - shutdown(SHUT_WR or SHUT_RDWR) and close() send close_notify first; close() without waiting for room.
     - dup() is refused: two owners would each see half of the control records.
 
@@ -68,7 +71,7 @@ class Socket(socket.socket):
     def control_record(self, record_type: int, data: bytes) -> bool:
         """Take a record that is no application data, or a piece of one, as recvmsg brought it with its type.
 
-        A piece comes without MSG_EOR. Read the next one at once then: while a key update waits, poll reports nothing.
+        Read on before you wait: poll reports nothing while the kernel holds a key update, or the rest of one.
 
         Returns True to go on reading, False after close_notify: the stream has ended as it should.
 
@@ -147,7 +150,7 @@ class Socket(socket.socket):
         if self._sending.acquire(blocking=False):
             try:
                 # Asked first, because on a socket with a timeout Python waits even with MSG_DONTWAIT.
-                if self._is_ready(POLLOUT, 0.0):
+                if self._is_ready(POLLOUT, monotonic()):
                     with suppress(BlockingIOError):
                         self._pay_key_update(socket.MSG_DONTWAIT)
             finally:
@@ -214,41 +217,47 @@ class Socket(socket.socket):
         if self._peer_has_closed or not buffer:
             return 0
         timeout_s = self.gettimeout()
-        deadline = monotonic() + timeout_s if timeout_s else None
+        deadline = None if timeout_s is None else monotonic() + timeout_s
         while True:
-            try:
-                count, ancillary, told, _ = super().recvmsg_into([buffer], kernel.RECORD_TYPE_ROOM_BYTES, flags)
-            except (BlockingIOError, TimeoutError):
-                raise
-            except OSError as error:
-                raise receive_error(error.errno or 0) from error
-            kind = kernel.record_type(ancillary)
+            count, kind = self._receive_record(buffer, flags, deadline)
             if kind is None:
                 self.end_of_stream()
                 return 0
             if kind != RecordType.APPLICATION_DATA:
-                rest = b"" if told & socket.MSG_EOR else self._rest_of_record()
-                if not self.control_record(kind, bytes(buffer[:count]) + rest):
+                if not self.control_record(kind, bytes(buffer[:count])):
                     return 0
             elif count:
                 return count
-            # A control record or an empty one. The next may be long in coming, and the timeout is for all of this call.
-            if deadline is not None and not self._is_ready(POLLIN, deadline - monotonic()):
+
+    def _receive_record(self, buffer: memoryview, flags: int, deadline: float | None) -> tuple[int, int | None]:
+        """kernel.receive, as soon as there is something to receive.
+
+        Reading comes before waiting, always. Poll hides what Linux 7.2 has read of a key update already: the rest of
+        one for which the buffer was too small, and one that was read by the call that returned the data before it.
+        """
+        said_readable = False
+        while True:
+            try:
+                return kernel.receive(self.fileno(), buffer, flags | socket.MSG_DONTWAIT)
+            except InterruptedError:
+                continue
+            except BlockingIOError:
+                if flags & socket.MSG_DONTWAIT or self.gettimeout() == 0:
+                    raise
+            except OSError as error:
+                raise receive_error(error.errno or 0) from error
+            if said_readable:
+                # Linux 6.1 reports half a record as readable. Wait for the rest without keeping a core busy.
+                sleep(_HALF_RECORD_PAUSE_S)
+            if deadline is not None and monotonic() >= deadline:
                 raise TimeoutError("timed out")
+            said_readable = self._is_ready(POLLIN, deadline)
 
-    def _rest_of_record(self) -> bytes:
-        """What did not fit into the reader's buffer. Read without poll, which hides the rest of a key update."""
-        timeout_s = self.gettimeout()
-        self.settimeout(0)
-        try:
-            return super().recvmsg(MAX_RECORD_BODY_BYTES, kernel.RECORD_TYPE_ROOM_BYTES)[0]
-        finally:
-            self.settimeout(timeout_s)
-
-    def _is_ready(self, event: int, wait_s: float) -> bool:
+    def _is_ready(self, event: int, deadline: float | None) -> bool:
+        """Wait for an event, no longer than to a deadline of time.monotonic(); without one for as long as it takes."""
         waiting = poll()
         waiting.register(self, event)
-        return bool(waiting.poll(max(0.0, wait_s) * 1000))
+        return bool(waiting.poll(None if deadline is None else max(0.0, deadline - monotonic()) * 1000))
 
     # -- sending ----------------------------------------------------------------------------------------------
     # An answer to a key update goes before the next data (RFC 8446 4.6.3); otherwise these are the kernel's.

@@ -1,13 +1,13 @@
 """Keeps one session with the feed: opens it, watches over it, opens the next.
 
-    state      event                                action                                       next state WAITING
-    its time has come                    start an attempt                             OPENING OPENING    the attempt
-    ended                    give the pump what the feed said meanwhile   OPEN, or WAITING with back-off OPENING
-    ATTEMPT_TIMEOUT_S passed             abandon it                                   WAITING with back-off OPEN
-    15 s without a byte                  ping                                         OPEN OPEN       30 s without a
-    byte, end, error      close, log                                   WAITING with back-off OPEN       a status that
-    announces the end      go on reading; at most 2 s                   OPEN any        stop()
-    close                                        STOPPED
+    state     event                     action                                    next state
+    WAITING   its time has come         start an attempt                          OPENING
+    OPENING   the attempt ended         give the pump what the feed said till     OPEN, or WAITING with back-off
+              ATTEMPT_TIMEOUT_S passed  abandon it                                WAITING with back-off
+    OPEN      15 s without a byte       ping
+              30 s, an end, an error    close, log                                WAITING with back-off
+              a status of the end       go on reading; at most 2 s
+    any       stop()                    close                                     STOPPED
 
 Law: the pump has a session's descriptor exactly while the state is OPEN.
 """

@@ -1,9 +1,10 @@
 """Slots and the workers in them: start, notice the end, start again.
 
-    state      event                         action                                   next state EMPTY      start() or
-    the restart's time spawn                                    RUNNING, or EMPTY with back-off RUNNING    the worker
-    ends               log, kill its group, realign its pipes   EMPTY with back-off; GONE when stopping EMPTY
-    stop()                                                                 GONE
+    state     event                    action                          next state
+    EMPTY     start(), the restart     spawn                           RUNNING, or EMPTY with back-off
+    RUNNING   the worker ends          log, kill its group             LEAVING
+    LEAVING   all of its group ended   realign the pipes               EMPTY with back-off
+    any       stop()                   restart nothing any more
 
 Law: a worker is its slot's process group; when it ends nothing of it may go on reading the slot's pipes. Only this
 file spawns.
@@ -41,7 +42,10 @@ class Slot:
     read_fds: Sequence[int]
     backoff: Backoff = field(default_factory=lambda: Backoff(least_s=0.25, most_s=30.0))
     pid: int | None = None
+    leaving: int | None = None
+    """The process group of a worker that has ended, while not all of it has."""
     started_ns: int = 0
+    ran_s: float = 0.0
     restart_ns: int = _NEVER_NS
     restarts_total: int = 0
 
@@ -78,12 +82,17 @@ class Supervisor:
                 self._restart_later(slot, time.monotonic_ns())
 
     def reap(self) -> None:
-        """Take the exit of every worker that has ended."""
+        """Take the exit of every process that has ended: workers, and what they had started and left to us."""
+        while (pid := _ended_child()) is not None:
+            slot = next((slot for slot in self.slots if slot.pid == pid), None)
+            if slot is not None:
+                self._end(slot)
+            else:
+                os.waitpid(pid, 0)
         for slot in self.slots:
-            if slot.pid is None:
-                continue
-            if os.waitid(os.P_PID, slot.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                self._ended(slot)
+            if slot.leaving is not None and _is_gone(slot.leaving):
+                slot.leaving = None
+                self._vacated(slot)
 
     def stop(self) -> None:
         """From now on nothing is restarted."""
@@ -96,7 +105,7 @@ class Supervisor:
         for slot in self.slots:
             if slot.pid is not None:
                 logs.warning("worker killed: it did not end in time", slot=slot.number, pid=slot.pid)
-                self._ended(slot)
+                self._end(slot)
 
     @property
     def running(self) -> int:
@@ -120,25 +129,28 @@ class Supervisor:
         slot.started_ns = time.monotonic_ns()
         logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
 
-    def _ended(self, slot: Slot) -> None:
-        """The worker has ended, or shall."""
-        now_ns = time.monotonic_ns()
+    def _end(self, slot: Slot) -> None:
+        """The worker has ended, or shall. Its group is killed before it is reaped: its number stays its own until
+        then."""
         assert slot.pid is not None
-        _kill_group(slot.pid)  # what it forked may still read the pipes; not reaped yet, so the number is still its own
+        _kill_group(slot.pid)
         _, status = os.waitpid(slot.pid, 0)
-        ran_s = (now_ns - slot.started_ns) / 1e9
+        slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
         is_clean = self._is_stopping and status == 0
         (logs.info if is_clean else logs.error)(
-            "worker ended", slot=slot.number, pid=slot.pid, **_cause(status), ran_s=ran_s
+            "worker ended", slot=slot.number, pid=slot.pid, **_cause(status), ran_s=slot.ran_s
         )
-        slot.pid = None
+        slot.pid, slot.leaving = None, slot.pid
+
+    def _vacated(self, slot: Slot) -> None:
+        """Nothing of the worker reads the slot's pipes any more."""
         if self._is_stopping:
             return
         for pipe in slot.pipes:
             self._realign_pipe(pipe)
-        if ran_s >= STABLE_S:
+        if slot.ran_s >= STABLE_S:
             slot.backoff.reset()
-        self._restart_later(slot, now_ns)
+        self._restart_later(slot, time.monotonic_ns())
 
     def _realign_pipe(self, pipe: int) -> None:
         try:
@@ -162,6 +174,24 @@ def find_program(worker: str, directory: str) -> str:
     if "/" in worker or os.access(Path(directory) / worker, os.X_OK):
         return worker if "/" in worker else f"./{worker}"
     return shutil.which(worker) or worker
+
+
+def _ended_child() -> int | None:
+    """The pid of a child that has ended, which stays to be reaped."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if ended is None else ended.si_pid
+
+
+def _is_gone(group: int) -> bool:
+    """Whether all of a killed group has ended and was reaped. Orphans of it are our children (lb/spawn)."""
+    try:
+        os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _kill_group(pid: int) -> None:

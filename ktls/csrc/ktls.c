@@ -105,6 +105,24 @@ int ktls_crypto_info(uint8_t *out, size_t out_bytes, int version, int cipher, co
 
 void ktls_wipe(void *memory, size_t memory_bytes) { explicit_bzero(memory, memory_bytes); }
 
+ssize_t ktls_receive(int fd, uint8_t *buffer, size_t buffer_bytes, int flags, int *record_type) {
+    union {
+        struct cmsghdr header; /* for its alignment */
+        char bytes[CMSG_SPACE(sizeof(uint8_t))];
+    } control;
+    struct iovec room = {.iov_base = buffer, .iov_len = buffer_bytes};
+    struct msghdr message = {
+        .msg_iov = &room, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t received = recvmsg(fd, &message, flags);
+    if (received < 0) {
+        return -errno;
+    }
+    const struct cmsghdr *told = CMSG_FIRSTHDR(&message);
+    bool has_type = told != NULL && told->cmsg_level == KTLS_SOL_TLS && told->cmsg_type == KTLS_GET_RECORD_TYPE;
+    *record_type = has_type ? *CMSG_DATA(told) : 0;
+    return received;
+}
+
 int ktls_set_dumpable(int dumpable) {
     return prctl(PR_SET_DUMPABLE, (unsigned long)(dumpable != 0), 0UL, 0UL, 0UL) == 0 ? 0 : -errno;
 }

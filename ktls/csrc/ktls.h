@@ -1,13 +1,15 @@
 /* What Python's standard library cannot do for kernel TLS: lay out crypto_info exactly as linux/tls.h does, wipe memory so
- * that the compiler cannot drop it, and make the process undumpable. Everything else is Python.
+ * that the compiler cannot drop it, read a socket that has a timeout without polling it first, and make the process
+ * undumpable. Everything else is Python.
  *
  * Law: no function here keeps a copy of a key, allocates, or holds a global. Returns are >= 0 for work done, < 0 for an
- * error named below (ktls_set_dumpable: -errno). */
+ * error: one named below, or -errno from those that make a system call. */
 #ifndef KTLS_H
 #define KTLS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* cffi: begin */
 /* Numbers of the kernel's interface; ktls.c asserts each of them against the system's own headers. */
@@ -43,6 +45,10 @@ int ktls_crypto_info(uint8_t *out, size_t out_bytes, int version, int cipher, co
 
 /* Overwrites memory with zeros; never optimised away. */
 void ktls_wipe(void *memory, size_t memory_bytes);
+
+/* One recvmsg with room for a record type. Returns the number of bytes, or -errno. *record_type is the type of the record
+ * that they are from (RFC 8446 5.1), or 0 where no record came: the end of the stream. */
+ssize_t ktls_receive(int fd, uint8_t *buffer, size_t buffer_bytes, int flags, int *record_type);
 
 /* prctl(PR_SET_DUMPABLE): with 0 the process leaves no core and cannot be traced by its own user. */
 int ktls_set_dumpable(int dumpable);

@@ -24,6 +24,7 @@ def spawn(path: str, argv: Sequence[str], environment: Mapping[str, str], direct
     The process has `argv` (with its own name first), `environment`, the working directory `directory`, and of this
     process's descriptors 0, 1, 2 and `fds`, under the same numbers. It leads a process group of its own and gets
     SIGKILL when the calling thread ends (prctl(2), PR_SET_PDEATHSIG), also where that happens before it is told so.
+    Descendants whose own parent ends become this process's children (PR_SET_CHILD_SUBREAPER).
 
     Raises OSError with the errno of the step that failed and the path it was about.
     """

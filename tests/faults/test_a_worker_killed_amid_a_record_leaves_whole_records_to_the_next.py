@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,10 +48,10 @@ def test_every_record_is_whole_and_in_order(pipes: int, pipe_size_bytes: int) ->
 
 
 TAKES_A_BITE = """
-    import os, sys
+    import os, signal, sys
     os.read(int(sys.argv[1]), {bite_bytes})
     print("bitten", flush=True)
-    os.read(int(sys.argv[2]), 1)
+    signal.pause()
 """
 
 
@@ -79,14 +78,14 @@ def test_the_rest_of_a_half_read_record_is_dropped_and_told(bite_bytes: int) -> 
 
 
 ONE_BITE_THEN_ALL = """
-    import os, sys
+    import os, signal, sys
     from pathlib import Path
     seen, fd = Path(sys.argv[1]), int(sys.argv[2])
     if not seen.exists():
         seen.touch()
         os.read(fd, {bite_bytes})
         print("bitten", flush=True)
-        os.read(0, 1)
+        signal.pause()
     data = b""
     while more := os.read(fd, 65536):
         data += more
@@ -101,7 +100,7 @@ def test_a_record_larger_than_its_pipe_is_sent_again_whole(tmp_path: Path, bite_
     worker = [*inline(ONE_BITE_THEN_ALL.format(bite_bytes=bite_bytes)), "seen"]
     with (
         Feed() as feed,
-        Lb(feed.url, 1, "--pipe-size", "4096", worker=worker, directory=tmp_path, stdin=subprocess.PIPE) as lb,
+        Lb(feed.url, 1, "--pipe-size", "4096", worker=worker, directory=tmp_path) as lb,
         feed.session() as peer,
     ):
         peer.say(message([large, record(1)]))

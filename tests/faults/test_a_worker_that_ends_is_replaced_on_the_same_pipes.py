@@ -13,7 +13,7 @@ from harness.flood import record
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGPIPE])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGHUP])
 def test_its_signal_is_told_and_the_next_one_reads_on(number: signal.Signals) -> None:
     with Feed() as feed, Lb(feed.url, 2) as lb, feed.session() as peer:
         (first,) = lb.await_recorders(1)

@@ -84,10 +84,12 @@ class Lb:
         constants: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
+        records: bool | None = None,
         **popen: Any,
     ) -> None:
         """`constants`: values for the names of `lb` modules, such as {"lb.feed.PING_AFTER_S": 0.1}, so that no test
-        waits for as long as the product does. `before`: a command that runs the command behind it."""
+        waits for as long as the product does. `before`: a command that runs the command behind it. `records`: whether
+        the workers tell as the recorder does (default: where it is the recorder)."""
         program = ["-c", _WITH_CONSTANTS.format(constants=dict(constants))] if constants else ["-m", "lb"]
         self.command = [
             *before, sys.executable, *program, "--log-format", "json", *options,
@@ -101,7 +103,7 @@ class Lb:
         """All of the log; a line that is not JSON is {"message": line, "level": "text"}."""
         self.recording = Recording()
         self.output = b""
-        self._is_recorder = tuple(worker[: len(RECORDER)]) == RECORDER
+        self._is_recorder = tuple(worker[: len(RECORDER)]) == RECORDER if records is None else records
         streams = [(self._process.stderr, self._read_log), (self._process.stdout, self._read_output)]
         self._open_streams = sum(stream is not None for stream, _ in streams)
         self._readers = [threading.Thread(target=read, daemon=True) for stream, read in streams if stream is not None]

@@ -104,7 +104,12 @@ def test_record_that_arrives_byte_by_byte_is_waited_for(connected: Connect) -> N
     sock, forge = connected()
     forge.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     record = forge.ours.seal(DATA, b"slow")
-    thread = threading.Thread(target=lambda: [forge.send_raw(record[i : i + 1]) for i in range(len(record))])
+
+    def send_slowly() -> None:
+        for byte in record:
+            forge.send_raw(bytes([byte]))
+
+    thread = threading.Thread(target=send_slowly)
     thread.start()
     assert receive_all(sock, 4) == b"slow"
     thread.join()
@@ -133,6 +138,18 @@ def test_timeout_holds_although_tickets_arrive(connected: Connect) -> None:
     forge.send((DATA, b"later"))
     sock.settimeout(20)
     assert sock.recv(10) == b"later"
+
+
+def test_half_a_record_times_out(connected: Connect) -> None:
+    sock, forge = connected()
+    record = forge.ours.seal(DATA, b"whole")
+    forge.send_raw(record[:10])
+    sock.settimeout(0.05)
+    with pytest.raises(TimeoutError, match="timed out"):
+        sock.recv(10)
+    forge.send_raw(record[10:])
+    sock.settimeout(20)
+    assert sock.recv(10) == b"whole"
 
 
 def test_calls_of_a_plain_socket_work(connected: Connect, tmp_path: Path) -> None:
@@ -220,6 +237,22 @@ def test_key_update_in_small_reads(connected: Connect, timeout_s: float | None) 
     forge.update_keys(request=True)
     forge.send((DATA, b"ab"))
     assert [sock.recv(1), sock.recv(1)] == [b"a", b"b"]
+    assert forge.receive_key_update() == 0
+
+
+@pytest.mark.parametrize("timeout_s", [20, None], ids=["timeout", "blocking"])
+def test_key_update_that_was_read_with_the_data_before_it(connected: Connect, timeout_s: float | None) -> None:
+    if not kernel.can_rekey():
+        pytest.skip("this kernel cannot change keys")
+    sock, forge = connected()
+    sock.settimeout(timeout_s)
+    forge.send_raw(forge.ours.seal(DATA, b"before") + forge.ours.seal(HANDSHAKE, b"\x18\0\0\1\1"))
+    forge.ours = forge.next_generation(forge.ours)
+    forge.send((DATA, b"after"))
+    # With a larger buffer than the data needs, the kernel reads on into the key update, and keeps it.
+    assert sock.recv(100) == b"before"
+    assert select.select([sock], [], [], 0) == ([], [], [])
+    assert sock.recv(100) == b"after"
     assert forge.receive_key_update() == 0
 
 
@@ -510,20 +543,19 @@ def test_bare_recvmsg_gives_records_with_their_types_and_control_record_takes_th
     sock.setblocking(False)
     forge.send((HANDSHAKE, ticket()), (DATA, b"one"), (ALERT, CLOSE_NOTIFY))
     forge.connection.shutdown(socket.SHUT_WR)
-    seen: list[tuple[int | None, bytes]] = []
+    seen: list[tuple[int, bytes]] = []
     goes_on = True
     while goes_on:
         try:
-            data, ancillary, _, _ = sock.recvmsg(4096, kernel.RECORD_TYPE_ROOM_BYTES)
+            data, [(level, kind, (record_type,))], _, _ = sock.recvmsg(4096, socket.CMSG_SPACE(1))
         except BlockingIOError:
             continue
-        kind = kernel.record_type(ancillary)
-        seen.append((kind, data))
-        if kind != DATA:
-            assert kind is not None
-            goes_on = sock.control_record(kind, data)
+        assert (level, kind) == (282, 2)  # SOL_TLS, TLS_GET_RECORD_TYPE
+        seen.append((record_type, data))
+        if record_type != DATA:
+            goes_on = sock.control_record(record_type, data)
     assert seen == [(HANDSHAKE, ticket()), (DATA, b"one"), (ALERT, CLOSE_NOTIFY)]
-    assert sock.recvmsg(4096, kernel.RECORD_TYPE_ROOM_BYTES)[:2] == (b"", [])
+    assert sock.recvmsg(4096, socket.CMSG_SPACE(1))[:2] == (b"", [])
     sock.end_of_stream()
 
 

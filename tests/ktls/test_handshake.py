@@ -235,8 +235,12 @@ def test_server_that_resets_is_named(client_context: ContextMaker) -> None:
 
 
 def test_server_that_speaks_no_tls_is_named(client_context: ContextMaker) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad\r\n")
+
     with (
-        listening(lambda connection: (connection.recv(65536), connection.sendall(b"HTTP/1.1 400 Bad\r\n"))) as address,
+        listening(serve) as address,
         pytest.raises(ktls.HandshakeFailed, match=r"does not speak TLS: its record starts with b'HTTP/'"),
     ):
         ktls.connect(address, client_context(), HOST)
@@ -270,7 +274,7 @@ def test_kernel_without_tls_is_named_and_the_connection_closed(
 ) -> None:
     if ktls.probe().has_ulp:
         pytest.skip("this kernel has TLS")
-    seen = []
+    seen: list[tuple[int, bytes]] = []
 
     def serve(connection: socket.socket) -> None:
         certificate = certificates["RSA"]
@@ -312,7 +316,7 @@ def test_key_log_is_in_memory_and_wiped(client_context: ContextMaker) -> None:
         assert str(Path(path).readlink()).startswith("/memfd:")
         with Path(path).open("ab") as file:
             file.write(b"CLIENT_RANDOM " + b"00" * 32 + b" " + b"ab" * 48 + b"\n")
-        assert keylog.secret("CLIENT_RANDOM", bytes(32)) == b"\xab" * 48
+        assert keylog.secret("CLIENT_RANDOM", bytes(32)) == bytearray(b"\xab" * 48)
         assert keylog.secret("CLIENT_RANDOM", bytes(31) + b"\1") is None
         assert keylog.secret("CLIENT_TRAFFIC_SECRET_0", bytes(32)) is None
         outlives = os.open(path, os.O_RDONLY)

@@ -60,15 +60,16 @@ def test_openssl_updates_its_keys(
         tls_server("openssl-terminal", chain, key) as server,
         connect_to(server, client_context(V1_3)) as sock,
     ):
-        assert server.process.stdin is not None
-        assert server.process.stdout is not None
+        terminal, output = server.process.stdin, server.process.stdout
+        assert terminal is not None
+        assert output is not None
 
         def say(line: str) -> None:
-            server.process.stdin.write(line.encode() + b"\n")
-            server.process.stdin.flush()
+            terminal.write(line.encode() + b"\n")
+            terminal.flush()
 
         def wait_for(pattern: bytes) -> None:
-            while not re.search(pattern, line := server.process.stdout.readline()):
+            while not re.search(pattern, line := output.readline()):
                 assert line, f"s_server ended before {pattern!r}"
 
         # s_server reads one command per read of its terminal: each line waits for the effect of the one before.

@@ -63,18 +63,29 @@ def tls_server(stack: str, chain: Path, key: Path, *options: str) -> Iterator[Tl
     `options` go to `openssl s_server`.
     """
     port = _free_port() if stack == "gnutls" else 0
-    s_server = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert_chain", chain, "-cert", chain, "-key", key]
+    s_server: list[str | Path] = [
+        "openssl",
+        "s_server",
+        "-accept",
+        "127.0.0.1:0",
+        "-cert_chain",
+        chain,
+        "-cert",
+        chain,
+        "-key",
+        key,
+    ]
     gnutls = ["gnutls-serv", "--quiet", "--echo", "--disable-client-cert"]
-    command = {
+    commands: dict[str, list[str | Path]] = {
         "python": [sys.executable, SERVERS / "echo_openssl.py", chain, key],
         "openssl": [*s_server, "-rev", *options],
         "openssl-terminal": [*s_server, *options],
         "gnutls": [*gnutls, f"--port={port}", f"--x509certfile={chain}", f"--x509keyfile={key}"],
         "go": [go_server_path(), chain, key],
         "tlslite": [sys.executable, SERVERS / "echo_tlslite.py", chain, key],
-    }[stack]
+    }
     ready = {"openssl": r"ACCEPT 127\.0\.0\.1:(\d+)", "openssl-terminal": r"ACCEPT 127\.0\.0\.1:(\d+)"}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(commands[stack], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         if stack == "gnutls":
             _wait_for(process, r"listening on IPv4 .*done")

@@ -1,3 +1,4 @@
+#include "deal.h"
 #include "polygon.h"
 #include "pump.h"
 #include "shard.h"
@@ -27,24 +28,19 @@ static inline int deal_record(struct pump *pump, const uint8_t *record, size_t l
     const uint32_t number = pipe_of(pump, record, length);
     struct pump_pipe *pipe = &pump->pipe[number];
     const size_t framed = PUMP_LENGTH_BYTES + length;
-    if (__builtin_expect(pipe->tail + framed > pump->config.high_water_bytes, 0)) {
+    if (__builtin_expect(pipe->tail + framed > pipe->limit, 0)) {
         const int room = outbox_make_room(pump, number, framed);
         if (room <= 0) {
             pump->counters.full_pipe = number;
             return room < 0 ? room : DEAL_FULL;
         }
     }
-    uint8_t *frame = pump_at(pump, pipe->outbox_offset + pipe->tail);
+    uint8_t *frame = pump_at(pump, pipe->tail);
     const uint32_t wire_length = htole32((uint32_t)length);
     memcpy(frame, &wire_length, PUMP_LENGTH_BYTES);
     copy_record(frame + PUMP_LENGTH_BYTES, record, length);
     pipe->tail += framed;
-    pipe->waiting++;
-    pipe->records_total++;
-    if (!pipe->touched)
-        outbox_touch(pump, number);
-    if (++pump->next_pipe == pump->config.pipes)
-        pump->next_pipe = 0;
+    deal_count(pump, number);
     pump->counters.records_total++;
     pump->counters.record_bytes_total += length;
     return 0;
@@ -86,6 +82,11 @@ int deal_text(struct pump *pump)
 {
     while (pump->text_begin < pump->text_end) {
         size_t length = pump->held_bytes;
+        if (!length && pump->has_avx2) {
+            deal_flat_run(pump);
+            if (pump->text_begin == pump->text_end)
+                return 0;
+        }
         int rc = length ? 1 : cut_record(pump, &length);
         pump->held_bytes = 0;
         if (rc < 0)

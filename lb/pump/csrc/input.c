@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { FRAME_BEGUN = 1001 }; /* a data frame; beside enum pump_event */
+enum { NEEDS_MORE = 1001 }; /* beside enum pump_event and DEAL_FULL */
 
 static size_t least(uint64_t a, size_t b)
 {
@@ -75,17 +75,17 @@ static void begin_message(struct pump *pump, const struct ws_frame *frame)
     pump->counters.messages_total++;
 }
 
-/* Returns FRAME_BEGUN, 0 when more bytes are needed, PUMP_CONTROL, or an error. */
+/* Returns 0 when a data frame has begun, NEEDS_MORE, PUMP_CONTROL, or an error. */
 static int begin_frame(struct pump *pump)
 {
     struct ws_frame frame;
     const size_t available = pump->raw_end - pump->raw_begin;
     const int header = ws_frame_parse(pump_at(pump, pump->input_offset + pump->raw_begin), available, &frame);
     if (header <= 0)
-        return header;
+        return header ? header : NEEDS_MORE;
     const int is_control = ws_opcode_is_control(frame.opcode);
     if (is_control && available - (size_t)header < frame.payload_bytes)
-        return 0;
+        return NEEDS_MORE;
     if (frame.payload_bytes > pump->config.max_frame_bytes && !is_control)
         return PUMP_ERR_FRAME_TOO_BIG;
     if (!is_control && (frame.opcode == WS_CONTINUATION) != pump->in_message)
@@ -98,32 +98,37 @@ static int begin_frame(struct pump *pump)
         begin_message(pump, &frame);
     pump->frame_left_bytes = frame.payload_bytes;
     pump->frame_fin = frame.fin;
-    return FRAME_BEGUN;
+    return 0;
+}
+
+/* Deals the text in hand. Returns 0, DEAL_FULL, PUMP_STATUS, PUMP_MALFORMED, or an error of the session. */
+static int deal(struct pump *pump)
+{
+    const int rc = deal_text(pump);
+    return rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG ? malformed_event(pump, rc) : rc;
+}
+
+/* The frame in hand is done. Returns 0 when the next has begun, NEEDS_MORE, an event, or an error. */
+static int next_frame(struct pump *pump)
+{
+    const int rc = pump->in_message && pump->frame_fin ? end_message(pump) : 0;
+    return rc ? rc : begin_frame(pump);
 }
 
 int input_parse(struct pump *pump)
 {
-    for (;;) {
-        int rc = deal_text(pump);
-        if (rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG)
-            return malformed_event(pump, rc);
-        if (rc != 0)
-            return rc;
-        if (pump->frame_left_bytes) {
-            if (pump->raw_begin == pump->raw_end)
-                return 0;
+    int rc = deal(pump);
+    while (rc == 0) {
+        if (pump->frame_left_bytes == 0) {
+            rc = next_frame(pump);
+        } else if (pump->raw_begin == pump->raw_end) {
+            rc = NEEDS_MORE;
+        } else {
             take_payload(pump);
-            continue;
+            rc = deal(pump);
         }
-        if (pump->in_message && pump->frame_fin) {
-            rc = end_message(pump);
-            if (rc != 0)
-                return rc;
-        }
-        rc = begin_frame(pump);
-        if (rc != FRAME_BEGUN)
-            return rc;
     }
+    return rc == NEEDS_MORE ? 0 : rc;
 }
 
 void input_reset(struct pump *pump)

@@ -5,15 +5,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static uint8_t *outbox(const struct pump *pump, const struct pump_pipe *pipe)
+void outbox_init(struct pump *pump, uint32_t number, uint64_t begin)
 {
-    return pump_at(pump, pipe->outbox_offset);
+    pump->pipe[number] = (struct pump_pipe){
+        .begin = begin,
+        .limit = begin + pump->config.high_water_bytes,
+        .head = begin,
+        .tail = begin,
+        .frame = begin,
+        .fd = -1,
+    };
 }
 
-static size_t framed_bytes(const struct pump *pump, const struct pump_pipe *pipe, size_t frame)
+static size_t framed_bytes(const struct pump *pump, uint64_t frame)
 {
     uint32_t wire_length;
-    memcpy(&wire_length, outbox(pump, pipe) + frame, PUMP_LENGTH_BYTES);
+    memcpy(&wire_length, pump_at(pump, frame), PUMP_LENGTH_BYTES);
     return PUMP_LENGTH_BYTES + le32toh(wire_length);
 }
 
@@ -23,10 +30,10 @@ static void settle(struct pump *pump, struct pump_pipe *pipe)
     if (pipe->head == pipe->tail) {
         pipe->delivered_total += pipe->waiting;
         pipe->waiting = 0;
-        pipe->head = pipe->tail = pipe->frame = 0;
+        pipe->head = pipe->tail = pipe->frame = pipe->begin;
         return;
     }
-    for (size_t end = pipe->frame; (end += framed_bytes(pump, pipe, end)) <= pipe->head;) {
+    for (uint64_t end = pipe->frame; (end += framed_bytes(pump, end)) <= pipe->head;) {
         pipe->frame = end;
         pipe->delivered_total++;
         pipe->waiting--;
@@ -44,7 +51,7 @@ int outbox_flush(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     while (!pipe->full && pipe->head < pipe->tail) {
-        const ssize_t written = write(pipe->fd, outbox(pump, pipe) + pipe->head, pipe->tail - pipe->head);
+        const ssize_t written = write(pipe->fd, pump_at(pump, pipe->head), pipe->tail - pipe->head);
         if (written >= 0) {
             pipe->head += (size_t)written;
             pipe->delivered_bytes_total += (uint64_t)written;
@@ -79,24 +86,26 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
     if (rc < 0)
         return rc;
     /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader takes. */
-    if (pipe->frame >= pipe->tail - pipe->frame) {
-        memmove(outbox(pump, pipe), outbox(pump, pipe) + pipe->frame, pipe->tail - pipe->frame);
-        pipe->tail -= pipe->frame;
-        pipe->head -= pipe->frame;
-        pipe->frame = 0;
+    const uint64_t done = pipe->frame - pipe->begin;
+    const uint64_t left = pipe->tail - pipe->frame;
+    if (done && done >= left) {
+        memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->frame), left);
+        pipe->frame = pipe->begin;
+        pipe->head -= done;
+        pipe->tail -= done;
     }
-    return pipe->tail == 0 || pipe->tail + bytes <= pump->config.high_water_bytes;
+    return left == 0 || pipe->tail + bytes <= pipe->limit;
 }
 
 void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
     *counters = (struct pump_pipe_counters){
-        .records_total = pipe->records_total,
+        .records_total = pipe->delivered_total + pipe->waiting,
         .delivered_total = pipe->delivered_total,
         .delivered_bytes_total = pipe->delivered_bytes_total,
         .waiting_bytes = pipe->tail - pipe->head,
     };
-    for (size_t frame = pipe->frame; frame < pipe->tail; frame += framed_bytes(pump, pipe, frame))
+    for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += framed_bytes(pump, frame))
         counters->waiting_records++;
 }

@@ -1,3 +1,4 @@
+#include "deal.h"
 #include "pump.h"
 
 #include <errno.h>
@@ -38,11 +39,11 @@ struct pump *pump_new(const struct pump_config *config)
 {
     uint64_t mapped_bytes = 0;
     const size_t input_bytes = config->max_frame_bytes + 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES;
-    const uint64_t outbox_bytes = config->high_water_bytes + PUMP_LENGTH_BYTES + config->max_frame_bytes + SCAN_PAD_BYTES;
+    const uint64_t outbox_bytes = config->high_water_bytes + PUMP_LENGTH_BYTES + config->max_frame_bytes + DEAL_PAD_BYTES;
     reserve(&mapped_bytes, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
     const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 2) * sizeof(struct pollfd));
-    const uint64_t input_offset = reserve(&mapped_bytes, input_bytes + SCAN_PAD_BYTES);
+    const uint64_t input_offset = reserve(&mapped_bytes, input_bytes + DEAL_PAD_BYTES);
     const uint64_t outboxes_offset = mapped_bytes;
     for (uint32_t number = 0; number < config->pipes; number++)
         reserve(&mapped_bytes, outbox_bytes);
@@ -59,9 +60,10 @@ struct pump *pump_new(const struct pump_config *config)
     pump->input_offset = input_offset;
     pump->input_capacity_bytes = input_bytes;
     pump->feed_fd = -1;
+    pump->has_avx2 = (uint8_t)deal_has_avx2();
     uint64_t outbox_offset = outboxes_offset;
     for (uint32_t number = 0; number < config->pipes; number++)
-        pump->pipe[number] = (struct pump_pipe){.outbox_offset = reserve(&outbox_offset, outbox_bytes), .fd = -1};
+        outbox_init(pump, number, reserve(&outbox_offset, outbox_bytes));
     return pump;
 }
 
@@ -80,7 +82,7 @@ void pump_attach(struct pump *pump, enum pump_source source, int fd)
     input_reset(pump);
     pump->source = source;
     pump->feed_fd = fd;
-    pump->fed_up = 0;
+    pump->arrived = PUMP_ARRIVED_MUCH;
     pump->counters.last_input_ns = now_ns();
 }
 
@@ -185,7 +187,10 @@ static int receive(struct pump *pump)
         return PUMP_EOF;
     else if (errno != EAGAIN && errno != EINTR)
         return PUMP_ERR_RECV;
-    pump->fed_up = got < PUMP_READ_BYTES || pump->full_count; /* full pipes are looked at between two reads */
+    if (got <= 0 || pump->full_count) /* full pipes are looked at between two reads */
+        pump->arrived = PUMP_ARRIVED_ALL;
+    else
+        pump->arrived = got == PUMP_READ_BYTES ? PUMP_ARRIVED_MUCH : PUMP_ARRIVED_SOME;
     return 0;
 }
 
@@ -245,17 +250,17 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
     if (ready == 0)
         return PUMP_DEADLINE;
     if (polled[1].revents) {
-        pump->fed_up = 0;
+        pump->arrived = PUMP_ARRIVED_MUCH;
         if (pump->source == PUMP_SOURCE_CALLER)
             return PUMP_READABLE;
     }
     return 0;
 }
 
-/* Parses, deals and writes all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
+/* Parses and deals all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
 static int work(struct pump *pump)
 {
-    int rc = input_parse(pump);
+    const int rc = input_parse(pump);
     const int ends_session = rc < 0 || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
     pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */
     const uint32_t stopped = rc == DEAL_FULL;
@@ -264,14 +269,36 @@ static int work(struct pump *pump)
     if (!stopped && pump->counters.stopped)
         pump->counters.last_input_ns = now_ns(); /* the silence was ours */
     pump->counters.stopped = stopped;
-    const int flushed = outbox_flush_touched(pump);
-    if (flushed < 0)
-        return flushed;
-    if (stopped)
-        return 0;
     if (!pump->has_work && pump->source == PUMP_SOURCE_NONE)
         input_reset(pump);
-    return rc;
+    return stopped ? 0 : rc;
+}
+
+static uint64_t staged_bytes_total(const struct pump *pump)
+{
+    return pump->counters.record_bytes_total + PUMP_LENGTH_BYTES * pump->counters.records_total;
+}
+
+/* Writes what was dealt. Returns rc, or the error of a pipe. */
+static int flush(struct pump *pump, int rc)
+{
+    const int flushed = outbox_flush_touched(pump);
+    pump->flushed_bytes_total = staged_bytes_total(pump);
+    return flushed < 0 ? flushed : rc;
+}
+
+/* Whether to read on before anything is written: more is there, or may be, and many pipes would get little each. */
+static int should_hold(const struct pump *pump)
+{
+    const uint64_t held_bytes = staged_bytes_total(pump) - pump->flushed_bytes_total;
+    return held_bytes < (uint64_t)pump->touched_count * PUMP_HOLD_BYTES &&
+           (pump->arrived == PUMP_ARRIVED_MUCH || pump->touched_count >= PUMP_HOLD_PIPES);
+}
+
+static int can_read(const struct pump *pump)
+{
+    const int reads_itself = pump->source == PUMP_SOURCE_SOCKET || pump->source == PUMP_SOURCE_KTLS;
+    return reads_itself && !pump->counters.stopped && pump->arrived != PUMP_ARRIVED_ALL;
 }
 
 static int nothing_waits(const struct pump *pump)
@@ -279,7 +306,7 @@ static int nothing_waits(const struct pump *pump)
     if (pump->counters.stopped)
         return 0;
     for (uint32_t number = 0; number < pump->config.pipes; number++)
-        if (pump->pipe[number].tail)
+        if (pump->pipe[number].waiting)
             return 0;
     return 1;
 }
@@ -288,19 +315,19 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
 {
     for (int reads = 0; reads < PUMP_READS_PER_RUN; reads++) {
         int rc = work(pump);
+        const int holds = rc == 0 && can_read(pump) && should_hold(pump);
+        if (!holds)
+            rc = flush(pump, rc);
         if (rc != 0)
             return rc;
         if (pump->draining && nothing_waits(pump))
             return PUMP_DRAINED;
-        const int reads_itself = pump->source == PUMP_SOURCE_SOCKET || pump->source == PUMP_SOURCE_KTLS;
-        if (reads_itself && !pump->counters.stopped && !pump->fed_up)
-            rc = receive(pump);
-        else
-            rc = wait_for_work(pump, deadline_ns);
+        const int reads_on = holds || (can_read(pump) && pump->arrived == PUMP_ARRIVED_MUCH);
+        rc = reads_on ? receive(pump) : wait_for_work(pump, deadline_ns);
+        if (rc == 0 && reads_on && pump->counters.last_input_ns >= deadline_ns)
+            rc = PUMP_DEADLINE;
         if (rc != 0)
-            return rc;
-        if (reads_itself && pump->counters.last_input_ns >= deadline_ns)
-            return PUMP_DEADLINE;
+            return flush(pump, rc);
     }
-    return PUMP_BUDGET;
+    return flush(pump, PUMP_BUDGET);
 }

@@ -6,6 +6,7 @@
  *   input:  [ ... | text | gap | raw | free ... ]      text: payload not dealt yet, raw: bytes whose frame was not read yet,
  *                                                      gap: frame headers and control frames inside a fragmented message
  *   outbox: [ ... | head ... tail | ... ] per pipe     frames (4-byte little-endian length, record) waiting for their pipe
+ *           begin          limit: the high-water mark
  *
  * Ownership: the pump owns its mapping and no fd. The caller owns every fd and keeps it open while the pump has it. */
 #ifndef PUMP_H
@@ -128,17 +129,26 @@ int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
 enum {
     PUMP_READ_BYTES = 256 * 1024,  /* of one recv: fits the second-level cache, and one more system call per 256 KiB is noise */
     PUMP_ROOM_BYTES = PUMP_READ_BYTES + 2 * 16 * 1024, /* a read's worth of TLS records and the part of one read before */
+    PUMP_HOLD_PIPES = 32,          /* so many outboxes are worth one more look at the socket before they are written */
+    PUMP_HOLD_BYTES = 8 * 1024,    /* per outbox, on average: what is worth a system call however much more is there */
     PUMP_READS_PER_RUN = 256,      /* the work budget: Python's signal handlers run at least this often */
-    PUMP_LENGTH_BYTES = 4
+    PUMP_LENGTH_BYTES = 4,
+    DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
+};
+
+enum pump_arrived {
+    PUMP_ARRIVED_ALL,   /* nothing is left, or pipes are full: poll first */
+    PUMP_ARRIVED_SOME,  /* the last read was short: most likely nothing is left */
+    PUMP_ARRIVED_MUCH   /* the last read was full: more is there */
 };
 
 struct pump_pipe {
-    uint64_t outbox_offset;
-    size_t head;          /* the first byte not written */
-    size_t tail;          /* behind the last byte */
-    size_t frame;         /* begin of the first frame not written whole, <= head */
+    uint64_t begin;       /* of the outbox; all five are offsets in the mapping */
+    uint64_t limit;       /* the high-water mark */
+    uint64_t head;        /* the first byte not written */
+    uint64_t tail;        /* behind the last byte */
+    uint64_t frame;       /* begin of the first frame not written whole, <= head */
     uint64_t waiting;     /* frames not written whole */
-    uint64_t records_total;
     uint64_t delivered_total;
     uint64_t delivered_bytes_total;
     int fd;
@@ -156,7 +166,8 @@ struct pump {
     /* the session */
     uint32_t source;
     int feed_fd;
-    uint8_t fed_up;           /* the last read took all there was: poll before the next */
+    uint8_t has_avx2;
+    uint8_t arrived;          /* enum pump_arrived: what the last read tells about the next */
     uint8_t has_work;         /* bytes were received that input_parse() has not come to */
     uint8_t draining;
 
@@ -177,6 +188,7 @@ struct pump {
     uint32_t next_pipe;       /* of round-robin */
     uint32_t touched_count;
     uint32_t full_count;
+    uint64_t flushed_bytes_total; /* staged_bytes_total() at the last flush */
     uint64_t touched_offset;  /* uint32_t[pipes]: outboxes with bytes to write */
     uint64_t polled_offset;   /* struct pollfd[pipes + 2] */
     struct pump_pipe pipe[];
@@ -204,6 +216,7 @@ void input_reset(struct pump *pump);
 /* outbox.c */
 int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes); /* 1: there is room, 0: full, or an error */
 void outbox_touch(struct pump *pump, uint32_t pipe);
+void outbox_init(struct pump *pump, uint32_t pipe, uint64_t begin);
 int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0 or an error */
 int outbox_flush_touched(struct pump *pump);
 

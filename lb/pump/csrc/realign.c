@@ -3,7 +3,7 @@
  * tee() shows the pipe's bytes without taking them. A frame begins where four bytes name a length and that many bytes begin with '{'
  * and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a length: as a little-endian number,
  * four of them are over 2^27, the upper bound of max_frame_bytes, since the least byte that JSON knows, a tab, is 9. The end of a
- * record together with the begin of the next frame's length can: so of two places less than a length apart the last is right. */
+ * record together with the begin of the next frame's length can, where the frame so named reaches out of sight. */
 #include "pump.h"
 
 #include <endian.h>
@@ -25,15 +25,20 @@ struct peek {
     uint8_t bytes[PEEK_BYTES];
 };
 
+static uint32_t length_at(const struct peek *peek, size_t at)
+{
+    uint32_t wire_length;
+    memcpy(&wire_length, peek->bytes + at, PUMP_LENGTH_BYTES);
+    return le32toh(wire_length);
+}
+
 /* Whether frames stand one behind the other from `at` on: up to exactly `last`, or, where that is not in sight, up to the end. */
 static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint64_t max_frame_bytes)
 {
     while (at < last) {
-        uint32_t length;
         if (peek->length - at <= PUMP_LENGTH_BYTES)
             return last == SIZE_MAX;
-        memcpy(&length, peek->bytes + at, PUMP_LENGTH_BYTES);
-        length = le32toh(length);
+        const uint32_t length = length_at(peek, at);
         at += PUMP_LENGTH_BYTES;
         if (length < 2 || length > max_frame_bytes || peek->bytes[at] != '{')
             return 0;
@@ -85,7 +90,10 @@ static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, siz
     size_t at = 0;
     while (at < limit && !frames_begin_at(peek, at, last, max_frame_bytes))
         at++;
-    for (size_t ahead = PUMP_LENGTH_BYTES - 1; at < limit && ahead; ahead--)
+    if (at == limit || length_at(peek, at) <= peek->length - at - PUMP_LENGTH_BYTES)
+        return at;
+    /* out of sight: should the length's first bytes be a record's last, the true length follows before those four end */
+    for (size_t ahead = PUMP_LENGTH_BYTES - 1; ahead; ahead--)
         if (frames_begin_at(peek, at + ahead, last, max_frame_bytes))
             return at + ahead;
     return at;

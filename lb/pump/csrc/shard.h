@@ -5,14 +5,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SHARD_BASIS UINT64_C(0xcbf29ce484222325)
+#define SHARD_PRIME UINT64_C(0x100000001b3)
+
+static inline uint64_t shard_step(uint64_t hash, uint8_t byte)
+{
+    return (hash ^ byte) * SHARD_PRIME;
+}
+
+static inline uint32_t shard_pipe(uint64_t hash, uint32_t pipes)
+{
+    return (uint32_t)(hash >> 32) % pipes;
+}
+
 /* The pipe, 0 to pipes - 1, of a shard key: the upper half of its FNV-1a 64, modulo the number of pipes, as trade-balancer's C
  * program has it, so that a symbol stays on the pipe its users know. (draft-eastlake-fnv: offset basis and prime.) */
 static inline uint32_t shard_of(const uint8_t *key, size_t key_bytes, uint32_t pipes)
 {
-    uint64_t hash = 0xcbf29ce484222325U;
+    uint64_t hash = SHARD_BASIS;
     for (size_t i = 0; i < key_bytes; i++)
-        hash = (hash ^ key[i]) * 0x100000001b3U;
-    return (uint32_t)(hash >> 32) % pipes;
+        hash = shard_step(hash, key[i]);
+    return shard_pipe(hash, pipes);
 }
 
 #endif

@@ -88,6 +88,7 @@ int spawn_process(const char *path, char *const argv[], char *const envp[], cons
 {
     const struct child child = {path, argv, envp, directory, fds, fd_count, getpid()};
     int report[2];
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* since Linux 3.4; it can't fail */
     if (pipe2(report, O_CLOEXEC) < 0)
         return fail(failure, SPAWN_PIPE);
     const pid_t pid = fork();
