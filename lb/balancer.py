@@ -41,6 +41,7 @@ class Balancer:
         self._next_statistics_ns = 1 << 62
         self._last_malformed_ns = 0
         self._unlogged_malformed = 0
+        self._logged_layouts = 0
 
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
@@ -177,12 +178,20 @@ class Balancer:
     def _log_statistics(self, now_ns: int) -> None:
         snapshot = self._snapshot()
         logs.info("statistics", **snapshot.statistics(self._before))
+        self._log_layouts()
         self._before = snapshot
         self._next_statistics_ns = now_ns + int(self._config.stats_interval_s * 1e9)
 
     def _log_end(self) -> None:
         logs.info("statistics", **self._final.statistics(self._first))
+        self._log_layouts()
         logs.info("balance", **self._final.balance())
+
+    def _log_layouts(self) -> None:
+        samples = self._pump.layouts()
+        for sample in samples[self._logged_layouts :]:
+            logs.info("records of this layout miss the fast path", sample=repr(sample))
+        self._logged_layouts = len(samples)
 
     def _log_malformed(self, event: Malformed) -> None:
         now_ns = time.monotonic_ns()

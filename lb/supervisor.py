@@ -44,6 +44,8 @@ class Slot:
     pid: int | None = None
     leaving: int | None = None
     """The process group of a worker that has ended, while not all of it has."""
+    unaligned: list[int] = field(default_factory=list)
+    """Pipes that may begin with the rest of a record."""
     started_ns: int = 0
     ran_s: float = 0.0
     restart_ns: int = _NEVER_NS
@@ -75,6 +77,7 @@ class Supervisor:
             if now_ns < slot.restart_ns:
                 continue
             try:
+                self._realign_pipes(slot)
                 self._spawn(slot)
                 slot.restarts_total += 1
             except OSError as error:
@@ -146,20 +149,21 @@ class Supervisor:
         """Nothing of the worker reads the slot's pipes any more."""
         if self._is_stopping:
             return
-        for pipe in slot.pipes:
-            self._realign_pipe(pipe)
+        slot.unaligned = list(slot.pipes)
+        with contextlib.suppress(OSError):  # said when it happens again, before the next start
+            self._realign_pipes(slot)
         if slot.ran_s >= STABLE_S:
             slot.backoff.reset()
         self._restart_later(slot, time.monotonic_ns())
 
-    def _realign_pipe(self, pipe: int) -> None:
-        try:
+    def _realign_pipes(self, slot: Slot) -> None:
+        """Raises OSError with the pipe as its filename."""
+        while slot.unaligned:
+            pipe = slot.unaligned[-1]
             dropped_bytes = self._realign(pipe)
-        except OSError as error:
-            logs.error("pipe can't be realigned", pipe=pipe, error=error.strerror)
-            return
-        if dropped_bytes:
-            logs.warning("rest of a half-read record dropped", pipe=pipe, bytes=dropped_bytes)
+            slot.unaligned.pop()
+            if dropped_bytes:
+                logs.warning("rest of a half-read record dropped", pipe=pipe, bytes=dropped_bytes)
 
     def _restart_later(self, slot: Slot, now_ns: int) -> None:
         is_first = slot.backoff.failures == 0

@@ -139,10 +139,19 @@ class Pump:
     """
 
     def __init__(
-        self, *, pipe_fds: list[int], route: Route, max_frame_bytes: int, high_water_bytes: int, wake_fd: int
+        self,
+        *,
+        pipe_fds: list[int],
+        route: Route,
+        max_frame_bytes: int,
+        high_water_bytes: int,
+        wake_fd: int,
+        portable: bool = False,
     ) -> None:
-        """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before the feed is not
-        read."""
+        """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
+
+        `portable`: leave the CPU's newer instructions unused, for the tests of that path.
+        """
         config = ffi.new(
             "struct pump_config *",
             {
@@ -151,6 +160,7 @@ class Pump:
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,
                 "wake_fd": wake_fd,
+                "portable": portable,
             },
         )
         pump = lib.pump_new(config)
@@ -161,6 +171,7 @@ class Pump:
         self._detail = ffi.new("struct pump_detail *")
         self._counters = ffi.new("struct pump_counters *")
         self._pipe_counters = ffi.new("struct pump_pipe_counters *")
+        self._sample = ffi.new("struct pump_sample *")
         self._room_bytes = ffi.new("size_t *")
         for number, fd in enumerate(pipe_fds):
             lib.pump_set_pipe(self._pump, number, fd)
@@ -179,7 +190,7 @@ class Pump:
 
     @property
     def has_input(self) -> bool:
-        """Whether received bytes are still to be dealt by run(). No session may begin, nothing be fed, while they are."""
+        """Whether run() has received bytes still to deal. No session may begin, nothing be fed, while it has."""
         return bool(lib.pump_has_input(self._pump))
 
     def run(self, deadline_ns: int) -> Event:
@@ -209,6 +220,13 @@ class Pump:
     def pipe_counters(self, pipe: int) -> PipeCounters:
         lib.pump_pipe_counters(self._pump, pipe, self._pipe_counters)
         return PipeCounters(*(getattr(self._pipe_counters, name) for name in PipeCounters.__slots__))
+
+    def layouts(self) -> list[bytes]:
+        """Samples of records that the fast path could not cut, the first of each event, in the order they came."""
+        samples: list[bytes] = []
+        while lib.pump_layout(self._pump, len(samples), self._sample):
+            samples.append(bytes(ffi.buffer(self._sample.bytes, self._sample.length)))
+        return samples
 
     def realign(self, pipe: int, read_fd: int) -> int:
         """Drop what a dead reader left of a half-read record; return how many bytes that was. Raises OSError."""

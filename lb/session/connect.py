@@ -100,17 +100,23 @@ def connect_tcp(endpoint: Endpoint) -> socket.socket:
         raise ConnectFailed(f"host {endpoint.host!r} can't be resolved: {reason_of(error)}") from None
     refusals = []
     for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(STEP_TIMEOUT_S)
-            _enlarge_receive_buffer(sock)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(address)
-            return sock
+            return _connect(socket.socket(family, kind, protocol), address)
         except OSError as error:
             refusals.append(f"{address[0]}: {reason_of(error)}")
-            sock.close()
     raise ConnectFailed(f"no connection to {place}: {'; '.join(refusals)}")
+
+
+def _connect(sock: socket.socket, address: tuple[object, ...]) -> socket.socket:
+    try:
+        sock.settimeout(STEP_TIMEOUT_S)
+        _enlarge_receive_buffer(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _enlarge_receive_buffer(sock: socket.socket) -> None:

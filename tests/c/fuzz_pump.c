@@ -1,5 +1,5 @@
 /* Whatever a feed sends: the same bytes in each pipe and the same events, whether it comes in one read and the readers are quick, or
- * in small reads with readers that dawdle; and the books balance at every moment.
+ * in small reads with readers that dawdle; whether the vectors of this machine are used or not; and the books balance at every moment.
  *
  * Input: a byte each for the route and the number of pipes, the longest frame, the high-water mark, the cuts; then the session. */
 #include "input.h"
@@ -41,11 +41,11 @@ static uint64_t digest_of(const uint8_t *bytes, size_t length)
 static void set_fences(const struct run *run, int are_up)
 {
     const struct pump *pump = run->pump;
-    const size_t outbox_bytes = run->config.high_water_bytes + PUMP_LENGTH_BYTES + run->config.max_frame_bytes + SCAN_PAD_BYTES;
-    const uint64_t input_end = pump->input_offset + pump->input_capacity_bytes + SCAN_PAD_BYTES;
+    const size_t outbox_bytes = run->config.high_water_bytes + PUMP_LENGTH_BYTES + run->config.max_frame_bytes + DEAL_PAD_BYTES;
+    const uint64_t input_end = pump->input_offset + pump->input_capacity_bytes + DEAL_PAD_BYTES;
     for (uint32_t number = 0; number <= run->config.pipes; number++) {
-        const uint64_t begin = number ? pump->pipe[number - 1].outbox_offset + outbox_bytes : input_end;
-        const uint64_t end = number < run->config.pipes ? pump->pipe[number].outbox_offset : pump->mapped_bytes;
+        const uint64_t begin = number ? pump->pipe[number - 1].begin + outbox_bytes : input_end;
+        const uint64_t end = number < run->config.pipes ? pump->pipe[number].begin : pump->mapped_bytes;
         if (are_up)
             ASAN_POISON_MEMORY_REGION(pump_at(pump, begin), end - begin);
         else
@@ -124,6 +124,8 @@ static void run_on(struct run *run)
         }
         struct pump_detail detail;
         pump_detail(run->pump, &detail);
+        if (rc == PUMP_LAYOUT) /* a hint: which record it shows depends on the reads */
+            continue;
         struct event *event = &run->event[run->events++];
         REQUIRE(run->events < EVENTS_MAX);
         *event = (struct event){.kind = rc, .place = detail.length, .digest = digest_of(detail.bytes, detail.length)};
@@ -176,7 +178,7 @@ static void drain(struct run *run)
         read_all(run);
         rc = pump_run(run->pump, 0);
         require_balance(run);
-        REQUIRE(rc == PUMP_DEADLINE || rc == PUMP_DRAINED);
+        REQUIRE(rc == PUMP_DEADLINE || rc == PUMP_LAYOUT || rc == PUMP_DRAINED);
     }
     read_all(run);
 }
@@ -215,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .wake_fd = -1,
     };
     slow.config = quick.config;
+    quick.config.portable = data[0] >> 7;
     slow.config.high_water_bytes = marks[data[2] % 4];
     begin(&quick, 1 << 16);
     begin(&slow, 4096);

@@ -84,7 +84,9 @@ def test_one_slow_pipe_of_many_disturbs_no_order() -> None:
     total = 20_000
     with (
         Feed() as feed,
-        Lb(feed.url, 3, "--spawn", "per-pipe", "--pipe-size", "4096", "--stats-interval", "0.05", constants=SMALL) as lb,
+        Lb(
+            feed.url, 3, "--spawn", "per-pipe", "--pipe-size", "4096", "--stats-interval", "0.05", constants=SMALL
+        ) as lb,
         feed.session() as peer,
         Flood(peer, limit=total) as flood,
     ):

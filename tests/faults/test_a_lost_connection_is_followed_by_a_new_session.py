@@ -32,7 +32,7 @@ def test_records_before_are_delivered_and_round_robin_goes_on(
         with feed.session() as peer:
             peer.say(message([record(4), record(5)]))
             recording = lb.await_records(whole + 2)
-            delivered = [record(0), record(1), record(2), record(30)][:whole] + [record(4), record(5)]
+            delivered = [*[record(0), record(1), record(2), record(30)][:whole], record(4), record(5)]
             assert recording.pipes == {0: delivered[::2], 1: delivered[1::2]}
             assert len(recording.pids) == 1
         assert lb.stop().balance["exact"]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
-from harness import Feed, Lb, message
+from harness import Feed, Lb, inline, lb_environment, message
+
+from lb.errors import EX_USAGE
 
 RECORDS = [b'{"ev":"T","sym":"A","s":%d}' % number for number in range(50)]
 
@@ -42,7 +48,7 @@ def full_pipe() -> Iterator[int]:
 
 @pytest.mark.parametrize("standard_error", [no_space, no_reader, full_pipe])
 def test_records_flow_and_the_exit_code_is_0(
-    standard_error: contextlib.AbstractContextManager[int],
+    standard_error: Callable[[], AbstractContextManager[int]],
 ) -> None:
     with (
         standard_error() as fd,
@@ -56,16 +62,38 @@ def test_records_flow_and_the_exit_code_is_0(
         assert lb.stop().exit_code == 0
 
 
-@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_a_closed_one_is_no_place_for_a_pipe_or_socket(closed: str) -> None:
-    show = ("/bin/sh", "-c", 'for fd in 0 1 2; do readlink /proc/$$/fd/$fd; done >"$0.part"; mv "$0.part" "$0"')
-    read_end, write_end = os.pipe()
+SHOWS_STANDARD_DESCRIPTORS = inline("""
+    import os, sys
+    with open("seen", "w") as seen:
+        print(*(os.readlink(f"/proc/self/fd/{fd}") for fd in (0, 1, 2)), file=seen)
+    while os.read(int(sys.argv[1]), 65536):
+        pass
+""")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_one_is_no_place_for_a_pipe_or_socket(tmp_path: Path, closed: str) -> None:
+    """A worker's print() would go to the feed."""
+    os.mkfifo(tmp_path / "seen")
     before = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
+    streams = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
     with (
         Feed() as feed,
-        Lb(feed.url, before=before, worker=["/bin/sh", "-c", f"readlink /proc/$$/fd/[012] >&{write_end}"],) as lb,
-        feed.session(),
+        Lb(feed.url, before=before, worker=SHOWS_STANDARD_DESCRIPTORS, directory=tmp_path, **streams) as lb,
+        feed.session() as peer,
     ):
-        pass
-    os.close(read_end)
-    os.close(write_end)
+        assert (tmp_path / "seen").read_text().split() == ["/dev/null"] * 3
+        peer.say(message(RECORDS[:1]))
+        assert lb.stop().exit_code == 0
+        assert [closing.close_code for closing in peer.receive_to_end()] == [1000]
+
+
+@pytest.mark.parametrize("standard_error", [no_space, no_reader])
+def test_a_command_line_that_can_not_work_has_its_exit_code_all_the_same(
+    standard_error: Callable[[], AbstractContextManager[int]],
+) -> None:
+    with standard_error() as fd:
+        done = subprocess.run(
+            [sys.executable, "-m", "lb", "KEY"], env=lb_environment(), stderr=fd, stdout=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stdout) == (EX_USAGE, b"")

@@ -1,4 +1,5 @@
-"""kill -9 at any moment of a stream at full speed: the next worker begins with a whole record, and next to none is lost."""
+"""kill -9 at any moment of a stream at full speed: the next worker begins with a whole record, and next to none is
+lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The feed ends the session in its own words: the next one authenticates and subscribes again; workers notice nothing."""
+"""The feed ends the session in its own words: the next one authenticates and subscribes again, and workers notice
+nothing."""
 
 from __future__ import annotations
 
@@ -77,25 +78,25 @@ def test_in_the_middle_of_the_dialogue(status: str, words: str) -> None:
 
 @pytest.mark.parametrize("status", ["max_connections", "disconnected"])
 def test_when_the_key_is_in_use_elsewhere_the_pause_is_at_least_10_s(status: str) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
-        with feed.session() as peer:
-            peer.say(message([eviction(status, "")]))
-            peer.close(1008)
-            assert lb.await_line("next session")["delay_s"] >= 10
-            assert not feed.has_caller()
+    with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer:
+        peer.say(message([eviction(status, "")]))
+        peer.close(1008)
+        assert lb.await_line("next session")["delay_s"] >= 10
+        assert not feed.has_caller()
 
 
 @pytest.mark.parametrize("status", ["auth_timeout", "force_disconnect", "slow_consumer"])
 def test_otherwise_the_pause_is_that_of_any_lost_session(status: str) -> None:
-    with Feed() as feed, Lb(feed.url) as lb:
-        with feed.session() as peer:
-            peer.say(message([eviction(status, "")]))
-            peer.close(1008)
-            assert 0.25 <= lb.await_line("next session")["delay_s"] <= 0.5
+    with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer:
+        peer.say(message([eviction(status, "")]))
+        peer.close(1008)
+        assert 0.25 <= lb.await_line("next session")["delay_s"] <= 0.5
 
 
 def test_a_status_that_ends_nothing_never_reaches_a_worker() -> None:
-    statuses = [b'{"ev":"status","status":"%s","message":"a } ] b"}' % status for status in (b"success", b"error", b"x")]
+    statuses = [
+        b'{"ev":"status","status":"%s","message":"a } ] b"}' % status for status in (b"success", b"error", b"x")
+    ]
     with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer:
         peer.say(message([statuses[0], record(0), statuses[1], statuses[2], record(1)]))
         peer.say(message(statuses))

@@ -49,9 +49,7 @@ def record_pipe(pipe: int, fd: int, lock: threading.Lock) -> None:
 def main() -> None:
     lock = threading.Lock()
     tell(0, STARTED)
-    readers = [
-        threading.Thread(target=record_pipe, args=(pipe, int(fd), lock)) for pipe, fd in enumerate(sys.argv[1:])
-    ]
+    readers = [threading.Thread(target=record_pipe, args=(pipe, int(fd), lock)) for pipe, fd in enumerate(sys.argv[1:])]
     for reader in readers:
         reader.start()
     for reader in readers:

@@ -6,13 +6,23 @@ from lb.metrics import Snapshot
 from lb.pump import Counters, PipeCounters
 
 
-def snapshot(records: int, delivered: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1) -> Snapshot:
+def snapshot(
+    records: int, delivered: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1
+) -> Snapshot:
     counters = dict.fromkeys(Counters.__slots__, 0) | {
-        "records_total": records, "received_bytes_total": 1000, "reads_total": 7, "frames_total": 8, "malformed_total": 2,
-    }  # fmt: skip
+        "records_total": records,
+        "received_bytes_total": 1000,
+        "reads_total": 7,
+        "frames_total": 8,
+        "malformed_total": 2,
+    }
     pipes = [
         PipeCounters(
-            records_total=done + left, delivered_total=done, delivered_bytes_total=0, waiting_records=left, waiting_bytes=0
+            records_total=done + left,
+            delivered_total=done,
+            delivered_bytes_total=0,
+            waiting_records=left,
+            waiting_bytes=0,
         )
         for done, left in zip(delivered, waiting, strict=True)
     ]

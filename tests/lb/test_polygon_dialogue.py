@@ -64,9 +64,13 @@ def test_a_refusal_is_final_and_in_the_feeds_own_words(status: str, message: str
 @pytest.mark.parametrize(
     ("status", "least_delay_s"),
     [
-        ("max_connections", 10), ("disconnected", 10), ("auth_timeout", 0), ("force_disconnect", 0), ("slow_consumer", 0),
+        ("max_connections", 10),
+        ("disconnected", 10),
+        ("auth_timeout", 0),
+        ("force_disconnect", 0),
+        ("slow_consumer", 0),
     ],
-)  # fmt: skip
+)
 def test_an_eviction_is_followed_by_a_new_session(status: str, least_delay_s: float) -> None:
     ending = ending_of(Status(status, "in its own words"))
     assert isinstance(ending, Evicted)

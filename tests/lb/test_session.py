@@ -234,10 +234,9 @@ def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_speak_tls_is_told() -> None:
-    with Feed() as feed, Lb(feed.url.replace("ws:", "wss:")) as lb:
-        with feed.connection() as peer:
-            peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            assert "TLS handshake with 127.0.0.1 failed" in lb.await_line("no session")["reason"]
+    with Feed() as feed, Lb(feed.url.replace("ws:", "wss:")) as lb, feed.connection() as peer:
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        assert "TLS handshake with 127.0.0.1 failed" in lb.await_line("no session")["reason"]
 
 
 @pytest.mark.parametrize("step", ["upgrade", "connected", "auth_success"])

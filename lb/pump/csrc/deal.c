@@ -55,6 +55,31 @@ static int status_event(struct pump *pump, size_t length)
     return PUMP_STATUS;
 }
 
+/* Keeps a sample of a record that no fast path could cut, one for each event. */
+static void note_layout(struct pump *pump, const uint8_t *record, size_t length)
+{
+    struct polygon_span event = {record, 0};
+    polygon_find_string(record, length, "ev", &event);
+    const uint64_t hash = shard_hash(event.bytes, event.length);
+    for (uint32_t i = 0; i < pump->layout_count; i++)
+        if (pump->layouts[i].event_hash == hash)
+            return;
+    if (pump->layout_count == PUMP_LAYOUTS_MAX)
+        return;
+    struct pump_sample *sample = &pump->layouts[pump->layout_count++];
+    sample->event_hash = hash;
+    sample->length = length < PUMP_SAMPLE_BYTES ? length : PUMP_SAMPLE_BYTES;
+    memcpy(sample->bytes, record, sample->length);
+}
+
+int pump_layout(const struct pump *pump, uint32_t index, struct pump_sample *sample)
+{
+    if (index >= pump->layout_count)
+        return 0;
+    *sample = pump->layouts[index];
+    return 1;
+}
+
 /* Cuts the next record. Returns 1 with its place, 0 when the text is used up, or an error; text_begin is moved past what is done. */
 static inline int cut_record(struct pump *pump, size_t *length)
 {
@@ -69,11 +94,14 @@ static inline int cut_record(struct pump *pump, size_t *length)
         }
     }
     struct scan_span record;
+    const int is_whole = pump->scan.scanned == 0; /* not begun in an earlier read, where no fast path could have ended it */
     const int rc = scan_next(&pump->scan, text, available, &record);
     pump->text_begin += record.start;
     if (rc == 1) {
         *length = record.length;
         pump->counters.records_exact_total++;
+        if (is_whole)
+            note_layout(pump, pump_text(pump), record.length);
     }
     return rc;
 }

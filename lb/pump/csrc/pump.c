@@ -60,7 +60,7 @@ struct pump *pump_new(const struct pump_config *config)
     pump->input_offset = input_offset;
     pump->input_capacity_bytes = input_bytes;
     pump->feed_fd = -1;
-    pump->has_avx2 = (uint8_t)deal_has_avx2();
+    pump->has_avx2 = (uint8_t)(!config->portable && deal_has_avx2());
     uint64_t outbox_offset = outboxes_offset;
     for (uint32_t number = 0; number < config->pipes; number++)
         outbox_init(pump, number, reserve(&outbox_offset, outbox_bytes));

@@ -86,6 +86,7 @@ struct pump_config {
     uint64_t max_frame_bytes;           /* also the longest record */
     uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
     int wake_fd;                        /* polled for reading, never read */
+    int portable;                       /* 1: no instructions beyond the platform's baseline, for the tests of that path */
 };
 
 /* Returns a pump, or NULL with errno. */
@@ -119,6 +120,16 @@ void pump_fed(struct pump *pump, size_t bytes);
 void pump_detail(const struct pump *pump, struct pump_detail *detail);
 void pump_counters(const struct pump *pump, struct pump_counters *counters);
 void pump_pipe_counters(const struct pump *pump, uint32_t pipe, struct pump_pipe_counters *counters);
+
+/* Records that only the exact scanner could cut, the first of each event. Fills *sample and returns 1, or 0 where there are fewer
+ * than index + 1. */
+enum { PUMP_LAYOUTS_MAX = 16, PUMP_SAMPLE_BYTES = 120 };
+struct pump_sample {
+    uint64_t event_hash;
+    size_t length;
+    uint8_t bytes[120];
+};
+int pump_layout(const struct pump *pump, uint32_t index, struct pump_sample *sample);
 
 /* A reader of this pipe has died and may have taken part of a record. Drops the rest of that record from the pipe's read end, so
  * that the next reader begins with a frame. A record of which the pipe holds no further byte is sent again whole.
@@ -183,6 +194,10 @@ struct pump {
     size_t input_capacity_bytes;
     size_t text_begin, text_end, raw_begin, raw_end;
     size_t held_bytes;        /* length of a record at text_begin that was cut and found its pipe full */
+
+    /* layouts that miss the fast path */
+    uint32_t layout_count;
+    struct pump_sample layouts[PUMP_LAYOUTS_MAX];
 
     /* the outboxes */
     uint32_t next_pipe;       /* of round-robin */

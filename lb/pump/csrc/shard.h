@@ -13,6 +13,14 @@ static inline uint64_t shard_step(uint64_t hash, uint8_t byte)
     return (hash ^ byte) * SHARD_PRIME;
 }
 
+static inline uint64_t shard_hash(const uint8_t *key, size_t key_bytes)
+{
+    uint64_t hash = SHARD_BASIS;
+    for (size_t i = 0; i < key_bytes; i++)
+        hash = shard_step(hash, key[i]);
+    return hash;
+}
+
 static inline uint32_t shard_pipe(uint64_t hash, uint32_t pipes)
 {
     return (uint32_t)(hash >> 32) % pipes;
@@ -22,10 +30,7 @@ static inline uint32_t shard_pipe(uint64_t hash, uint32_t pipes)
  * program has it, so that a symbol stays on the pipe its users know. (draft-eastlake-fnv: offset basis and prime.) */
 static inline uint32_t shard_of(const uint8_t *key, size_t key_bytes, uint32_t pipes)
 {
-    uint64_t hash = SHARD_BASIS;
-    for (size_t i = 0; i < key_bytes; i++)
-        hash = shard_step(hash, key[i]);
-    return shard_pipe(hash, pipes);
+    return shard_pipe(shard_hash(key, key_bytes), pipes);
 }
 
 #endif
