@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
+from errno import EBADMSG, EMSGSIZE
 
 from lb.errors import InternalError, ProtocolError, SessionLost
 from lb.pump._pump import ffi, lib
@@ -120,6 +121,12 @@ _PROTOCOL_FAULTS = {
     lib.PUMP_ERR_FRAME_SEQUENCE: (1002, "frame that does not go on with the message begun"),
     lib.PUMP_ERR_UTF8: (1007, "text that is not UTF-8"),
 }
+
+_TLS_FAULTS = {
+    EBADMSG: "a TLS record failed its authentication tag",
+    EMSGSIZE: "a TLS record is too long, or is none",
+}
+"""What the kernel's errno means on a socket whose TLS session it holds."""
 
 _MESSAGE_FAULTS = {
     lib.PUMP_ERR_NOT_ARRAY: "message is not a JSON array",
@@ -254,7 +261,7 @@ class Pump:
         if rc in _PROTOCOL_FAULTS:
             return ProtocolError(*_PROTOCOL_FAULTS[rc])
         if rc == lib.PUMP_ERR_RECV:
-            return SessionLost(f"receiving failed: {os.strerror(errno)}")
+            return SessionLost(f"receiving failed: {_TLS_FAULTS.get(errno) or os.strerror(errno)}")
         return InternalError(
             f"{'writing to a pipe' if rc == lib.PUMP_ERR_PIPE else 'poll'} failed: {os.strerror(errno)}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Authority, Feed, Flood, Lb, inline
@@ -21,7 +22,7 @@ def resident_bytes(pid: int) -> int:
     raise AssertionError("no VmRSS")
 
 
-def await_full(lb: Lb) -> dict[str, object]:
+def await_full(lb: Lb) -> dict[str, Any]:
     """The line of statistics that tells of a full pipe first."""
     while True:
         line = lb.await_line("statistics")

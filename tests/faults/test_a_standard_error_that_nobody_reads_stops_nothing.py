@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Feed, Lb, inline, lb_environment, message
@@ -76,7 +77,7 @@ def test_a_closed_one_is_no_place_for_a_pipe_or_socket(tmp_path: Path, closed: s
     """A worker's print() would go to the feed."""
     os.mkfifo(tmp_path / "seen")
     before = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
-    streams = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
+    streams: dict[str, Any] = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
     with (
         Feed() as feed,
         Lb(feed.url, before=before, worker=SHOWS_STANDARD_DESCRIPTORS, directory=tmp_path, **streams) as lb,

@@ -19,13 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import lb
 from harness.recorder import RECORDER
 from harness.recording import Recording
 
 TIMEOUT_S = 20.0
+_Found = TypeVar("_Found")
+
 KEY = "k3y-that-nobody-may-see"
 
 SOON = {"lb.feed.LEAST_DELAY_S": 0.005}
@@ -96,7 +98,9 @@ class Lb:
             key, url, str(pipes), str(directory), *worker,
         ]  # fmt: skip
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | popen
-        self._process = subprocess.Popen(self.command, env={**lb_environment(), **(environment or {})}, **popen)
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            self.command, env={**lb_environment(), **(environment or {})}, **popen
+        )
         self._changed = threading.Condition()
         self._seen = 0
         self.lines: list[dict[str, Any]] = []
@@ -189,7 +193,7 @@ class Lb:
         last = {line["message"]: line for line in self.lines}
         return End(exit_code, last.get("balance", {}), last.get("statistics", {}))
 
-    def _await(self, find: Callable[[], Any], what: str) -> Any:
+    def _await(self, find: Callable[[], _Found | None], what: str) -> _Found:
         deadline_s = time.monotonic() + TIMEOUT_S
         with self._changed:
             while (found := find()) is None:

@@ -306,7 +306,7 @@ def test_key_updates_are_answered_while_another_thread_sends(connected: Connect)
     if not kernel.can_rekey():
         pytest.skip("this kernel cannot change keys")
     sock, forge = connected()
-    updates = 200
+    updates = 600
     received_all = threading.Event()
 
     def send_until_all_is_received() -> None:

@@ -39,6 +39,7 @@ class Rig:
         pipe_size_bytes: int = 1 << 16,
         max_frame_bytes: int = 1 << 20,
         high_water_bytes: int = 1 << 16,
+        portable: bool = False,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
@@ -63,6 +64,7 @@ class Rig:
             max_frame_bytes=max_frame_bytes,
             high_water_bytes=high_water_bytes,
             wake_fd=self.wake_read_fd,
+            portable=portable,
         )
         self.attach()
 

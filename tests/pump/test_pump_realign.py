@@ -101,11 +101,10 @@ def test_any_bytes_taken_any_number_of_deaths(
 def test_every_byte_at_which_a_reader_can_die() -> None:
     """With the last frame whole in the pipe, and with its rest still in the outbox."""
     records = [b"{}", NESTED_END, padded(31), '{"é":"}{"}'.encode(), padded(4500)]
-    written_bytes = 4096
-    for taken_bytes in range(written_bytes + 1):
+    for taken_bytes in range(4096 + 1):
         with Rig(pipe_size_bytes=4096) as rig:
             rig.send_frames([Frame(TEXT, b"[" + b",".join(records) + b"]")])
-            assert rig.queued_bytes(0) == written_bytes
+            assert rig.pump.pipe_counters(0).waiting_bytes > 0
             worker = Worker(rig, records)
             worker.take_and_die(taken_bytes)
             worker.finishes()

@@ -16,13 +16,22 @@ from hypothesis import strategies as st
 from model import BINARY, TEXT, Event, Fault, Frame
 from pumping import Rig, assert_same_events
 
+from lb.pump import Route
+
 AFTER = b'{"ev":"T","sym":"AFTER"}'
 
 
-def cut_by_pump(message: bytes, sizes: list[int] | None = None, opcode: int = TEXT) -> tuple[list[bytes], list[Event]]:
+def cut_by_pump(
+    message: bytes,
+    sizes: list[int] | None = None,
+    *,
+    opcode: int = TEXT,
+    portable: bool = False,
+    route: Route = Route.ROUND_ROBIN,
+) -> tuple[list[bytes], list[Event]]:
     """The records of a message, and its faults; the message behind it must come through in any case."""
     sent = model.wire(Frame(opcode, message))
-    with Rig() as rig:
+    with Rig(portable=portable, route=route, high_water_bytes=1 << 20) as rig:
         for piece in strategies.cut_into(sent, sizes or [len(sent)]):
             rig.send(piece)
         rig.send_frames([Frame(TEXT, b"[" + AFTER + b"]")])
@@ -47,7 +56,7 @@ def unframed(stream: bytes) -> list[bytes]:
     sizes=strategies.read_sizes(),
 )
 def test_orjson_finds_the_same_records(message: bytes, sizes: list[int]) -> None:
-    records, faults = cut_by_pump(message, sizes)
+    records, faults = cut_by_pump(message, sizes, portable=len(sizes) % 2 == 0)
     assert faults == []
     assert list(map(orjson.loads, records)) == orjson.loads(message)
     assert b"".join(records) == b"".join(model.cut(message, 1 << 20).records)
@@ -77,25 +86,38 @@ TRICKY = [b"}", b"{", b"]", b"[", b",", b":", b'\\"', b"\\\\", b"\\\\\\\\", b'\\
 TRICKY += ["é".encode(), "€".encode(), "\U0001f600".encode(), b"\\u007d", b'},{\\"', b"}]", b'\\"}', b'\\\\\\"}']
 
 
+HEADS = [b'{"k":"', b'{"ev":"T","sym":"AAPL","k":"', b'{"ev":"XT","pair":"']
+
+
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("tricky", TRICKY)
-def test_a_tricky_byte_at_any_place_of_the_vectors(tricky: bytes) -> None:
-    """In a name and in a value, before and behind every boundary of 16 bytes, up to three vectors long."""
+def test_a_tricky_byte_at_any_place_of_the_vectors(tricky: bytes, head: bytes, portable: bool) -> None:
+    """In a name and in a value, before and behind every boundary of 32 bytes, up to six vectors long."""
     records = []
-    for before in range(36):
-        for behind in (0, 1, 7, 15, 16, 17, 31):
-            records.append(b'{"k":"' + b"x" * before + tricky + b"y" * behind + b'"}')
-            records.append(b'{"' + b"x" * before + tricky + b"y" * behind + b'":' + b"1" * (before % 5 + 1) + b"}")
-    assert cut_by_pump(b"[" + b",".join(records) + b"]") == (records, [])
+    for before in range(100):
+        for behind in (0, 1, 15, 16, 33, 70):
+            records.append(head + b"x" * before + tricky + b"y" * behind + b'"}')
+            records.append(
+                head + b'","' + b"x" * before + tricky + b"y" * behind + b'":' + b"1" * (before % 5 + 1) + b"}"
+            )
+    for route in Route:
+        assert cut_by_pump(b"[" + b",".join(records) + b"]", portable=portable, route=route) == (records, [])
 
 
-@pytest.mark.parametrize("length", range(2, 70))
-def test_a_flat_record_of_any_length_takes_the_fast_path(length: int) -> None:
-    record = b'{"' + b"k" * (length - 7) + b'":11}' if length >= 7 else b"{" + b"1" * (length - 2) + b"}"
-    assert len(record) == length
-    with Rig() as rig:
-        rig.send_frames([Frame(TEXT, b"[" + b",".join([record] * 5) + b"]")])
-        rig.drain()
-        assert unframed(bytes(rig.received[0])) == [record] * 5
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("route", Route)
+@pytest.mark.parametrize(
+    "head", [b"{", b'{"ev":"T","sym":"AAPL"', b'{"ev":"Q","sym":"' + b"S" * 40 + b'"', b'{"ev":"XT"']
+)
+def test_a_flat_record_of_any_length_takes_a_fast_path(head: bytes, route: Route, portable: bool) -> None:
+    records = [
+        head + b',"c":[1]' * (length % 2) + b"1" * length + b"}" for length in (*range(140), *range(400, 700, 3))
+    ]
+    with Rig(route=route, portable=portable) as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join(records) + b"]")])
+        rig.finish()
+        assert unframed(bytes(rig.received[0])) == records
         assert rig.pump.counters().records_exact_total == 0
 
 
@@ -106,6 +128,15 @@ def test_what_is_not_flat_is_cut_by_the_exact_scanner_and_counted() -> None:
         rig.drain()
         assert unframed(bytes(rig.received[0])) == [AFTER, *exact, AFTER]
         assert rig.pump.counters().records_exact_total == len(exact)
+        assert rig.pump.layouts() == exact[:1]  # the first of those that name no event
+
+
+def test_a_sample_of_each_layout_that_misses_the_fast_paths() -> None:
+    records = [f'{{"ev":"E{number}","x":{{}},"pad":"{"x" * 200}"}}'.encode() for number in range(20)]
+    with Rig() as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([AFTER, *records, *records]) + b"]")])
+        rig.finish()
+        assert rig.pump.layouts() == [record[:120] for record in records[:16]]
 
 
 def test_every_cut_of_a_message_in_two() -> None:
@@ -173,6 +204,6 @@ def test_an_array_of_very_many_objects() -> None:
 @given(message=st.binary(max_size=60), sizes=strategies.read_sizes(), opcode=st.sampled_from([TEXT, BINARY]))
 def test_garbage_is_refused_and_the_session_goes_on(message: bytes, sizes: list[int], opcode: int) -> None:
     message = message if opcode == BINARY else message.decode(errors="replace").encode()
-    records, faults = cut_by_pump(message, sizes, opcode)
+    records, faults = cut_by_pump(message, sizes, opcode=opcode)
     assert records == model.cut(message, 1 << 20).records
     assert_same_events(faults, _modelled_faults(message))

@@ -13,7 +13,8 @@ enum {
     TLS_APPLICATION_DATA = 23,        /* RFC 8446 B.1 */
     INPUT_SLACK_BYTES = 1024 * 1024,  /* a long record is moved to the front once per this many bytes, not once per read */
     SMALL_REST_BYTES = 4096,          /* a rest up to this size is moved to the front at once: the input stays in the cache */
-    ALIGN_BYTES = 4096
+    ALIGN_BYTES = 4096,
+    PART_PAUSE_MS = 1
 };
 
 #ifndef SOL_TLS
@@ -158,14 +159,31 @@ static int receive_ktls(struct pump *pump, uint8_t *room, ssize_t *got)
     if (!header || header->cmsg_level != SOL_TLS || header->cmsg_type != TLS_GET_RECORD_TYPE)
         return 0;
     const uint8_t type = *CMSG_DATA(header);
-    if (type == TLS_APPLICATION_DATA)
+    pump->arrived = PUMP_ARRIVED_SOME;
+    if (type == TLS_APPLICATION_DATA) {
+        if (*got == 0) { /* an empty record: the stream's end would have no type */
+            *got = -1;
+            errno = EINTR;
+        }
         return 0;
+    }
     pump->detail_offset = (uint64_t)(room - pump_at(pump, 0));
     pump->detail.length = (size_t)*got;
     pump->detail.opcode = type;
     pump->detail.end = (message.msg_flags & MSG_EOR) != 0;
     pump->counters.last_input_ns = now_ns();
     return PUMP_TLS_RECORD;
+}
+
+static uint8_t arrived_with(const struct pump *pump, ssize_t got)
+{
+    if (pump->full_count) /* full pipes are looked at between two reads */
+        return PUMP_ARRIVED_ALL;
+    if (got < 0 && errno == EINTR)
+        return PUMP_ARRIVED_SOME;
+    if (got < 0)
+        return pump->arrived == PUMP_ARRIVED_POLLED ? PUMP_ARRIVED_PART : PUMP_ARRIVED_ALL;
+    return got == PUMP_READ_BYTES ? PUMP_ARRIVED_MUCH : PUMP_ARRIVED_SOME;
 }
 
 /* Reads once. Returns 0, PUMP_EOF, PUMP_TLS_RECORD, or PUMP_ERR_RECV. */
@@ -187,10 +205,7 @@ static int receive(struct pump *pump)
         return PUMP_EOF;
     else if (errno != EAGAIN && errno != EINTR)
         return PUMP_ERR_RECV;
-    if (got <= 0 || pump->full_count) /* full pipes are looked at between two reads */
-        pump->arrived = PUMP_ARRIVED_ALL;
-    else
-        pump->arrived = got == PUMP_READ_BYTES ? PUMP_ARRIVED_MUCH : PUMP_ARRIVED_SOME;
+    pump->arrived = arrived_with(pump, got);
     return 0;
 }
 
@@ -208,7 +223,8 @@ static nfds_t list_polled(const struct pump *pump, struct pollfd *polled)
 {
     nfds_t count = 2;
     polled[0] = (struct pollfd){.fd = pump->config.wake_fd, .events = POLLIN};
-    polled[1] = (struct pollfd){.fd = pump->counters.stopped ? -1 : pump->feed_fd, .events = POLLIN};
+    const int is_feed_polled = !pump->counters.stopped && pump->arrived != PUMP_ARRIVED_PART;
+    polled[1] = (struct pollfd){.fd = is_feed_polled ? pump->feed_fd : -1, .events = POLLIN};
     for (uint32_t number = 0; count - 2 < pump->full_count; number++)
         if (pump->pipe[number].full)
             polled[count++] = (struct pollfd){.fd = pump->pipe[number].fd, .events = POLLOUT};
@@ -239,7 +255,9 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
 {
     struct pollfd *polled = (struct pollfd *)(void *)pump_at(pump, pump->polled_offset);
     const nfds_t count = list_polled(pump, polled);
-    const int ready = poll(polled, count, poll_timeout_ms(deadline_ns));
+    const int timeout_ms = poll_timeout_ms(deadline_ns);
+    const int is_pause = pump->arrived == PUMP_ARRIVED_PART && timeout_ms > PART_PAUSE_MS;
+    const int ready = poll(polled, count, is_pause ? PART_PAUSE_MS : timeout_ms);
     if (ready < 0)
         return errno == EINTR ? PUMP_WAKE : PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
@@ -247,10 +265,12 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
         return rc;
     if (polled[0].revents)
         return PUMP_WAKE;
+    if (pump->arrived == PUMP_ARRIVED_PART)
+        pump->arrived = PUMP_ARRIVED_ALL;
     if (ready == 0)
-        return PUMP_DEADLINE;
+        return is_pause ? 0 : PUMP_DEADLINE;
     if (polled[1].revents) {
-        pump->arrived = PUMP_ARRIVED_MUCH;
+        pump->arrived = PUMP_ARRIVED_POLLED;
         if (pump->source == PUMP_SOURCE_CALLER)
             return PUMP_READABLE;
     }
@@ -298,7 +318,7 @@ static int should_hold(const struct pump *pump)
 static int can_read(const struct pump *pump)
 {
     const int reads_itself = pump->source == PUMP_SOURCE_SOCKET || pump->source == PUMP_SOURCE_KTLS;
-    return reads_itself && !pump->counters.stopped && pump->arrived != PUMP_ARRIVED_ALL;
+    return reads_itself && !pump->counters.stopped && pump->arrived >= PUMP_ARRIVED_SOME;
 }
 
 static int nothing_waits(const struct pump *pump)
@@ -309,6 +329,13 @@ static int nothing_waits(const struct pump *pump)
         if (pump->pipe[number].waiting)
             return 0;
     return 1;
+}
+
+/* Whether to read again without a poll(). The kernel's TLS may keep a record that poll() does not show: a key update that was found
+ * behind data. Only a read that finds nothing tells. */
+static int should_read_on(const struct pump *pump)
+{
+    return can_read(pump) && (pump->arrived > PUMP_ARRIVED_SOME || pump->source == PUMP_SOURCE_KTLS);
 }
 
 int pump_run(struct pump *pump, int64_t deadline_ns)
@@ -322,7 +349,7 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
             return rc;
         if (pump->draining && nothing_waits(pump))
             return PUMP_DRAINED;
-        const int reads_on = holds || (can_read(pump) && pump->arrived == PUMP_ARRIVED_MUCH);
+        const int reads_on = holds || should_read_on(pump);
         rc = reads_on ? receive(pump) : wait_for_work(pump, deadline_ns);
         if (rc == 0 && reads_on && pump->counters.last_input_ns >= deadline_ns)
             rc = PUMP_DEADLINE;

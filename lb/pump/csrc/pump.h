@@ -148,9 +148,11 @@ enum {
 };
 
 enum pump_arrived {
-    PUMP_ARRIVED_ALL,   /* nothing is left, or pipes are full: poll first */
-    PUMP_ARRIVED_SOME,  /* the last read was short: most likely nothing is left */
-    PUMP_ARRIVED_MUCH   /* the last read was full: more is there */
+    PUMP_ARRIVED_ALL,    /* nothing is left, or pipes are full: poll first */
+    PUMP_ARRIVED_PART,   /* poll() said readable, and there was nothing: Linux 6.1 shows half a TLS record so */
+    PUMP_ARRIVED_SOME,   /* the last read was short: most likely nothing is left */
+    PUMP_ARRIVED_POLLED, /* poll() said readable */
+    PUMP_ARRIVED_MUCH    /* the last read was full: more is there */
 };
 
 struct pump_pipe {

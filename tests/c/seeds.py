@@ -1,0 +1,67 @@
+"""Writes inputs to begin with for a target of tests/c: `python seeds.py TARGET DIRECTORY`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))
+
+from model import BINARY, CONTINUATION, PING, TEXT, Frame, wire  # noqa: E402 - found only now
+
+VALUES = (TESTS / "pump" / "json_values.txt").read_bytes().splitlines()
+TRADE = b'{"ev":"T","sym":"AAPL","i":"143541","x":4,"p":297.845,"s":40,"c":[37],"t":1781622376036,"q":4938312,"z":3}'
+OTHERS = [
+    b'{"ev":"status","status":"success","message":"subscribed to: T.*"}',
+    b'{"ev":"LULD","h":3.63,"l":2.97,"i":[15],"z":3,"T":"ATHR","t":1788877046310003385,"q":3209681}',
+    b'{"ev":"XL2","pair":"BTC-USD","t":1,"b":[[1.5,2],[1.4,3]],"a":[]}',
+    b'{"ev":"C","p":"EUR/USD","a":1.1,"b":1.2}',
+]
+
+
+def messages() -> Iterator[bytes]:
+    yield b"[" + b",".join([TRADE, *OTHERS, TRADE, TRADE]) + b"]"
+    for value in VALUES:
+        yield b'[{"v":' + value + b"}," + TRADE + b"]"
+        yield b"[" + value + b"]"
+
+
+def frame_headers() -> Iterator[bytes]:
+    for first, second in product((0x00, 0x01, 0x81, 0x82, 0x88, 0x89, 0xC1), (0, 1, 125, 126, 127, 255)):
+        yield bytes([first, second]) + bytes(5) + b"\x01\x00\x00"
+
+
+def sessions() -> Iterator[bytes]:
+    yield b"".join(wire(Frame(TEXT, message)) for message in list(messages())[:20])
+    for number, message in enumerate(messages()):
+        at = number % (len(message) + 1)
+        frames = [Frame(BINARY, message[:at], fin=False), Frame(PING, b"ping"), Frame(CONTINUATION, message[at:])]
+        yield b"".join(map(wire, frames))
+
+
+def inputs(target: str) -> Iterator[bytes]:
+    match target:
+        case "ws_frame":
+            yield from frame_headers()
+        case "scan":
+            for number, message in enumerate(messages()):
+                yield bytes([number % 2, number % 256]) + message
+        case "polygon":
+            yield from (record[1:-1] for record in [TRADE, *OTHERS])
+            yield from (b'"ev":' + value + b',"sym":' + value for value in VALUES)
+        case "pump":
+            for number, session in enumerate(sessions()):
+                yield bytes([number % 8 | number % 2 << 7, 200, number % 4, number % 256]) + session
+
+
+def main(target: str, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(inputs(target)):
+        (directory / f"seed-{number:03}").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,56 @@
+"""The C files that read a feed's bytes, under the address and undefined-behaviour sanitizers.
+
+Each target (fuzz_*.c) is run twice: over inputs that are known to be nasty, and by libFuzzer for a few seconds.
+`scripts/fuzz` runs them for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import seeds
+
+TARGETS = ["ws_frame", "scan", "polygon", "pump"]
+FUZZING_S = 3
+BUILD = Path(__file__).with_name("build")
+
+
+def need(program: str) -> None:
+    """Skip where the program is missing; in CI, fail: these tests must not go missing unseen."""
+    if shutil.which(program) is None:
+        text = f"NOT TESTED: the C parsers under sanitizers, for want of {program}"
+        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
+
+
+def build(kind: str, target: str, directory: Path, compiler: str) -> Path:
+    program = directory / f"{kind}_{target}"
+    done = subprocess.run(
+        [BUILD, kind, target, program], env=os.environ | {"CC": compiler}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def run(*arguments: str | Path) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, errors="replace")
+    assert done.returncode == 0, done.stderr[-5000:]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nasty_inputs(target: str, tmp_path: Path) -> None:
+    need("gcc")
+    program = build("replay", target, tmp_path, "gcc")
+    seeds.main(target, tmp_path / "seeds")
+    run(program, *sorted((tmp_path / "seeds").iterdir()))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_fuzzed(target: str, tmp_path: Path) -> None:
+    need("clang")
+    program = build("fuzzer", target, tmp_path, "clang")
+    seeds.main(target, tmp_path / "corpus")
+    run(program, f"-max_total_time={FUZZING_S}", "-max_len=1500", f"-artifact_prefix={tmp_path}/", tmp_path / "corpus")

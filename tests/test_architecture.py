@@ -1,0 +1,168 @@
+"""Who may import whom, and what the C files that parse may call. The picture itself: the first lines of each module."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+CSRC = PROJECT / "lb" / "pump" / "csrc"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, in full; of `from x import y` both x and x.y."""
+    package = path.parent.relative_to(PROJECT).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+IMPORTS = {
+    module_name(path): set(imports_of(path))
+    for package in ("lb", "ktls", "workers")
+    for path in sorted((PROJECT / package).rglob("*.py"))
+    if path.name != "build.py"
+}
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def importers(*packages: str, among: str) -> set[str]:
+    """The modules within `among` that import one of the packages from outside of it."""
+    return {
+        module
+        for module, imported in IMPORTS.items()
+        if within(module, among) and not within(module, *packages) and any(within(name, *packages) for name in imported)
+    }
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"lb.balancer", "lb.pump", "ktls", "workers"} <= IMPORTS.keys()
+
+
+def test_workers_import_neither_lb_nor_ktls() -> None:
+    assert importers("lb", "ktls", among="workers") == set()
+
+
+def test_workers_need_nothing_but_the_standard_library_and_orjson() -> None:
+    allowed = sys.stdlib_module_names | {"workers", "orjson"}
+    others = {
+        (module, name)
+        for module, imported in IMPORTS.items()
+        if within(module, "workers")
+        for name in imported
+        if name.partition(".")[0] not in allowed
+    }
+    assert others == set()
+
+
+def test_ktls_needs_nothing_but_the_standard_library() -> None:
+    others = {
+        (module, name)
+        for module, imported in IMPORTS.items()
+        if within(module, "ktls")
+        for name in imported
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"ktls"}
+    }
+    assert others == set()
+
+
+def test_only_the_session_knows_tls_and_the_websocket_library() -> None:
+    users = importers("ssl", "websocket", "ktls", among="lb")
+    assert {module for module in users if not within(module, "lb.session", "lb.replay")} == set()
+
+
+def test_only_the_supervisor_starts_processes() -> None:
+    assert importers("lb.spawn", among="lb") == {"lb.supervisor"}
+    assert importers("subprocess", "multiprocessing", among="lb") == set()
+
+
+def test_only_the_command_line_knows_the_balancer() -> None:
+    assert importers("lb.balancer", among="lb") == {"lb.cli"}
+    assert importers("lb.cli", among="lb") <= {"lb.__main__"}
+
+
+def test_the_parts_do_not_know_each_other() -> None:
+    """Workers' side and feed's side meet in the balancer alone."""
+    feed_side, worker_side = ("lb.feed", "lb.feeds", "lb.session"), ("lb.supervisor", "lb.spawn", "lb.pipes")
+    for module, imported in IMPORTS.items():
+        if module != "lb.balancer" and within(module, "lb") and not within(module, "lb.replay"):
+            sides = [any(within(name, *side) for name in imported) for side in (feed_side, worker_side)]
+            assert not all(sides), module
+            assert not (within(module, *feed_side) and sides[1]), module
+            assert not (within(module, *worker_side) and sides[0]), module
+
+
+def test_the_pump_knows_errors_alone() -> None:
+    assert {
+        name for name in IMPORTS["lb.pump"] if within(name, "lb") and not within(name, "lb.errors", "lb.pump")
+    } == set()
+
+
+NO_INPUT_OR_OUTPUT = ("lb.feeds", "lb.backoff", "lb.config")
+INPUT_AND_OUTPUT = ("socket", "select", "selectors", "os", "io", "subprocess", "threading", "asyncio", "pathlib", "ssl")
+INPUT_AND_OUTPUT += ("websocket", "urllib.request", "http", "fcntl", "signal", "mmap", "tempfile", "shutil", "time")
+
+
+@pytest.mark.parametrize("name", [name for name in IMPORTS if within(name, *NO_INPUT_OR_OUTPUT)])
+def test_no_input_or_output_in(name: str) -> None:
+    assert {imported for imported in IMPORTS[name] if within(imported, *INPUT_AND_OUTPUT)} == set()
+
+
+def test_the_feed_simulator_is_a_program_of_its_own() -> None:
+    assert importers("lb.replay", among="lb") == set()
+    for module in IMPORTS:
+        if within(module, "lb.replay"):
+            of_lb = {name for name in IMPORTS[module] if within(name, "lb") and name != "lb"}
+            assert {name for name in of_lb if not within(name, "lb.replay", "lb.version")} == set(), module
+
+
+PARSERS = {
+    "scan.c": "",
+    "polygon.c": "",
+    "ws_frame.c": "",
+    "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
+    "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",
+    "shard.h": "uint32_t use(const uint8_t *key, size_t size) { return shard_of(key, size, 3); }",
+    "polygon.h": "int use(const uint8_t *text, size_t size, struct polygon_span *key)"
+    " { return polygon_is_status(text, size) || polygon_shard_key(text, size, key); }",
+}
+ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "strlen"}
+
+
+@pytest.mark.parametrize("source", PARSERS)
+def test_what_parses_calls_nothing(source: str, tmp_path: Path) -> None:
+    """No system call, no memory of its own, no globals: an object file that wants nothing from elsewhere but mem*."""
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None or shutil.which("nm") is None:
+        text = "NOT TESTED: what the C parsers call, for want of a C compiler with nm"
+        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
+    unit = tmp_path / "unit.c"
+    unit.write_text(f'#include "{source}"\n{PARSERS[source]}\n')
+    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", f"-I{CSRC}", "-c", str(unit)]
+    subprocess.run([*command, "-o", str(tmp_path / "unit.o")], check=True)
+    listed = subprocess.run(["nm", str(tmp_path / "unit.o")], check=True, capture_output=True, text=True).stdout
+    symbols = [line.split()[-2:] for line in listed.splitlines()]
+    wanted = {name for kind, name in symbols if kind == "U"}
+    own = {name for name in wanted if name.startswith(("polygon_", "scan_", "ws_"))}  # a header's are in its own .c
+    assert wanted - (own if source.endswith(".h") else set()) <= ALLOWED_SYMBOLS
+    assert [name for kind, name in symbols if kind in "BbDdCc" and kind != "r"] == []
