@@ -12,7 +12,7 @@ from harness.flood import numbers_of, record
 
 from lb import feed as lb_feed
 
-SHORT = SOON | {"lb.feed.PING_AFTER_S": 0.2, "lb.feed.LOST_AFTER_S": 0.4}
+SHORT = SOON | {"lb.feed.PING_AFTER_S": 0.3, "lb.feed.LOST_AFTER_S": 1.3}
 
 
 def test_the_limits_are_15_s_and_30_s() -> None:
@@ -26,8 +26,8 @@ def test_one_ping_goes_out_and_then_the_session_is_lost(authority: Authority, tl
         with feed.session() as peer:
             assert [said.opcode for said in peer.receive_to_end()] == [PING]
             line = lb.await_line("session lost")
-            assert "no byte from the feed for 0." in line["reason"]
-            assert line["age_s"] >= 0.4
+            assert "no byte from the feed for 1." in line["reason"]
+            assert line["age_s"] >= 1.3
         with feed.session() as peer:
             peer.say(message([record(0)]))
             lb.await_records(1)
@@ -37,11 +37,11 @@ def test_any_byte_is_life() -> None:
     """A pong as well as one byte of a frame that goes on later."""
     text = frame(message([record(0)]))
     with Feed() as feed, Lb(feed.url, constants=SHORT) as lb, feed.session() as peer:
-        for byte in text[:5]:
+        for byte in text[:3]:
             assert peer.receive().opcode == PING
             peer.send(bytes([byte]))
-        peer.send(text[5:])
-        for _ in range(3):
+        peer.send(text[3:])
+        for _ in range(2):
             assert peer.receive().opcode == PING
             peer.send(frame(b"", PONG))
         assert lb.await_records(1).pipes == {0: [record(0)]}
@@ -69,7 +69,7 @@ def test_a_feed_that_is_not_read_is_not_silent() -> None:
         with Flood(peer, limit=50_000) as flood:
             while lb.await_line("statistics")["full"] == 0:
                 pass
-            for _ in range(4):  # a second: by then it would be lost twice
+            for _ in range(7):  # by then it would be lost
                 lb.await_line("statistics")
             os.kill(worker, signal.SIGCONT)
             flood.wait()

@@ -97,7 +97,7 @@ def test_a_worker_that_does_not_end_is_killed_after_the_grace() -> None:
         while True:
             signal.pause()
     """)
-    with Feed() as feed, Lb(feed.url, 1, "--grace", "0.3", worker=worker) as lb, feed.session():
+    with Feed() as feed, Lb(feed.url, 1, "--grace", "1", worker=worker) as lb, feed.session():
         pid = lb.await_line("worker started")["pid"]
         lb.await_line("session open")
         assert lb.stop().exit_code == 0

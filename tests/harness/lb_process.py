@@ -25,7 +25,7 @@ import lb
 from harness.recorder import RECORDER
 from harness.recording import Recording
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 30.0
 _Found = TypeVar("_Found")
 
 KEY = "k3y-that-nobody-may-see"

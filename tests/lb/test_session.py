@@ -168,7 +168,8 @@ def test_a_wrong_answer_to_the_upgrade_is_told_and_the_next_try_succeeds(answer:
 
 
 def test_a_host_that_nobody_knows_is_named() -> None:
-    with Lb("ws://no-such-host.invalid/stocks") as lb:
+    quickly = {"RES_OPTIONS": "timeout:1 attempts:1"}  # where no name server answers
+    with Lb("ws://no-such-host.invalid/stocks", environment=quickly) as lb:
         assert "host 'no-such-host.invalid' can't be resolved: " in lb.await_line("no session")["reason"]
         lb.await_line("next session")
         assert lb.stop().exit_code == 0
@@ -241,7 +242,7 @@ def test_a_server_that_does_not_speak_tls_is_told() -> None:
 
 @pytest.mark.parametrize("step", ["upgrade", "connected", "auth_success"])
 def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> None:
-    with Feed() as feed, Lb(feed.url, constants={"lb.session.connect.STEP_TIMEOUT_S": 0.2}) as lb:
+    with Feed() as feed, Lb(feed.url, constants={"lb.session.connect.STEP_TIMEOUT_S": 1.0}) as lb:
         with feed.connection() as peer:
             if step != "upgrade":
                 peer.upgrade()
@@ -262,12 +263,12 @@ def test_the_steps_limits_are_those_of_the_manual() -> None:
 
 
 def test_a_feed_that_talks_on_without_ever_beginning_is_given_up() -> None:
-    with Feed() as feed, Lb(feed.url, constants={"lb.feed.ATTEMPT_TIMEOUT_S": 0.3}) as lb:
+    with Feed() as feed, Lb(feed.url, constants={"lb.feed.ATTEMPT_TIMEOUT_S": 1.5}) as lb:
         with feed.connection().upgrade() as peer:
             peer.say(CONNECTED)
             peer.receive_action("auth")
             peer.say(message([b'{"ev":"status","status":"please_wait","message":""}']))
-            assert "no session within 0.3 s" in lb.await_line("no session")["reason"]
+            assert "no session within 1.5 s" in lb.await_line("no session")["reason"]
         with feed.session() as peer:
             trade_flows(lb, peer)
 

@@ -139,6 +139,21 @@ def test_a_sample_of_each_layout_that_misses_the_fast_paths() -> None:
         assert rig.pump.layouts() == [record[:120] for record in records[:16]]
 
 
+@pytest.mark.parametrize("portable", [False, True])
+def test_any_byte_in_place_of_an_event_s_letter(portable: bool) -> None:
+    """Also one that ends the string early, or is no UTF-8."""
+    for byte in range(256):
+        record = b'{"ev":"' + bytes([byte]) + b'","sym":"AAPL","ds":"}","c":["}"],"pad":"' + b"x" * 60 + b'"}'
+        message = b"[" + record + b"," + AFTER + b"," + record + b"]"
+        expected = model.Model(1, model.ROUND_ROBIN, 1 << 20)
+        expected.session([Frame(TEXT, message)])
+        with Rig(portable=portable) as rig:
+            rig.send_frames([Frame(TEXT, message)])
+            rig.drain()
+            assert unframed(bytes(rig.received[0])) == expected.pipes[0], byte
+            assert_same_events(rig.events, expected.events)
+
+
 def test_every_cut_of_a_message_in_two() -> None:
     """And every place where a frame may be cut in two fragments."""
     record = b'{"ev":"T","s\\"ym":"A}","c":[1,{"x":"\\\\"}],"ds":"1.0"}'

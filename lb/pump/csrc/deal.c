@@ -85,7 +85,8 @@ static inline int cut_record(struct pump *pump, size_t *length)
 {
     const uint8_t *text = pump_text(pump);
     const size_t available = pump->text_end - pump->text_begin;
-    if (scan_at_opener(&pump->scan, text, available)) {
+    const int is_tried = scan_at_opener(&pump->scan, text, available);
+    if (is_tried) {
         *length = scan_flat(text + 1, available - 1);
         if (*length) {
             pump->scan.state = SCAN_BEHIND;
@@ -94,13 +95,12 @@ static inline int cut_record(struct pump *pump, size_t *length)
         }
     }
     struct scan_span record;
-    const int is_whole = pump->scan.scanned == 0; /* not begun in an earlier read, where no fast path could have ended it */
     const int rc = scan_next(&pump->scan, text, available, &record);
     pump->text_begin += record.start;
     if (rc == 1) {
         *length = record.length;
         pump->counters.records_exact_total++;
-        if (is_whole)
+        if (is_tried)
             note_layout(pump, pump_text(pump), record.length);
     }
     return rc;

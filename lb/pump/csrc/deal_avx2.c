@@ -99,10 +99,12 @@ AVX2_INLINE size_t copy_flat(const struct masks *masks, uint8_t *to, const uint8
     return 0;
 }
 
-/* Whether the record begins with {"ev":"T","sym": or the same of another one-letter event. */
+/* Whether the record begins with {"ev":"T","sym": or the same of another capital letter: a quote, a backslash, a byte of a longer
+ * character in its place would undo the proof. */
 AVX2_INLINE int has_symbol_head(const struct masks *masks, __m128i head)
 {
-    return (_mm_movemask_epi8(_mm_cmpeq_epi8(head, masks->head)) | 1 << EVENT_BYTES) == 0xFFFF;
+    const unsigned event = (unsigned)_mm_extract_epi8(head, EVENT_BYTES);
+    return (_mm_movemask_epi8(_mm_cmpeq_epi8(head, masks->head)) | 1 << EVENT_BYTES) == 0xFFFF && event - 'A' < 26;
 }
 
 /* Whether the record begins with {"ev":"?, any event but one that may be a status. */
