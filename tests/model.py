@@ -133,6 +133,14 @@ def key_of(record: bytes) -> bytes | None:
     return next((key for key in found if key is not None), None)
 
 
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def utf8_prefix(text: bytes) -> int:
     """How many bytes of `text` can begin a UTF-8 text."""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -231,7 +239,7 @@ class Model:
             text += frame.payload
             in_message = not frame.fin
             good_bytes = utf8_prefix(text) if is_text else len(text)
-            is_failure = good_bytes < len(text) or (frame.fin and is_text and not _is_utf8(text))
+            is_failure = good_bytes < len(text) or (frame.fin and is_text and not is_utf8(text))
             records, fault, offset_bytes = cut(
                 text[:good_bytes], self._max_frame_bytes, is_whole=frame.fin and not is_failure
             )
@@ -261,14 +269,6 @@ class Model:
             pipe = 0 if key is None else pipe_of_key(key, pipes)
         self.pipes[pipe].append(record)
         self._dealt_total += 1
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def frames_until(frames: Sequence[Frame], end_bytes: int) -> list[Frame]:

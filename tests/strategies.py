@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import strategies as st
-from model import BINARY, CONTINUATION, PING, PONG, TEXT, Frame
+from model import BINARY, CONTINUATION, PING, PONG, TEXT, Frame, is_utf8
 
 
 class _Members(tuple[tuple[str, object], ...]):
@@ -184,7 +184,7 @@ control_frames = st.builds(Frame, st.sampled_from([PING, PONG]), st.binary(max_s
 @st.composite
 def messages_as_frames(draw: st.DrawFn, message: bytes) -> list[Frame]:
     """One message in one or several frames, control frames between them."""
-    opcode = TEXT if _is_utf8(message) and draw(st.integers(0, 9)) else BINARY
+    opcode = TEXT if is_utf8(message) and draw(st.integers(0, 9)) else BINARY
     pieces = draw(_pieces(message, most=draw(st.sampled_from([1, 1, 1, 2, 5]))))
     frames: list[Frame] = []
     for number, piece in enumerate(pieces):
@@ -192,14 +192,6 @@ def messages_as_frames(draw: st.DrawFn, message: bytes) -> list[Frame]:
             frames += draw(st.lists(control_frames, max_size=2))
         frames.append(Frame(CONTINUATION if number else opcode, piece, number == len(pieces) - 1))
     return frames
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @st.composite

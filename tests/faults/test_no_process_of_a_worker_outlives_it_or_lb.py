@@ -154,6 +154,26 @@ def test_what_a_worker_has_forked_ends_with_it() -> None:
         assert lb.stop().exit_code == 0
 
 
+HAS_A_LARGE_CHILD = inline("""
+    import os, signal
+    if os.fork() == 0:
+        memory = b"x" * (256 << 20)
+        print(os.getpid(), flush=True)
+    signal.pause()
+""")
+
+
+def test_the_next_worker_starts_only_when_all_of_it_has_ended() -> None:
+    """To give back so much memory takes a killed process longer than lb needs to start another."""
+    with Lb(NO_FEED, 1, "--grace", "0.3", worker=HAS_A_LARGE_CHILD) as lb:
+        leader = lb.await_line("worker started")["pid"]
+        with watched(int(lb.await_output())) as child:
+            os.kill(leader, signal.SIGKILL)
+            lb.await_line("worker ended", pid=leader)
+            lb.await_line("worker started")
+            assert not is_alive(child)
+
+
 def test_a_workers_children_end_with_the_grace_too() -> None:
     with Feed() as feed, Lb(feed.url, 1, "--grace", "0.3", worker=HAS_CHILDREN) as lb, feed.session():
         while len(children := [int(pid) for pid in lb.output.split()]) < 3:

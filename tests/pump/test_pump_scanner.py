@@ -25,11 +25,12 @@ def cut_by_pump(
     message: bytes,
     sizes: list[int] | None = None,
     *,
-    opcode: int = TEXT,
+    opcode: int | None = None,
     portable: bool = False,
     route: Route = Route.ROUND_ROBIN,
 ) -> tuple[list[bytes], list[Event]]:
     """The records of a message, and its faults; the message behind it must come through in any case."""
+    opcode = opcode or (TEXT if model.is_utf8(message) else BINARY)
     sent = model.wire(Frame(opcode, message))
     with Rig(portable=portable, route=route, high_water_bytes=1 << 20) as rig:
         for piece in strategies.cut_into(sent, sizes or [len(sent)]):
