@@ -21,3 +21,11 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*names).configure_cert(context)
         return context
+
+    def server_files(self, directory: Path, *names: str) -> tuple[Path, Path]:
+        """Files with the certificate chain of a server for `names`, and with its key."""
+        issued = self._authority.issue_cert(*names)
+        chain, key = directory / "chain.pem", directory / "key.pem"
+        chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(key))
+        return chain, key

@@ -6,16 +6,13 @@ import os
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import trustme
+from certificates import HOST, Certificate
 from tls_servers import SERVERS, TlsServer, go_server_path, tls_server
 
 import ktls
-
-HOST = "feed.example"
 
 # The names by which SSLContext.set_ciphers and SSL_CTX_set_ciphersuites know the suites of a cipher.
 TLS_1_2_NAMES = {ktls.AES_128_GCM: "ECDHE+AESGCM+AES128", ktls.AES_256_GCM: "ECDHE+AESGCM+AES256"}
@@ -25,15 +22,6 @@ TLS_1_3_NAMES = {
     ktls.AES_256_GCM: "TLS_AES_256_GCM_SHA384",
     ktls.CHACHA20_POLY1305: "TLS_CHACHA20_POLY1305_SHA256",
 }
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A server certificate in files, and the authority that vouches for it."""
-
-    chain: Path
-    key: Path
-    authority: Path
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Certificate
+from certificates import Certificate
 from tls_servers import TlsServer
 
 import ktls

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import HOST, Certificate
+from certificates import HOST, Certificate
 from record_forge import ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, RecordForge, ticket
 
 import ktls

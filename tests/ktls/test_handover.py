@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 
 import pytest
-from conftest import HOST
+from certificates import HOST
 from tls_servers import STACKS, TlsServer
 
 import ktls

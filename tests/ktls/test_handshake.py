@@ -17,7 +17,7 @@ from time import monotonic
 
 import pytest
 import trustme
-from conftest import HOST, Certificate
+from certificates import HOST, Certificate
 from record_forge import DATA, Protection, RecordForge
 from tls_servers import TlsServer, tls_server
 

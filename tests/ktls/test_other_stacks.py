@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 
 import pytest
-from conftest import HOST, Certificate
+from certificates import HOST, Certificate
 from tls_servers import STACKS, TlsServer, tls_server
 
 import ktls
