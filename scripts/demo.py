@@ -74,6 +74,7 @@ def watch(process: subprocess.Popen[str], console: Console) -> list[Line]:
                 live.update(rates(lines[-1]))
             elif lines[-1]["level"] in ("warning", "error"):
                 console.print(f"[dim]lb: {lines[-1]['message']}[/]")
+    console.print()
     return lines
 
 

@@ -60,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kernel_tls(native=False): needs kernel TLS; runs once per guest kernel")
 
 
+@pytest.hookimpl(tryfirst=True)  # so that a test's name begins with its kernel
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test per kernel of each that is marked."""
     mark = metafunc.definition.get_closest_marker("kernel_tls")

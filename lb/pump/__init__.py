@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
-from errno import EBADMSG, EMSGSIZE
+from errno import EBADMSG, EINVAL, EMSGSIZE
 
 from lb.errors import InternalError, ProtocolError, SessionLost
 from lb.pump._pump import ffi, lib
@@ -124,6 +124,7 @@ _PROTOCOL_FAULTS = {
 
 _TLS_FAULTS = {
     EBADMSG: "a TLS record failed its authentication tag",
+    EINVAL: "a TLS record is of another version",
     EMSGSIZE: "a TLS record is too long, or is none",
 }
 """What the kernel's errno means on a socket whose TLS session it holds."""

@@ -27,14 +27,13 @@ class UserTls:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._encrypted = memoryview(bytearray(RECEIVE_BYTES))
-        while True:
-            try:
-                self._tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                self._flush()
-                self._receive()
-        self._flush()
+        self._end: Exception | None = None
+        try:
+            self._shake_hands()
+        except ssl.SSLError:
+            with contextlib.suppress(OSError):
+                self._flush()  # the alert that tells the peer why
+            raise
 
     @property
     def description(self) -> str:
@@ -63,34 +62,30 @@ class UserTls:
                 return b""
 
     def read_into(self, room: memoryview) -> int:
-        """Receive once and decrypt all of it into `room`, without waiting. 0: nothing there. Raises EOFError after
-        close_notify.
+        """Receive once and decrypt all of it into `room`, without waiting. 0: nothing there.
 
-        Raises SessionLost where the stream ends without close_notify: what is missing may have been cut off by anybody.
+        Whatever ends the stream is raised when all before it has been handed out: EOFError after close_notify,
+        SessionLost where there was none (what is missing may have been cut off by anybody), OSError for the rest.
         """
+        if self._end is not None:
+            raise self._end
         filled_bytes = 0
         may_receive = True
-        while filled_bytes < len(room):
-            try:
-                filled_bytes += self._decrypt_into(room[filled_bytes:])
-            except ssl.SSLWantReadError:
-                self._flush()
+        try:
+            while filled_bytes < len(room):
                 try:
-                    if not may_receive or not self._receive():
-                        return filled_bytes
-                except BlockingIOError:
-                    return filled_bytes
-                may_receive = False
-            except ssl.SSLZeroReturnError:
-                if not filled_bytes:
-                    raise EOFError from None
-                with contextlib.suppress(OSError):
-                    self._sock.shutdown(socket.SHUT_RD)  # polls as readable from now on, though no byte may follow
-                return filled_bytes
-            except ssl.SSLEOFError:
-                if filled_bytes:
-                    return filled_bytes
-                raise SessionLost("connection closed without close_notify") from None
+                    filled_bytes += self._decrypt_into(room[filled_bytes:])
+                except ssl.SSLWantReadError:
+                    self._flush()
+                    if not may_receive or not self._receive_if_any():
+                        break
+                    may_receive = False
+        except OSError as error:
+            self._end = _meaning_of(error)
+            if not filled_bytes:
+                raise self._end from None
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RD)  # polls as readable from now on, though no byte may follow
         return filled_bytes
 
     def send(self, data: bytes) -> int:
@@ -112,6 +107,16 @@ class UserTls:
             self._flush()
         self._sock.close()
 
+    def _shake_hands(self) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+        self._flush()
+
     def _decrypt_into(self, room: memoryview) -> int:
         """At least 1 byte. Raises SSLZeroReturnError after close_notify, which Python itself tells by 0 bytes."""
         count_bytes = self._tls.read(len(room), room)
@@ -120,14 +125,29 @@ class UserTls:
             raise ssl.SSLZeroReturnError
         return count_bytes
 
-    def _receive(self) -> int:
+    def _receive(self) -> None:
         count_bytes = self._sock.recv_into(self._encrypted)
         if count_bytes:
             self._incoming.write(self._encrypted[:count_bytes])
         else:
             self._incoming.write_eof()
-        return max(count_bytes, 1)
+
+    def _receive_if_any(self) -> bool:
+        try:
+            self._receive()
+        except BlockingIOError:
+            return False
+        return True
 
     def _flush(self) -> None:
         if self._outgoing.pending:
             self._sock.sendall(self._outgoing.read())
+
+
+def _meaning_of(error: OSError) -> Exception:
+    """What an exception of a read says about the stream."""
+    if isinstance(error, ssl.SSLZeroReturnError):
+        return EOFError()
+    if isinstance(error, ssl.SSLEOFError):
+        return SessionLost("connection closed without close_notify")
+    return error

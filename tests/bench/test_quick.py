@@ -45,14 +45,17 @@ def bench(output: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)
 
 
-def test_quick_checks_and_measures_the_c_candidates(tmp_path: Path) -> None:
-    candidates = ["limit", "one-write-per-record", "tls-limit"]
+def test_quick_checks_and_measures_lb_beside_the_c_candidates(tmp_path: Path) -> None:
+    candidates = ["limit", "one-write-per-record", "tls-limit", "lb", "lb-symbol", "lb-wss"]
     result = bench(tmp_path, "--candidates", ",".join(candidates))
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "bench.json").read_text())
     measured = {trial["candidate"] for place in report["throughput"] for trial in place["trials"]}
     assert measured == set(candidates)
-    assert {trial["candidate"] for place in report["latency"] for trial in place["trials"]} == {"one-write-per-record"}
+    assert {trial["candidate"] for place in report["latency"] for trial in place["trials"]} == {
+        "lb",
+        "one-write-per-record",
+    }
     assert report["failures"] == []
     assert "figures to reach" in result.stdout
 

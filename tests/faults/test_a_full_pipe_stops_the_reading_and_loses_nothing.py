@@ -125,7 +125,7 @@ def test_a_session_that_ends_while_a_pipe_is_full(end: str) -> None:
             if end == "close":
                 peer.close(1001)
             elif end == "protocol fault":
-                peer.send(b"\xff\xff")
+                peer.send(b"\xff" * 100)
         os.kill(worker, signal.SIGCONT)
         with feed.session() as peer, Flood(peer, begin=total, limit=total + 100) as flood:
             flood.wait()

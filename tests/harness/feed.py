@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import json
 import socket
 import ssl
 import struct
+import termios
+import time
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -142,6 +146,14 @@ class Peer:
     def send(self, raw: bytes) -> None:
         """Send any bytes."""
         self._sock.sendall(raw)
+
+    def await_arrival(self) -> None:
+        """Until the other end's kernel has taken all that was sent, whether `lb` reads it or not."""
+        unsent = array("i", [1])
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while unsent[0]:
+            assert time.monotonic() < deadline_s, f"{unsent[0]} bytes do not arrive"
+            fcntl.ioctl(self._sock, termios.TIOCOUTQ, unsent)  # SIOCOUTQ, tcp(7)
 
     def receive(self) -> Frame:
         """The next frame from `lb`, which must be masked and whole (RFC 6455 section 5.1). Raises EOFError."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator
+import socket
 from pathlib import Path
 
 from harness import Authority, Feed
@@ -13,7 +12,6 @@ from record_forge import ALERT, DATA, HANDSHAKE, RecordForge
 
 RECORD_BYTES = 16384
 """The longest payload of a TLS record (RFC 8446 section 5.1)."""
-KEY_UPDATE_BYTES = 5
 
 
 class ForgedPeer(Peer):
@@ -30,6 +28,13 @@ class ForgedPeer(Peer):
 
     def send(self, raw: bytes) -> None:
         self.forge.send(*((DATA, raw[at : at + RECORD_BYTES]) for at in range(0, len(raw), RECORD_BYTES)))
+
+    def receive_bytes(self) -> bytes:
+        """What `lb` says next, at least 1 byte. Raises EOFError."""
+        while not self._input:
+            self._read_more()
+        taken, self._input = self._input, b""
+        return taken
 
     def receive_key_update(self) -> None:
         """Wait for a key update from `lb`, which must not ask for one in return."""
@@ -68,19 +73,18 @@ class ForgedFeed(Feed):
         """The next connection, after its handshake."""
         sock, _ = self._listener.accept()
         sock.settimeout(TIMEOUT_S)
-        with _closed_on_error(sock):
+        try:
             return ForgedPeer(RecordForge(sock, self._chain, self._key, next(self._keylogs)))
+        except BaseException:
+            sock.close()
+            raise
+
+    def stop_listening(self) -> None:
+        """From another thread: connection() raises OSError, also where it is waiting already."""
+        self._listener.shutdown(socket.SHUT_RDWR)
 
     def session(self) -> ForgedPeer:
         """The next connection, upgraded and subscribed."""
         peer = self.connection()
         peer.upgrade().converse()
         return peer
-
-
-@contextlib.contextmanager
-def _closed_on_error(sock: contextlib.AbstractContextManager[object]) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(sock)
-        yield
-        stack.pop_all()

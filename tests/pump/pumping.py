@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from termios import FIONREAD
 from typing import Self
@@ -25,6 +25,8 @@ from lb.pump import ControlFrame, Malformed, Pump, Route, Source, StatusRecord, 
 ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 
 _LENGTH_BYTES = 4
+_IDLE_ROUNDS_MAX = 5
+_EVENTS_MAX = 100_000
 
 
 class Rig:
@@ -108,7 +110,7 @@ class Rig:
 
     def close_feed(self) -> None:
         """The peer closes its side once all is sent."""
-        while self._unsent and not self.has_ended:
+        for _ in self._until(lambda: not self._unsent or self.has_ended):
             self.send(b"")
             self.read_all()
         self.feed.shutdown(socket.SHUT_WR)
@@ -116,6 +118,7 @@ class Rig:
     def run(self) -> None:
         """Run until nothing more can be done now."""
         while not self.has_ended:
+            assert len(self.events) < _EVENTS_MAX
             reads_before = self.pump.counters().reads_total
             event = self.run_once()
             if event in (Wake.DEADLINE, Wake.DRAINED) and self.pump.counters().reads_total == reads_before:
@@ -184,17 +187,32 @@ class Rig:
         if not self.has_ended:
             self.detach()
         self.pump.drain()
-        while self.run_once() is not Wake.DRAINED:
+        events: list[Wake | None] = []
+        for _ in self._until(lambda: Wake.DRAINED in events):
             self.read_all()
+            events.append(self.run_once())
         self.read_all()
 
     def finish(self) -> None:
         """Send the rest, close the feed, and deliver everything."""
         self.close_feed()
-        while not self.has_ended:
+        for _ in self._until(lambda: self.has_ended):
             self.run()
             self.read_all()
         self.drain()
+
+    def _until(self, is_done: Callable[[], bool]) -> Iterator[None]:
+        """Go on until it is done. Fails at once, and not by a time-out, where nothing moves any more."""
+        idle_rounds = 0
+        while not is_done():
+            before = self._state()
+            yield
+            idle_rounds = 0 if self._state() != before else idle_rounds + 1
+            assert idle_rounds < _IDLE_ROUNDS_MAX, "the pump is stuck"
+
+    def _state(self) -> tuple[object, ...]:
+        received_bytes = sum(map(len, self.received))
+        return len(self._unsent), received_bytes, len(self.events), self.has_ended, self.pump.counters()
 
     def queued_bytes(self, pipe: int) -> int:
         """What the pipe holds."""
