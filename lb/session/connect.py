@@ -18,12 +18,9 @@ from lb.config import Config, Endpoint, Tls
 from lb.errors import ConnectFailed, ProtocolError, SessionLost
 from lb.feeds import polygon
 from lb.pump import Source, TlsRecord
-from lb.session.secure import Stream, reason_of, shake_hands
+from lb.session.secure import STEP_TIMEOUT_S, Stream, reason_of, shake_hands
 from lb.session.tls import UserTls
 from lb.version import VERSION
-
-STEP_TIMEOUT_S = 10.0
-"""Longest wait for one answer: a connection, a handshake's next flight, a line of the upgrade, a status."""
 
 RECEIVE_BUFFER_BYTES = 16 << 20
 """Of the socket: what the kernel takes from the feed while we are stopped, about 100 ms of the busiest seconds."""
@@ -195,7 +192,7 @@ def open_session(config: Config, tls: Tls, messages: list[bytes]) -> Session:
     try:
         description = "none"
         if config.endpoint.is_tls:
-            stream, description = shake_hands(config, tls, sock, STEP_TIMEOUT_S)
+            stream, description = shake_hands(config, tls, sock)
         upgraded = _upgrade(config.endpoint, stream)
         logs.debug("upgraded", url=config.endpoint.url, tls=description)
         try:

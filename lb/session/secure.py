@@ -9,11 +9,16 @@ from __future__ import annotations
 import socket
 import ssl
 
+import websocket
+
 import ktls
 from lb import logs
 from lb.config import Config, Tls
 from lb.errors import ConnectFailed, Unavailable
 from lb.session.tls import UserTls
+
+STEP_TIMEOUT_S = 10.0
+"""Longest wait for one answer: a connection, a handshake's next flight, a line of the upgrade, a status."""
 
 Stream = socket.socket | UserTls
 """What a session reads and writes. A ktls.Socket is a socket.socket."""
@@ -50,7 +55,7 @@ def trust(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def shake_hands(config: Config, holder: Tls, sock: socket.socket, timeout_s: float) -> tuple[Stream, str]:
+def shake_hands(config: Config, holder: Tls, sock: socket.socket) -> tuple[Stream, str]:
     """Make the TLS session. Returns the stream and its description, such as "kernel TLSv1.3 AES-128-GCM".
 
     `sock` is taken over. Raises ConnectFailed.
@@ -60,7 +65,7 @@ def shake_hands(config: Config, holder: Tls, sock: socket.socket, timeout_s: flo
         if holder is Tls.USER:
             stream = UserTls(sock, trust(config.ca_file), host)
             return stream, f"user {stream.description}"
-        handed_over = ktls.connect(sock, ktls.create_context(config.ca_file), host, timeout_s=timeout_s)
+        handed_over = ktls.connect(sock, ktls.create_context(config.ca_file), host, timeout_s=STEP_TIMEOUT_S)
         return handed_over, f"kernel {handed_over.session}"
     except (ssl.SSLCertVerificationError, ktls.CertificateRefused) as error:
         reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
@@ -73,6 +78,6 @@ def reason_of(error: Exception) -> str:
     """What an exception of ssl, socket or websocket says, in a few words."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
-    if isinstance(error, TimeoutError) and not str(error):
-        return "timed out"
+    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
+        return f"no answer within {STEP_TIMEOUT_S:g} s"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

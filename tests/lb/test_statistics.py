@@ -24,7 +24,7 @@ def test_lines_come_at_the_interval_with_all_counts() -> None:
                 pass
             assert line.items() >= {
                 "records": 12, "malformed": 1, "full": 0, "backlog_bytes": [0, 0], "reconnects": 1, "restarts": 0,
-                "exact": 1, "tls": "none",
+                "records_exact": 1, "tls": "none",
             }.items()  # fmt: skip
             assert line["frames"] == 2 * 3 + 3, "connected, auth_success and the acknowledgement among them"
             assert line["bytes"] > 12 * len(record(0))

@@ -177,12 +177,10 @@ static int receive_ktls(struct pump *pump, uint8_t *room, ssize_t *got)
 
 static uint8_t arrived_with(const struct pump *pump, ssize_t got)
 {
-    if (pump->full_count) /* full pipes are looked at between two reads */
-        return PUMP_ARRIVED_ALL;
-    if (got < 0 && errno == EINTR)
-        return PUMP_ARRIVED_SOME;
-    if (got < 0)
+    if (got < 0 && errno != EINTR)
         return pump->arrived == PUMP_ARRIVED_POLLED ? PUMP_ARRIVED_PART : PUMP_ARRIVED_ALL;
+    if (pump->full_count) /* full pipes are looked at between two reads */
+        return pump->source == PUMP_SOURCE_KTLS ? PUMP_ARRIVED_HIDDEN : PUMP_ARRIVED_ALL;
     return got == PUMP_READ_BYTES ? PUMP_ARRIVED_MUCH : PUMP_ARRIVED_SOME;
 }
 
@@ -257,7 +255,8 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
     const nfds_t count = list_polled(pump, polled);
     const int timeout_ms = poll_timeout_ms(deadline_ns);
     const int is_pause = pump->arrived == PUMP_ARRIVED_PART && timeout_ms > PART_PAUSE_MS;
-    const int ready = poll(polled, count, is_pause ? PART_PAUSE_MS : timeout_ms);
+    const int is_glance = pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped;
+    const int ready = poll(polled, count, is_glance ? 0 : is_pause ? PART_PAUSE_MS : timeout_ms);
     if (ready < 0)
         return errno == EINTR ? PUMP_WAKE : PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
@@ -267,8 +266,10 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
         return PUMP_WAKE;
     if (pump->arrived == PUMP_ARRIVED_PART)
         pump->arrived = PUMP_ARRIVED_ALL;
+    if (is_glance)
+        pump->arrived = PUMP_ARRIVED_SOME;
     if (ready == 0)
-        return is_pause ? 0 : PUMP_DEADLINE;
+        return is_pause || is_glance ? 0 : PUMP_DEADLINE;
     if (polled[1].revents) {
         pump->arrived = PUMP_ARRIVED_POLLED;
         if (pump->source == PUMP_SOURCE_CALLER)

@@ -148,8 +148,9 @@ enum {
 };
 
 enum pump_arrived {
-    PUMP_ARRIVED_ALL,    /* nothing is left, or pipes are full: poll first */
+    PUMP_ARRIVED_ALL,    /* nothing is left, or poll() will tell: poll first */
     PUMP_ARRIVED_PART,   /* poll() said readable, and there was nothing: Linux 6.1 shows half a TLS record so */
+    PUMP_ARRIVED_HIDDEN, /* pipes are full and must be looked at, but poll() may hide what is left: do not wait in it */
     PUMP_ARRIVED_SOME,   /* the last read was short: most likely nothing is left */
     PUMP_ARRIVED_POLLED, /* poll() said readable */
     PUMP_ARRIVED_MUCH    /* the last read was full: more is there */
