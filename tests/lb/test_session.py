@@ -242,14 +242,15 @@ def test_a_server_that_does_not_speak_tls_is_told() -> None:
 
 @pytest.mark.parametrize("step", ["upgrade", "connected", "auth_success"])
 def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> None:
-    with Feed() as feed, Lb(feed.url, constants={"lb.session.connect.STEP_TIMEOUT_S": 1.0}) as lb:
+    limits = dict.fromkeys(("lb.session.connect.STEP_TIMEOUT_S", "lb.session.secure.STEP_TIMEOUT_S"), 1.0)
+    with Feed() as feed, Lb(feed.url, constants=limits) as lb:
         with feed.connection() as peer:
             if step != "upgrade":
                 peer.upgrade()
             if step == "auth_success":
                 peer.say(CONNECTED)
                 peer.receive_action("auth")
-            assert "timed out" in lb.await_line("no session")["reason"]
+            assert "no answer within 1 s" in lb.await_line("no session")["reason"]
         with feed.session() as peer:
             trade_flows(lb, peer)
 
