@@ -22,9 +22,10 @@ from lb.signals import WakeUps
 from lb.supervisor import Supervisor
 
 WAITING_BYTES = 32 << 20
-"""Bound of what waits for full pipes, all outboxes together. Past it the feed's socket is not read."""
+"""Bound of what waits for full pipes, all outboxes together (but see LEAST_WAITING_BYTES). Past it the feed is not
+read."""
 LEAST_WAITING_BYTES = 64 << 10
-"""Of one outbox: less would mean more system calls per record."""
+"""Of one outbox, however many there are: less would mean more system calls per record."""
 MALFORMED_LOG_INTERVAL_NS = 1_000_000_000
 
 _ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
@@ -85,6 +86,7 @@ class Balancer:
                 if event is Wake.DRAINED:
                     return
                 self._handle(event)
+                self._obey_signals()  # whatever the event: a pump that never waits does not look at the wake-up socket
             except SessionError as error:
                 self._session_failed(error)
             except LbError as error:
@@ -103,9 +105,6 @@ class Balancer:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case Wake.SIGNAL:
-                for number in self._wake_ups.take():
-                    self._signalled(number)
             case Wake.READABLE:
                 self._feed.readable()
             case Wake.EOF:
@@ -129,6 +128,13 @@ class Balancer:
         else:
             self._stop(error)
 
+    def _obey_signals(self) -> None:
+        numbers = self._wake_ups.take()
+        for number in numbers:
+            self._signalled(number)
+        if numbers:
+            self._supervisor.reap()  # a SIGCHLD that found the socket full is in none of them
+
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._signalled_stops += 1
@@ -140,8 +146,6 @@ class Balancer:
                 self._stop(None)
         elif number == signal.SIGUSR1:
             logs.info("balance", **self._snapshot().balance())
-        elif number == signal.SIGCHLD:
-            self._supervisor.reap()
 
     def _stop(self, error: LbError | None) -> None:
         """Read no more, deliver what was received. `error` is why, and decides the exit code."""
@@ -160,8 +164,8 @@ class Balancer:
         self._pipes.close_write_ends()
         self._supervisor.reap()
         while self._supervisor.running and self._signalled_stops < 2 and time.monotonic_ns() < (self._stop_ns or 0):
-            for number in self._wake_ups.wait(self._stop_ns or 0):
-                self._signalled(number)
+            self._wake_ups.wait(self._stop_ns or 0)
+            self._obey_signals()
         self._supervisor.kill()
 
     def _snapshot(self) -> Snapshot:
@@ -186,6 +190,8 @@ class Balancer:
         logs.info("statistics", **self._final.statistics(self._first))
         self._log_layouts()
         logs.info("balance", **self._final.balance())
+        if self._unlogged_malformed:
+            logs.error("malformed messages not logged singly", messages=self._unlogged_malformed)
 
     def _log_layouts(self) -> None:
         samples = self._pump.layouts()

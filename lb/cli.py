@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NoReturn, TypeVar
@@ -12,7 +13,7 @@ from typing import NoReturn, TypeVar
 from lb import logs
 from lb.balancer import Balancer
 from lb.config import MAX_PIPES, Config, Endpoint, LogFormat, LogLevel, Route, Spawn, Tls
-from lb.errors import LbError, UsageError
+from lb.errors import EX_SOFTWARE, LbError, UsageError
 from lb.key import read_key
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.version import VERSION
@@ -23,7 +24,7 @@ _Words = TypeVar("_Words", bound=Enum)
 
 _EPILOG = """\
 KEY is the API key in one of four forms:
-  @FILE      the first line of FILE
+  @FILE      the only line of FILE
   env:NAME   the environment variable NAME, which workers do not inherit
   -          a line of standard input
   KEY        the key itself; it is wiped from the process's command line at once
@@ -238,3 +239,6 @@ def main() -> int:
     except LbError as error:
         logs.write(f"lb: {error}")
         return error.exit_code
+    except Exception as bug:
+        logs.write(f"lb: internal error: {bug!r}\n{traceback.format_exc()}")
+        return EX_SOFTWARE

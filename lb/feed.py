@@ -15,6 +15,7 @@ Law: the pump has a session's descriptor exactly while the state is OPEN.
 from __future__ import annotations
 
 import enum
+import struct
 import time
 from collections.abc import Callable
 
@@ -63,20 +64,25 @@ class Feed:
         self._pinged_ns = 0
         self._began_ns = 0
         self.state = State.WAITING
-        self.deadline_ns = 0
-        """When tend() has something to do next."""
+        self._due_ns = 0
         self.sessions_total = 0
         self.tls = "none"
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next. Not before the pump has dealt what it has, where that is waited for."""
+        is_over = self.state is State.WAITING or (self._attempt is not None and self._attempt.has_ended)
+        return _NEVER_NS if is_over and self._pump.has_input else self._due_ns
 
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
         if self.state is State.OPENING:
             self._finish_attempt(now_ns)
-        elif self.state is State.WAITING and now_ns >= self.deadline_ns and not self._pump.has_input:
+        elif self.state is State.WAITING and now_ns >= self._due_ns and not self._pump.has_input:
             self._attempt = Attempt(self._config, self._tls, self._wake)
             self.state = State.OPENING
-            self.deadline_ns = now_ns + int(ATTEMPT_TIMEOUT_S * 1e9)
-        elif self.state is State.OPEN and now_ns >= self.deadline_ns:
+            self._due_ns = now_ns + int(ATTEMPT_TIMEOUT_S * 1e9)
+        elif self.state is State.OPEN and now_ns >= self._due_ns:
             self._check_health(now_ns)
 
     def readable(self) -> None:
@@ -96,7 +102,7 @@ class Feed:
         if ending is not None and self._session is not None and self._ending is None:
             logs.error(str(ending))
             self._ending = ending
-            self.deadline_ns = time.monotonic_ns() + int(ENDING_S * 1e9)
+            self._due_ns = time.monotonic_ns() + int(ENDING_S * 1e9)
         elif status.status == "error":
             logs.warning("the feed reports an error", text=status.message)
         elif status.status not in ("connected", "auth_success"):
@@ -165,7 +171,7 @@ class Feed:
             self._session.close(1000)
             self._session = None
         self.state = State.STOPPED
-        self.deadline_ns = _NEVER_NS
+        self._due_ns = _NEVER_NS
 
     def _wait(self, error: LbError) -> None:
         self.state = State.WAITING
@@ -173,20 +179,20 @@ class Feed:
         if not (isinstance(error, SessionError) and error.retry):
             raise error
         delay_s = self._backoff.next_delay_s(error.least_delay_s)
-        self.deadline_ns = time.monotonic_ns() + int(delay_s * 1e9)
+        self._due_ns = time.monotonic_ns() + int(delay_s * 1e9)
         logs.info("next session", delay_s=delay_s)
 
     def _finish_attempt(self, now_ns: int) -> None:
         attempt = self._attempt
         assert attempt is not None
         if not attempt.has_ended:
-            if now_ns >= self.deadline_ns:
+            if now_ns >= self._due_ns:
                 attempt.abandon(1000)
                 self._attempt_failed(SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
             return
         while attempt.messages and not self._pump.has_input:
-            self._give(attempt.messages.pop(0))
-            self.deadline_ns = now_ns  # come back as soon as the pump has dealt with it
+            self._give(*attempt.messages.pop(0))
+            self._due_ns = now_ns  # come back as soon as the pump has dealt with it
         if attempt.messages or self._pump.has_input:
             return
         if attempt.error is not None:
@@ -206,21 +212,17 @@ class Feed:
         self.sessions_total += 1
         self.tls = session.description
         self.state = State.OPEN
-        self.deadline_ns = self._began_ns + int(PING_AFTER_S * 1e9)
+        self._due_ns = self._began_ns + int(PING_AFTER_S * 1e9)
         self._pump.attach(session.source, session.fileno())
         logs.info("session open", url=self._config.endpoint.url, tls=session.description)
         if session.source is Source.CALLER:
             self.readable()  # the dialogue may have received more than it read
 
-    def _give(self, message: bytes) -> None:
+    def _give(self, opcode: int, message: bytes) -> None:
         """Put a message that websocket-client took off its frames back into one, for the pump to read."""
-        frame = b"\x81\x7f" + len(message).to_bytes(8, "big") if len(message) > 0xFFFF else (
-            b"\x81\x7e" + len(message).to_bytes(2, "big") if len(message) > 125 else bytes([0x81, len(message)])
-        )  # fmt: skip
-        room = self._pump.room()
-        size_bytes = len(frame) + len(message)
-        room[:size_bytes] = frame + message
-        self._pump.fed(size_bytes)
+        frame = _frame_header(opcode, len(message)) + message
+        self._pump.room()[: len(frame)] = frame
+        self._pump.fed(len(frame))
 
     def _check_health(self, now_ns: int) -> None:
         if self._ending is not None:
@@ -242,7 +244,17 @@ class Feed:
                 self.lost(error)
                 return
         limit_s = PING_AFTER_S if is_answered else LOST_AFTER_S
-        self.deadline_ns = now_ns + int((limit_s - quiet_s) * 1e9)
+        self._due_ns = now_ns + int((limit_s - quiet_s) * 1e9)
+
+
+def _frame_header(opcode: int, length_bytes: int) -> bytes:
+    """A server's header of a message in one frame (RFC 6455 section 5.2)."""
+    first = 0x80 | opcode
+    if length_bytes < 126:
+        return struct.pack("!BB", first, length_bytes)
+    if length_bytes <= 0xFFFF:
+        return struct.pack("!BBH", first, 126, length_bytes)
+    return struct.pack("!BBQ", first, 127, length_bytes)
 
 
 def check_close(payload: bytes) -> None:

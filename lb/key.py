@@ -7,7 +7,6 @@ session calls.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,7 @@ def read_key(form: str) -> Key:
     """
     if form.startswith("@"):
         place = f"key file {form[1:]!r}"
-        try:
-            text = Path(form[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise KeyUnreadable(f"{place} can't be read: {reason}") from None
+        text = _read(place, form[1:], lines=2)  # one too many is told from one
     elif form.startswith("env:"):
         place = f"environment variable {form[4:]!r}"
         if form[4:] not in os.environ:
@@ -51,7 +46,7 @@ def read_key(form: str) -> Key:
         _erase(os.fsencode(f"{form}={text}".removeprefix("env:")), "env")
     elif form == "-":
         place = "standard input"
-        text = sys.stdin.readline()
+        text = _read(place, 0, lines=1)
     else:
         place = "KEY"
         text = form
@@ -61,6 +56,15 @@ def read_key(form: str) -> Key:
     if "\n" in text.strip():
         raise UsageError(f"{place} holds more than one line")
     return Key(text.strip())
+
+
+def _read(place: str, file: str | int, *, lines: int) -> str:
+    try:
+        with open(file, encoding="utf-8", closefd=file != 0) as stream:
+            return "".join(stream.readline() for _ in range(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise KeyUnreadable(f"{place} can't be read: {reason}") from None
 
 
 def _erase(entry: bytes, region: str) -> None:

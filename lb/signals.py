@@ -50,11 +50,11 @@ class WakeUps:
         with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody waits any more
             self._write_end.send(b"\0")
 
-    def wait(self, deadline_ns: int) -> list[int]:
-        """take() as soon as there is something, at the latest at deadline_ns (CLOCK_MONOTONIC)."""
-        timeout_s = max(deadline_ns - time.monotonic_ns(), 0) / 1e9
-        select.select([self._read_end], [], [], timeout_s)
-        return self.take()
+    def wait(self, deadline_ns: int) -> None:
+        """Return as soon as there is something to take(), at the latest at deadline_ns (CLOCK_MONOTONIC)."""
+        poll = select.poll()
+        poll.register(self._read_end, select.POLLIN)
+        poll.poll(max(deadline_ns - time.monotonic_ns(), 0) / 1e6)
 
     def take(self) -> list[int]:
         """The numbers of the signals that came, 0 for a wake()."""

@@ -139,11 +139,11 @@ class Supervisor:
         _kill_group(slot.pid)
         _, status = os.waitpid(slot.pid, 0)
         slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
+        slot.pid, slot.leaving = None, slot.pid
         is_clean = self._is_stopping and status == 0
         (logs.info if is_clean else logs.error)(
-            "worker ended", slot=slot.number, pid=slot.pid, **_cause(status), ran_s=slot.ran_s
+            "worker ended", slot=slot.number, pid=slot.leaving, **_cause(status), ran_s=slot.ran_s
         )
-        slot.pid, slot.leaving = None, slot.pid
 
     def _vacated(self, slot: Slot) -> None:
         """Nothing of the worker reads the slot's pipes any more."""
@@ -205,5 +205,7 @@ def _kill_group(pid: int) -> None:
 
 def _cause(status: int) -> dict[str, object]:
     if os.WIFSIGNALED(status):
-        return {"signal": signal.Signals(os.WTERMSIG(status)).name}
+        number = os.WTERMSIG(status)
+        known = {member.value: member.name for member in signal.Signals}  # real-time signals but two have no name
+        return {"signal": known.get(number, number)}
     return {"exit_code": os.WEXITSTATUS(status)}

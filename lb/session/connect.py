@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 
 import websocket
 
@@ -24,6 +25,10 @@ from lb.version import VERSION
 
 RECEIVE_BUFFER_BYTES = 16 << 20
 """Of the socket: what the kernel takes from the feed while we are stopped, about 100 ms of the busiest seconds."""
+
+
+Messages = list[tuple[int, bytes]]
+"""What the feed said: opcode and payload of each message (RFC 6455 section 5.6)."""
 
 
 class Session:
@@ -163,7 +168,7 @@ class _Frames(websocket.frame_buffer):
             raise ProtocolError(1002, "masked frame from the server")
 
 
-def _converse(config: Config, upgraded: websocket.WebSocket, messages: list[bytes]) -> None:
+def _converse(config: Config, upgraded: websocket.WebSocket, messages: Messages) -> None:
     """Authenticate and subscribe. Every message received goes into `messages`, also when this fails: it may hold
     records."""
     upgraded.frame_buffer = _Frames(upgraded, config.max_frame_bytes)
@@ -175,21 +180,23 @@ def _converse(config: Config, upgraded: websocket.WebSocket, messages: list[byte
             raise ProtocolError(1002, f"before the session began: {error}") from None
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             raise ConnectFailed(f"the feed closed the session before it began: {close_reason(message)}")
-        messages.append(message)
+        messages.append((opcode, message))
         for status in polygon.statuses_of(message):
             answer = dialogue.receive(status)
             if answer is not None:
                 upgraded.send(answer.decode())
 
 
-def open_session(config: Config, tls: Tls, messages: list[bytes]) -> Session:
+def open_session(config: Config, tls: Tls, messages: Messages, hold: Callable[[socket.socket], None]) -> Session:
     """Open a session and subscribe. `messages` takes what the feed said meanwhile. `tls`: who holds the TLS session.
+    `hold` is told of the connection as soon as there is one, so that another thread can end it.
 
     Raises SessionError or Unavailable.
     """
     sock = connect_tcp(config.endpoint)
     stream: Stream = sock
     try:
+        hold(sock)
         description = "none"
         if config.endpoint.is_tls:
             stream, description = shake_hands(config, tls, sock)

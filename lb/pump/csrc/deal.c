@@ -14,7 +14,7 @@ static inline uint32_t pipe_of(const struct pump *pump, const uint8_t *record, s
     return polygon_shard_key(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
 }
 
-/* Copies in whole vectors, past the record's end on both sides: the input and every outbox end in SCAN_PAD_BYTES for that. A
+/* Copies in whole vectors, past the record's end on both sides: the input and every outbox end in DEAL_PAD_BYTES for that. A
  * call of memcpy() costs more than a trade's bytes. */
 static inline void copy_record(uint8_t *to, const uint8_t *from, size_t length)
 {
@@ -41,6 +41,8 @@ static inline int deal_record(struct pump *pump, const uint8_t *record, size_t l
     copy_record(frame + PUMP_LENGTH_BYTES, record, length);
     pipe->tail += framed;
     deal_count(pump, number);
+    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN && ++pump->next_pipe == pump->config.pipes)
+        pump->next_pipe = 0;
     pump->counters.records_total++;
     pump->counters.record_bytes_total += length;
     return 0;
@@ -80,7 +82,15 @@ int pump_layout(const struct pump *pump, uint32_t index, struct pump_sample *sam
     return 1;
 }
 
-/* Cuts the next record. Returns 1 with its place, 0 when the text is used up, or an error; text_begin is moved past what is done. */
+/* How a record was found. */
+enum cut {
+    CUT_FLAT = 1, /* by scan_flat() */
+    CUT_EXACT,    /* by scan_next(): it began in an earlier read, or after white space */
+    CUT_MISSED    /* by scan_next(), after scan_flat() could not prove its end */
+};
+
+/* Cuts the next record. Returns how, with its length, 0 when the text is used up, or an error; text_begin is moved past what is
+ * done. */
 static inline int cut_record(struct pump *pump, size_t *length)
 {
     const uint8_t *text = pump_text(pump);
@@ -91,48 +101,57 @@ static inline int cut_record(struct pump *pump, size_t *length)
         if (*length) {
             pump->scan.state = SCAN_BEHIND;
             pump->text_begin++;
-            return 1;
+            return CUT_FLAT;
         }
     }
     struct scan_span record;
     const int rc = scan_next(&pump->scan, text, available, &record);
     pump->text_begin += record.start;
-    if (rc == 1) {
-        *length = record.length;
-        pump->counters.records_exact_total++;
-        if (is_tried)
-            note_layout(pump, pump_text(pump), record.length);
-    }
-    return rc;
+    if (rc <= 0)
+        return rc;
+    *length = record.length;
+    return is_tried ? CUT_MISSED : CUT_EXACT;
+}
+
+/* Takes the held record, or cuts the next; as cut_record(). */
+static inline int next_record(struct pump *pump, size_t *length)
+{
+    *length = pump->held_bytes;
+    pump->held_bytes = 0;
+    if (*length)
+        return pump->held_cut;
+    const int cut = cut_record(pump, length);
+    if (cut < 0 || (cut ? *length : pump->scan.scanned) <= pump->config.max_frame_bytes)
+        return cut;
+    scan_skip(&pump->scan);
+    return PUMP_ERR_RECORD_TOO_BIG;
 }
 
 int deal_text(struct pump *pump)
 {
     while (pump->text_begin < pump->text_end) {
-        size_t length = pump->held_bytes;
-        if (!length && pump->has_avx2) {
+        size_t length;
+        if (!pump->held_bytes && pump->has_avx2) {
             deal_flat_run(pump);
             if (pump->text_begin == pump->text_end)
                 return 0;
         }
-        int rc = length ? 1 : cut_record(pump, &length);
-        pump->held_bytes = 0;
-        if (rc < 0)
-            return rc;
-        if ((rc == 1 ? length : pump->scan.scanned) > pump->config.max_frame_bytes) {
-            scan_skip(&pump->scan);
-            return PUMP_ERR_RECORD_TOO_BIG;
-        }
-        if (rc == 0)
-            return 0;
-        if (polygon_is_status(pump_text(pump), length))
+        const int cut = next_record(pump, &length);
+        if (cut <= 0)
+            return cut;
+        const uint8_t *record = pump_text(pump);
+        if (polygon_is_status(record, length))
             return status_event(pump, length);
-        rc = deal_record(pump, pump_text(pump), length);
+        const int rc = deal_record(pump, record, length);
         if (rc) {
             pump->held_bytes = length;
+            pump->held_cut = (uint8_t)cut;
             return rc;
         }
         pump->text_begin += length;
+        pump->counters.records_exact_total += cut != CUT_FLAT;
+        if (cut == CUT_MISSED)
+            note_layout(pump, record, length);
     }
     return 0;
 }

@@ -17,8 +17,6 @@ static inline void deal_count(struct pump *pump, uint32_t number)
     pipe->waiting++;
     if (!pipe->touched)
         outbox_touch(pump, number);
-    if (++pump->next_pipe == pump->config.pipes)
-        pump->next_pipe = 0;
 }
 
 /* Books `records` records that were put into the outboxes in turn, from next_pipe on. */

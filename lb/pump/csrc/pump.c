@@ -303,9 +303,13 @@ static uint64_t staged_bytes_total(const struct pump *pump)
 /* Writes what was dealt. Returns rc, or the error of a pipe. */
 static int flush(struct pump *pump, int rc)
 {
+    const int error = errno; /* of the read that rc is about */
     const int flushed = outbox_flush_touched(pump);
     pump->flushed_bytes_total = staged_bytes_total(pump);
-    return flushed < 0 ? flushed : rc;
+    if (flushed < 0)
+        return flushed;
+    errno = error;
+    return rc;
 }
 
 /* Whether to read on before anything is written: more is there, or may be, and many pipes would get little each. */
@@ -342,6 +346,7 @@ static int should_read_on(const struct pump *pump)
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
     for (int reads = 0; reads < PUMP_READS_PER_RUN; reads++) {
+        const int has_rest = pump->source == PUMP_SOURCE_NONE && pump->has_work;
         int rc = work(pump);
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);
         if (!holds)
@@ -350,6 +355,8 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
             return rc;
         if (pump->draining && nothing_waits(pump))
             return PUMP_DRAINED;
+        if (has_rest && !pump->has_work)
+            return PUMP_BUDGET; /* pump_has_input() is over: the caller may be waiting for that */
         const int reads_on = holds || should_read_on(pump);
         rc = reads_on ? receive(pump) : wait_for_work(pump, deadline_ns);
         if (rc == 0 && reads_on && pump->counters.last_input_ns >= deadline_ns)

@@ -33,7 +33,7 @@ enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
 
 /* Why pump_run() came back without an error. */
 enum pump_event {
-    PUMP_BUDGET,     /* enough work done for once; call again */
+    PUMP_BUDGET,     /* enough work done for once, or pump_has_input() has become false; call again */
     PUMP_DEADLINE,   /* the deadline has passed */
     PUMP_WAKE,       /* the wake-up fd is readable */
     PUMP_READABLE,   /* PUMP_SOURCE_CALLER: there is something to read, and room for it */
@@ -197,6 +197,7 @@ struct pump {
     size_t input_capacity_bytes;
     size_t text_begin, text_end, raw_begin, raw_end;
     size_t held_bytes;        /* length of a record at text_begin that was cut and found its pipe full */
+    uint8_t held_cut;         /* how it was cut */
 
     /* layouts that miss the fast path */
     uint32_t layout_count;
