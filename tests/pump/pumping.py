@@ -48,6 +48,8 @@ class Rig:
         self.events: list[Event] = []
         """What run() met, in the model's words; a Fault's rest may be shorter than there."""
         self.received = [bytearray() for _ in range(pipes)]
+        self._counted = [(0, 0)] * pipes
+        """Of `received`: how many bytes were looked at, and the frames in them."""
         self.has_ended = False
         """End of file, or an error, was met."""
         self._realigned_bytes: int | None = None
@@ -166,7 +168,20 @@ class Rig:
         except BlockingIOError:
             return b""
         self.received[pipe] += got
+        if self._realigned_bytes is None and self.queued_bytes(pipe) == 0:
+            assert self.pump.pipe_counters(pipe).delivered_total == self._frames_received(pipe)
         return got
+
+    def _frames_received(self, pipe: int) -> int:
+        """How many frames the reader has got whole."""
+        received, (at, count) = self.received[pipe], self._counted[pipe]
+        while at + _LENGTH_BYTES <= len(received):
+            end = at + _LENGTH_BYTES + int.from_bytes(received[at : at + _LENGTH_BYTES], "little")
+            if end > len(received):
+                break
+            at, count = end, count + 1
+        self._counted[pipe] = at, count
+        return count
 
     def read_all(self) -> None:
         for pipe in range(len(self.read_fds)):

@@ -144,7 +144,7 @@ def test_a_sample_of_each_layout_that_misses_the_fast_paths() -> None:
 def test_any_byte_in_place_of_an_event_s_letter(portable: bool) -> None:
     """Also one that ends the string early, or is no UTF-8."""
     for byte in range(256):
-        record = b'{"ev":"' + bytes([byte]) + b'","sym":"AAPL","ds":"}","c":["}"],"pad":"' + b"x" * 60 + b'"}'
+        record = b'{"ev":"' + bytes([byte]) + b'","sym":"AAPL","pad":"' + b"x" * 70 + b'"}'
         message = b"[" + record + b"," + AFTER + b"," + record + b"]"
         expected = model.Model(1, model.ROUND_ROBIN, 1 << 20)
         expected.session([Frame(TEXT, message)])
