@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from forged_feed import ForgedFeed, ForgedPeer
+from forged_feed import RECORD_BYTES, ForgedFeed, ForgedPeer
 from harness import Authority
 
 FIRST_UPDATE_BYTES = 4096
@@ -33,6 +33,8 @@ class KeyChangingGateway:
         self._changing_sessions = changing_sessions
         self._thread = threading.Thread(target=self._serve)
         self.url = self._feed.url
+        self.before_update = b""
+        """All of the stream that came before the first update."""
         self.updates_total = 0
         self.answers_total = 0
 
@@ -71,13 +73,18 @@ class KeyChangingGateway:
 
     def _bring_down(self, peer: ForgedPeer, upstream: socket.socket, is_changing: bool) -> None:
         sent_bytes, next_update_bytes = 0, FIRST_UPDATE_BYTES
-        while data := upstream.recv(16384):
+        while data := upstream.recv(RECORD_BYTES):
             if is_changing and sent_bytes + len(data) >= next_update_bytes:
-                before = next_update_bytes - sent_bytes
-                peer.send(data[:before])
+                before, data = data[: next_update_bytes - sent_bytes], data[next_update_bytes - sent_bytes :]
+                self._send(peer, before)
                 self.updates_total += 1
                 peer.forge.update_keys(request=self.updates_total % 2 == 0)
-                sent_bytes, data = sent_bytes + before, data[before:]
+                sent_bytes += len(before)
                 next_update_bytes += self._interval_bytes
-            peer.send(data)
+            self._send(peer, data)
             sent_bytes += len(data)
+
+    def _send(self, peer: ForgedPeer, data: bytes) -> None:
+        if not self.updates_total:
+            self.before_update += data
+        peer.send(data)

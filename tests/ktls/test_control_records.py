@@ -101,6 +101,15 @@ def test_padded_records_lose_their_padding(connected: Connect) -> None:
     assert receive_all(sock, 13) == b"padded or not"
 
 
+@EVERY_CIPHER
+def test_padded_record_leaves_no_trace_in_data_read_with_it(connected: Connect, cipher: ktls.Cipher) -> None:
+    """Linux 6.1 and 6.12 let the padding through with TLS_RX_EXPECT_NO_PAD."""
+    sock, forge = connected(V1_3, cipher)
+    payloads = [b"%04d" % number for number in range(20)]
+    forge.send_raw(b"".join(forge.ours.seal(DATA, payload, padding_bytes=100) for payload in payloads))
+    assert receive_all(sock, 80) == b"".join(payloads)
+
+
 def test_record_that_arrives_byte_by_byte_is_waited_for(connected: Connect) -> None:
     sock, forge = connected()
     forge.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
