@@ -32,6 +32,13 @@ def test_its_signal_is_told_and_the_next_one_reads_on(number: signal.Signals) ->
         assert (end.statistics["restarts"], end.statistics["reconnects"]) == (1, 0)
 
 
+def test_a_real_time_signal_which_has_no_name_is_told_by_its_number() -> None:
+    with Lb(NO_FEED, worker=["/bin/sh", "-c", "kill -35 $$"]) as lb:
+        for _ in range(2):
+            assert lb.await_line("worker ended", level="error", slot=0)["signal"] == 35
+        assert lb.stop().exit_code == 0
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 255])
 def test_its_exit_code_is_told_also_when_it_is_0(code: int) -> None:
     worker = inline(f"import os, sys; os.read(int(sys.argv[1]), 1); os._exit({code})")

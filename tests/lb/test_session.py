@@ -410,3 +410,14 @@ def test_a_ping_and_fragments_during_the_dialogue() -> None:
         peer.say(AUTH_SUCCESS)
         peer.receive_action("subscribe")
         trade_flows(lb, peer)
+
+
+def test_an_attempt_that_is_given_up_ends_its_connection() -> None:
+    """Were it to subscribe later, the feed would take it for the newer session and end the one in use."""
+    with Feed() as feed, Lb(feed.url, constants=SOON | {"lb.feed.ATTEMPT_TIMEOUT_S": 0.5}) as lb:
+        with feed.connection() as late:
+            late.upgrade()
+            assert "no session within 0.5 s" in lb.await_line("no session")["reason"]
+            assert late.receive_to_end() == []
+        with feed.session() as peer:
+            trade_flows(lb, peer)

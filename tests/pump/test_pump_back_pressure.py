@@ -104,3 +104,15 @@ def test_many_pipes_filled_and_emptied_in_any_order() -> None:
             turn += 1
         rig.finish()
         assert_delivered(rig, expected)
+
+
+def test_the_rest_of_an_ended_session_being_dealt_is_told() -> None:
+    """Who waits for has_input to end must be woken by that, or else keep asking."""
+    with Rig(pipe_size_bytes=4096, high_water_bytes=1000) as rig:
+        rig.send(SENT)
+        rig.pump.detach()
+        assert rig.pump.has_input
+        while rig.pump.has_input:
+            rig.read(0, 1 << 20)
+            event = rig.pump.run(0)
+        assert event is Wake.BUDGET

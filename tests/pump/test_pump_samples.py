@@ -146,3 +146,12 @@ def test_what_is_a_status_record_and_what_is_not(route: Route) -> None:
         rig.drain()
         assert rig.events == [Status(record) for record in STATUS]
         assert rig.received[0] == b"".join(len(record).to_bytes(4, "little") + record for record in NO_STATUS * 2)
+
+
+def test_status_records_are_among_neither_the_fast_nor_the_exact() -> None:
+    status = b'{"ev":"status","status":"success","message":"a \\" in it"}'
+    with Rig() as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([status] * 3) + b"]")])
+        counters = rig.pump.counters()
+        assert (counters.status_total, counters.records_total, counters.records_exact_total) == (3, 0, 0)
+        assert rig.pump.layouts() == []
