@@ -103,6 +103,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _reports(item, item.config.stash[_RUNS][kernel]):
         hook.pytest_runtest_logreport(report=report)
+    # Else a test that ran on the host before would keep its module's fixtures, and the next module could not begin.
+    item.session._setupstate.teardown_exact(nextitem)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 

@@ -23,8 +23,11 @@ from lb.session.secure import STEP_TIMEOUT_S, Stream, reason_of, shake_hands
 from lb.session.tls import UserTls
 from lb.version import VERSION
 
-RECEIVE_BUFFER_BYTES = 16 << 20
-"""Of the socket: what the kernel takes from the feed while we are stopped, about 100 ms of the busiest seconds."""
+RECEIVE_BUFFER_BYTES_MAX = 16 << 20
+PEAK_BYTES_PER_S = 200_000_000
+"""Of the busiest seconds: over a million trades."""
+STALL_S = 0.010
+"""How long we may have no CPU without the feed being held up."""
 
 
 Messages = list[tuple[int, bytes]]
@@ -112,21 +115,34 @@ def connect_tcp(endpoint: Endpoint) -> socket.socket:
 def _connect(sock: socket.socket, address: tuple[object, ...]) -> socket.socket:
     try:
         sock.settimeout(STEP_TIMEOUT_S)
-        _enlarge_receive_buffer(sock)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(address)
+        _set_receive_buffer(sock, receive_buffer_bytes(round_trip_s(sock)))
     except OSError:
         sock.close()
         raise
     return sock
 
 
-def _enlarge_receive_buffer(sock: socket.socket) -> None:
-    """Past net.core.rmem_max only with CAP_NET_ADMIN. Without it the kernel's own tuning goes further than a fixed
-    size could."""
+def receive_buffer_bytes(round_trip_s: float) -> int:
+    """What the feed may send at its peak while it hears nothing from us. More would be slower: a backlog that outgrows
+    the CPU's caches makes every copy wait for memory."""
+    return min(RECEIVE_BUFFER_BYTES_MAX, int(PEAK_BYTES_PER_S * (round_trip_s + STALL_S)))
+
+
+def round_trip_s(sock: socket.socket) -> float:
+    """Of the connect, as the kernel has measured it."""
+    tcpi_rtt = 68  # offset of a 32-bit number of microseconds in struct tcp_info (linux/tcp.h)
+    information = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcpi_rtt + 4)
+    (round_trip_us,) = struct.unpack_from("=I", information, tcpi_rtt)
+    return float(round_trip_us) / 1e6
+
+
+def _set_receive_buffer(sock: socket.socket, size_bytes: int) -> None:
+    """Needs CAP_NET_ADMIN. Without it the kernel's own tuning goes further than net.core.rmem_max allows us."""
     so_rcvbufforce = 33  # asm-generic/socket.h; Python does not name it
     with contextlib.suppress(PermissionError):
-        sock.setsockopt(socket.SOL_SOCKET, so_rcvbufforce, RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, so_rcvbufforce, size_bytes)
 
 
 def _upgrade(endpoint: Endpoint, stream: Stream) -> websocket.WebSocket:

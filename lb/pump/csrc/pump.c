@@ -312,12 +312,13 @@ static int flush(struct pump *pump, int rc)
     return rc;
 }
 
-/* Whether to read on before anything is written: more is there, or may be, and many pipes would get little each. */
+/* Whether to read on before anything is written: more is there, or may be and many pipes would get little each. */
 static int should_hold(const struct pump *pump)
 {
     const uint64_t held_bytes = staged_bytes_total(pump) - pump->flushed_bytes_total;
-    return held_bytes < (uint64_t)pump->touched_count * PUMP_HOLD_BYTES &&
-           (pump->arrived == PUMP_ARRIVED_MUCH || pump->touched_count >= PUMP_HOLD_PIPES);
+    if (pump->arrived == PUMP_ARRIVED_MUCH && held_bytes < PUMP_BATCH_BYTES)
+        return 1;
+    return pump->touched_count >= PUMP_HOLD_PIPES && held_bytes < (uint64_t)pump->touched_count * PUMP_HOLD_BYTES;
 }
 
 static int can_read(const struct pump *pump)

@@ -140,6 +140,7 @@ int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
 enum {
     PUMP_READ_BYTES = 256 * 1024,  /* of one recv: fits the second-level cache, and one more system call per 256 KiB is noise */
     PUMP_ROOM_BYTES = PUMP_READ_BYTES + 2 * 16 * 1024, /* a read's worth of TLS records and the part of one read before */
+    PUMP_BATCH_BYTES = 1024 * 1024, /* written at once while every read is full: each write may have to wake its reader */
     PUMP_HOLD_PIPES = 32,          /* so many outboxes are worth one more look at the socket before they are written */
     PUMP_HOLD_BYTES = 8 * 1024,    /* per outbox, on average: what is worth a system call however much more is there */
     PUMP_READS_PER_RUN = 256,      /* the work budget: Python's signal handlers run at least this often */
