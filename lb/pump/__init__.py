@@ -32,6 +32,14 @@ class Route(IntEnum):
     SYMBOL = lib.PUMP_ROUTE_SYMBOL
 
 
+class Vectors(IntEnum):
+    """Which instructions deal records: the widest that the CPU has, up to this."""
+
+    BASELINE = lib.PUMP_VECTORS_BASELINE
+    AVX2 = lib.PUMP_VECTORS_AVX2
+    AVX512 = lib.PUMP_VECTORS_AVX512
+
+
 class Wake(IntEnum):
     """Events without content."""
 
@@ -154,11 +162,11 @@ class Pump:
         max_frame_bytes: int,
         high_water_bytes: int,
         wake_fd: int,
-        portable: bool = False,
+        vectors: Vectors = Vectors.AVX512,
     ) -> None:
         """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
 
-        `portable`: leave the CPU's newer instructions unused, for the tests of that path.
+        `vectors`: use no wider ones, for the tests of each kind.
         """
         config = ffi.new(
             "struct pump_config *",
@@ -168,7 +176,7 @@ class Pump:
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,
                 "wake_fd": wake_fd,
-                "portable": portable,
+                "vectors": vectors,
             },
         )
         pump = lib.pump_new(config)

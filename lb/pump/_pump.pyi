@@ -26,6 +26,9 @@ class _Lib:
     PUMP_SOURCE_CALLER: int
     PUMP_ROUTE_ROUND_ROBIN: int
     PUMP_ROUTE_SYMBOL: int
+    PUMP_VECTORS_BASELINE: int
+    PUMP_VECTORS_AVX2: int
+    PUMP_VECTORS_AVX512: int
     PUMP_BUDGET: int
     PUMP_DEADLINE: int
     PUMP_WAKE: int

@@ -11,7 +11,18 @@ from cffi import FFI
 
 CSRC = Path("lb/pump/csrc")  # relative to setup.py, as setuptools wants sources
 HEADERS = ["pump_rc.h", "pump.h"]
-SOURCES = ["pump.c", "input.c", "deal.c", "deal_avx2.c", "outbox.c", "realign.c", "scan.c", "polygon.c", "ws_frame.c"]
+SOURCES = [
+    "pump.c",
+    "input.c",
+    "deal.c",
+    "deal_avx2.c",
+    "deal_avx512.c",
+    "outbox.c",
+    "realign.c",
+    "scan.c",
+    "polygon.c",
+    "ws_frame.c",
+]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 

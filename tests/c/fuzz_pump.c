@@ -215,7 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .wake_fd = -1,
     };
     slow.config = quick.config;
-    quick.config.portable = data[0] >> 7;
+    quick.config.vectors = (data[0] >> 6) % 3;
+    slow.config.vectors = (data[1] >> 6) % 3;
     slow.config.high_water_bytes = marks[data[2] % 4];
     begin(&quick, 1 << 16);
     begin(&slow, 4096);

@@ -20,7 +20,7 @@ import model
 from model import Control, Event, Failure, Fault, Frame, Status
 
 from lb.errors import ProtocolError
-from lb.pump import ControlFrame, Malformed, Pump, Route, Source, StatusRecord, Wake
+from lb.pump import ControlFrame, Malformed, Pump, Route, Source, StatusRecord, Vectors, Wake
 
 ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 
@@ -41,7 +41,7 @@ class Rig:
         pipe_size_bytes: int = 1 << 16,
         max_frame_bytes: int = 1 << 20,
         high_water_bytes: int = 1 << 16,
-        portable: bool = False,
+        vectors: Vectors = Vectors.AVX512,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
@@ -68,7 +68,7 @@ class Rig:
             max_frame_bytes=max_frame_bytes,
             high_water_bytes=high_water_bytes,
             wake_fd=self.wake_read_fd,
-            portable=portable,
+            vectors=vectors,
         )
         self.attach()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model import TEXT, Frame
 from pumping import Rig, assert_delivered, modelled
 
-from lb.pump import Route, Source
+from lb.pump import Route, Source, Vectors
 
 routes = st.sampled_from(Route)
 sources = st.sampled_from([Source.SOCKET, Source.CALLER])
@@ -25,7 +25,7 @@ appetites = st.lists(st.sampled_from([0, 0, 1, 5, 100, 1000, 4096, 1 << 20]), mi
 
 @given(
     source=sources,
-    portable=st.booleans(),
+    vectors=st.sampled_from(Vectors),
     pipes=st.integers(1, 5),
     pipe_size_bytes=pipe_sizes,
     high_water_bytes=high_waters,
@@ -35,7 +35,7 @@ appetites = st.lists(st.sampled_from([0, 0, 1, 5, 100, 1000, 4096, 1 << 20]), mi
 )
 def test_any_reads_any_pipes_any_readers(
     source: Source,
-    portable: bool,
+    vectors: Vectors,
     pipes: int,
     pipe_size_bytes: int,
     high_water_bytes: int,
@@ -58,7 +58,7 @@ def test_any_reads_any_pipes_any_readers(
         source=source,
         pipe_size_bytes=pipe_size_bytes,
         high_water_bytes=high_water_bytes,
-        portable=portable,
+        vectors=vectors,
     ) as rig:
         readers = cycle(range(pipes))
         for piece, bite in zip(strategies.cut_into(sent, sizes), cycle(bites), strict=False):
@@ -117,14 +117,14 @@ def test_round_robin_goes_on_over_sessions_and_a_session_begins_anew(
 
 @pytest.mark.parametrize("route", Route)
 @pytest.mark.parametrize("source", [Source.SOCKET, Source.CALLER])
-@pytest.mark.parametrize("portable", [False, True])
-def test_a_burst_of_many_reads(route: Route, source: Source, portable: bool) -> None:
+@pytest.mark.parametrize("vectors", Vectors)
+def test_a_burst_of_many_reads(route: Route, source: Source, vectors: Vectors) -> None:
     """More than any buffer holds: the input wraps, outboxes are compacted, pipes fill again and again."""
     expected = modelled(4, route)
     frames = [Frame(TEXT, _batch(number)) for number in range(900)]
     expected.session(frames)
     with Rig(
-        pipes=4, route=route, source=source, portable=portable, pipe_size_bytes=8192, high_water_bytes=10_000
+        pipes=4, route=route, source=source, vectors=vectors, pipe_size_bytes=8192, high_water_bytes=10_000
     ) as rig:
         rig.send(b"".join(map(model.wire, frames)))
         bites = cycle([1, 70_000, 3, 5000, 40_001])

@@ -99,8 +99,11 @@ KEYS = [
 ]
 
 
+@pytest.mark.parametrize("padding", [b"", b"x" * 80], ids=["short", "long"])
 @pytest.mark.parametrize(("record", "key"), KEYS, ids=[record.decode() for record, _ in KEYS])
-def test_the_key_s_place_in_every_event(record: bytes, key: bytes | None) -> None:
+def test_the_key_s_place_in_every_event(record: bytes, key: bytes | None, padding: bytes) -> None:
+    if padding:  # long enough for the vectors
+        record = record[:-1].rstrip() + b"," * (record != b"{}") + b'"pad":"%s"}' % padding
     assert model.key_of(record) == key
     for pipes in (1, 2, 3, 7, 57):
         with Rig(pipes=pipes, route=Route.SYMBOL) as rig:

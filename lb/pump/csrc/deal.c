@@ -40,7 +40,7 @@ static inline int deal_record(struct pump *pump, const uint8_t *record, size_t l
     memcpy(frame, &wire_length, PUMP_LENGTH_BYTES);
     copy_record(frame + PUMP_LENGTH_BYTES, record, length);
     pipe->tail += framed;
-    deal_count(pump, number);
+    deal_count(pump, pipe);
     if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN && ++pump->next_pipe == pump->config.pipes)
         pump->next_pipe = 0;
     pump->counters.records_total++;
@@ -127,14 +127,30 @@ static inline int next_record(struct pump *pump, size_t *length)
     return PUMP_ERR_RECORD_TOO_BIG;
 }
 
+void deal_init(struct pump *pump, uint32_t widest)
+{
+    if (widest >= PUMP_VECTORS_AVX512 && deal_has_avx512())
+        pump->vectors = PUMP_VECTORS_AVX512;
+    else if (widest >= PUMP_VECTORS_AVX2 && deal_has_avx2())
+        pump->vectors = PUMP_VECTORS_AVX2;
+    struct flat_vectors *flat = &pump->flat;
+    memset(flat->above, '{', sizeof flat->above);
+    memset(flat->backslash, '\\', sizeof flat->backslash);
+    memset(flat->quote, '"', sizeof flat->quote);
+    memcpy(flat->head_above, flat->above, sizeof flat->head_above);
+    flat->head_above[0] = '{' + 1;
+    flat->head_above[POLYGON_EVENT_BYTES] = '\\';
+}
+
 int deal_text(struct pump *pump)
 {
     while (pump->text_begin < pump->text_end) {
         size_t length;
-        if (!pump->held_bytes && pump->has_avx2) {
-            deal_flat_run(pump);
-            if (pump->text_begin == pump->text_end)
-                return 0;
+        if (!pump->held_bytes && (pump->scan.state == SCAN_BEHIND || pump->scan.state == SCAN_START)) {
+            const size_t dealt_bytes = deal_run(pump, pump_text(pump), pump->text_end - pump->text_begin, pump->scan.state);
+            pump->text_begin += dealt_bytes;
+            if (dealt_bytes)
+                pump->scan.state = SCAN_BEHIND;
         }
         const int cut = next_record(pump, &length);
         if (cut <= 0)

@@ -1,43 +1,35 @@
-/* What the two halves of dealing, deal.c and deal_avx2.c, share. */
+/* What the parts of dealing, deal.c and the vectors of deal_avx2.c and deal_avx512.c, share. */
 #ifndef DEAL_H
 #define DEAL_H
 
 #include "pump.h"
 
-/* Whether this machine can run deal_flat_run(). */
 int deal_has_avx2(void);
+int deal_has_avx512(void);
 
-/* Deals records from text_begin on for as long as it can prove where they end. Where it stops, the general path goes on. */
-void deal_flat_run(struct pump *pump);
+/* deal_run() with the vectors named. */
+size_t deal_run_avx2(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state);
+size_t deal_run_avx512(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state);
 
-/* Books one record that was put into the outbox of this pipe. */
-static inline void deal_count(struct pump *pump, uint32_t number)
+/* Deals records from text[0] on, where `state` is SCAN_START or SCAN_BEHIND, for as long as it can prove where they end; each with the
+ * separator before it. Returns how many bytes it has dealt. The general path goes on where it stops. */
+static inline size_t deal_run(struct pump *pump, const uint8_t *text, size_t length, uint8_t state)
 {
-    struct pump_pipe *pipe = &pump->pipe[number];
-    pipe->waiting++;
-    if (!pipe->touched)
-        outbox_touch(pump, number);
+    switch (pump->vectors) {
+    case PUMP_VECTORS_AVX512: return deal_run_avx512(pump, text, text + length, state);
+    case PUMP_VECTORS_AVX2: return deal_run_avx2(pump, text, text + length, state);
+    default: return 0;
+    }
 }
 
-/* Books `records` records that were put into the outboxes in turn, from next_pipe on. */
-static inline void deal_count_in_turn(struct pump *pump, uint64_t records)
+/* Books one record that was put into the outbox of this pipe. */
+static inline __attribute__((always_inline)) void deal_count(struct pump *pump, struct pump_pipe *pipe)
 {
-    const uint32_t pipes = pump->config.pipes;
-    const uint64_t each = records < pipes ? 0 : records / pipes;
-    const uint32_t more = (uint32_t)(records - each * pipes);
-    const uint32_t touched = each ? pipes : more;
-    uint32_t number = pump->next_pipe;
-    for (uint32_t i = 0; i < touched; i++) {
-        if (i == more)
-            pump->next_pipe = number;
-        pump->pipe[number].waiting += each + (i < more);
-        if (!pump->pipe[number].touched)
-            outbox_touch(pump, number);
-        if (++number == pipes)
-            number = 0;
-    }
-    if (touched == more)
-        pump->next_pipe = number;
+    pipe->dealt_total++;
+    if (pipe->touched)
+        return;
+    pipe->touched = 1;
+    pump_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
 }
 
 #endif

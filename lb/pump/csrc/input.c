@@ -1,3 +1,4 @@
+#include "deal.h"
 #include "pump.h"
 
 #include <string.h>
@@ -108,26 +109,72 @@ static int deal(struct pump *pump)
     return rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG ? malformed_event(pump, rc) : rc;
 }
 
-/* The frame in hand is done. Returns 0 when the next has begun, NEEDS_MORE, an event, or an error. */
+/* Takes up a message received whole, of which the first bytes were dealt already. */
+static void take_up(struct pump *pump, size_t payload_bytes, size_t dealt_bytes)
+{
+    pump->in_message = 1;
+    pump->scan = (struct scan){.state = SCAN_BEHIND, .checks_utf8 = 1};
+    pump->frame_fin = 1;
+    pump->message_bytes = payload_bytes;
+    pump->text_begin = pump->raw_begin + dealt_bytes;
+    pump->text_end = pump->raw_begin += payload_bytes;
+}
+
+/* The short way for messages of one frame that were received whole and hold flat records only. Stops at any other; returns 1 where
+ * part of that was dealt and it is in hand now. */
+static int deal_whole_messages(struct pump *pump)
+{
+    const uint8_t *input = pump_at(pump, pump->input_offset);
+    size_t header_bytes, payload_bytes;
+    uint64_t messages = 0;
+    int is_part = 0;
+    while (!is_part &&
+           (header_bytes = ws_whole_text(input + pump->raw_begin, pump->raw_end - pump->raw_begin, &payload_bytes)) &&
+           payload_bytes <= pump->config.max_frame_bytes) {
+        const uint8_t *text = input + pump->raw_begin + header_bytes;
+        const size_t dealt_bytes = deal_run(pump, text, payload_bytes, SCAN_START);
+        if (dealt_bytes == 0)
+            break;
+        messages++;
+        pump->raw_begin += header_bytes;
+        is_part = dealt_bytes + 1 != payload_bytes || text[dealt_bytes] != ']';
+        if (is_part)
+            take_up(pump, payload_bytes, dealt_bytes);
+        else
+            pump->raw_begin += payload_bytes;
+    }
+    pump->counters.frames_total += messages;
+    pump->counters.messages_total += messages;
+    return is_part;
+}
+
+/* The frame in hand is done. Returns 0 when the next is in hand, NEEDS_MORE, an event, or an error. */
 static int next_frame(struct pump *pump)
 {
     const int rc = pump->in_message && pump->frame_fin ? end_message(pump) : 0;
-    return rc ? rc : begin_frame(pump);
+    if (rc)
+        return rc;
+    return !pump->in_message && deal_whole_messages(pump) ? 0 : begin_frame(pump);
+}
+
+/* Puts the next bytes of the message in hand, or of the next, behind the text. Returns as next_frame(). */
+static int take_more(struct pump *pump)
+{
+    const int rc = pump->frame_left_bytes == 0 ? next_frame(pump) : 0;
+    if (rc || pump->frame_left_bytes == 0)
+        return rc;
+    if (pump->raw_begin == pump->raw_end)
+        return NEEDS_MORE;
+    take_payload(pump);
+    return 0;
 }
 
 int input_parse(struct pump *pump)
 {
-    int rc = deal(pump);
-    while (rc == 0) {
-        if (pump->frame_left_bytes == 0) {
-            rc = next_frame(pump);
-        } else if (pump->raw_begin == pump->raw_end) {
-            rc = NEEDS_MORE;
-        } else {
-            take_payload(pump);
-            rc = deal(pump);
-        }
-    }
+    int rc;
+    do
+        rc = deal(pump);
+    while (rc == 0 && (rc = take_more(pump)) == 0);
     return rc == NEEDS_MORE ? 0 : rc;
 }
 

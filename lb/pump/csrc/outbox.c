@@ -7,9 +7,12 @@
 
 void outbox_init(struct pump *pump, uint32_t number, uint64_t begin)
 {
+    const uint64_t limit = begin + pump->config.high_water_bytes;
+    const uint64_t flat_bytes = PUMP_LENGTH_BYTES + FLAT_MAX_BYTES;
     pump->pipe[number] = (struct pump_pipe){
         .begin = begin,
-        .limit = begin + pump->config.high_water_bytes,
+        .limit = limit,
+        .flat_limit = limit < begin + flat_bytes ? 0 : limit - flat_bytes,
         .head = begin,
         .tail = begin,
         .frame = begin,
@@ -28,23 +31,14 @@ static size_t framed_bytes(const struct pump *pump, uint64_t frame)
 static void settle(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->head == pipe->tail) {
-        pipe->delivered_total += pipe->waiting;
-        pipe->waiting = 0;
+        pipe->delivered_total = pipe->dealt_total;
         pipe->head = pipe->tail = pipe->frame = pipe->begin;
         return;
     }
     for (uint64_t end = pipe->frame; (end += framed_bytes(pump, end)) <= pipe->head;) {
         pipe->frame = end;
         pipe->delivered_total++;
-        pipe->waiting--;
     }
-}
-
-void outbox_touch(struct pump *pump, uint32_t number)
-{
-    uint32_t *touched = (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
-    pump->pipe[number].touched = 1;
-    touched[pump->touched_count++] = number;
 }
 
 int outbox_flush(struct pump *pump, uint32_t number)
@@ -68,9 +62,8 @@ int outbox_flush(struct pump *pump, uint32_t number)
 
 int outbox_flush_touched(struct pump *pump)
 {
-    const uint32_t *touched = (const uint32_t *)(const void *)pump_at(pump, pump->touched_offset);
     while (pump->touched_count) {
-        const uint32_t number = touched[--pump->touched_count];
+        const uint32_t number = pump_touched(pump)[--pump->touched_count];
         pump->pipe[number].touched = 0;
         const int rc = outbox_flush(pump, number);
         if (rc < 0)
@@ -101,7 +94,7 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
     *counters = (struct pump_pipe_counters){
-        .records_total = pipe->delivered_total + pipe->waiting,
+        .records_total = pipe->dealt_total,
         .delivered_total = pipe->delivered_total,
         .delivered_bytes_total = pipe->delivered_bytes_total,
         .waiting_bytes = pipe->tail - pipe->head,

@@ -1,4 +1,3 @@
-#include "deal.h"
 #include "pump.h"
 
 #include <errno.h>
@@ -61,7 +60,7 @@ struct pump *pump_new(const struct pump_config *config)
     pump->input_offset = input_offset;
     pump->input_capacity_bytes = input_bytes;
     pump->feed_fd = -1;
-    pump->has_avx2 = (uint8_t)(!config->portable && deal_has_avx2());
+    deal_init(pump, config->vectors);
     uint64_t outbox_offset = outboxes_offset;
     for (uint32_t number = 0; number < config->pipes; number++)
         outbox_init(pump, number, reserve(&outbox_offset, outbox_bytes));
@@ -332,7 +331,7 @@ static int nothing_waits(const struct pump *pump)
     if (pump->counters.stopped)
         return 0;
     for (uint32_t number = 0; number < pump->config.pipes; number++)
-        if (pump->pipe[number].waiting)
+        if (pump->pipe[number].head < pump->pipe[number].tail)
             return 0;
     return 1;
 }

@@ -31,6 +31,9 @@ enum pump_source {
 
 enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
 
+/* Which instructions deal records. */
+enum pump_vectors { PUMP_VECTORS_BASELINE, PUMP_VECTORS_AVX2, PUMP_VECTORS_AVX512 };
+
 /* Why pump_run() came back without an error. */
 enum pump_event {
     PUMP_BUDGET,     /* enough work done for once, or pump_has_input() has become false; call again */
@@ -86,7 +89,7 @@ struct pump_config {
     uint64_t max_frame_bytes;           /* also the longest record */
     uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
     int wake_fd;                        /* polled for reading, never read */
-    int portable;                       /* 1: no instructions beyond the platform's baseline, for the tests of that path */
+    uint32_t vectors;                   /* enum pump_vectors: no wider ones, for the tests of each */
 };
 
 /* Returns a pump, or NULL with errno. */
@@ -145,6 +148,7 @@ enum {
     PUMP_HOLD_BYTES = 8 * 1024,    /* per outbox, on average: what is worth a system call however much more is there */
     PUMP_READS_PER_RUN = 256,      /* the work budget: Python's signal handlers run at least this often */
     PUMP_LENGTH_BYTES = 4,
+    FLAT_MAX_BYTES = 256,          /* more than twice the longest trade; a longer record goes the general way */
     DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
 };
 
@@ -157,18 +161,28 @@ enum pump_arrived {
     PUMP_ARRIVED_MUCH    /* the last read was full: more is there */
 };
 
+/* What dealing a record needs comes first, in one line of the cache. */
 struct pump_pipe {
-    uint64_t begin;       /* of the outbox; all five are offsets in the mapping */
+    _Alignas(64) uint64_t tail; /* behind the outbox's last byte; this and the next five are offsets in the mapping */
+    uint64_t flat_limit;  /* up to here there is room for any flat record */
     uint64_t limit;       /* the high-water mark */
+    uint64_t begin;       /* of the outbox */
     uint64_t head;        /* the first byte not written */
-    uint64_t tail;        /* behind the last byte */
     uint64_t frame;       /* begin of the first frame not written whole, <= head */
-    uint64_t waiting;     /* frames not written whole */
-    uint64_t delivered_total;
-    uint64_t delivered_bytes_total;
+    uint64_t dealt_total;
     int fd;
     uint8_t full;         /* the last write met EAGAIN: poll() tells when to try again */
     uint8_t touched;      /* in the list of outboxes to be written */
+    uint64_t delivered_total;
+    uint64_t delivered_bytes_total;
+};
+
+/* Constants of the fast path's vectors. A compiler that saw their values would make them anew for every record. */
+struct flat_vectors {
+    _Alignas(64) uint8_t head_above[64]; /* what the bytes of a record's first block are below: its event's letter is no 's' of status */
+    uint8_t above[64];                   /* ... of any other */
+    uint8_t backslash[64];
+    uint8_t quote[64];
 };
 
 struct pump {
@@ -181,7 +195,7 @@ struct pump {
     /* the session */
     uint32_t source;
     int feed_fd;
-    uint8_t has_avx2;
+    uint8_t vectors;          /* enum pump_vectors */
     uint8_t arrived;          /* enum pump_arrived: what the last read tells about the next */
     uint8_t has_work;         /* bytes were received that input_parse() has not come to */
     uint8_t draining;
@@ -204,6 +218,8 @@ struct pump {
     uint32_t layout_count;
     struct pump_sample layouts[PUMP_LAYOUTS_MAX];
 
+    struct flat_vectors flat;
+
     /* the outboxes */
     uint32_t next_pipe;       /* of round-robin */
     uint32_t touched_count;
@@ -224,10 +240,16 @@ static inline const uint8_t *pump_text(const struct pump *pump)
     return pump_at(pump, pump->input_offset + pump->text_begin);
 }
 
+static inline uint32_t *pump_touched(struct pump *pump)
+{
+    return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
+}
+
 /* deal.c: cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done, PUMP_STATUS,
  * DEAL_FULL, or an error of the message. */
 enum { DEAL_FULL = 1000 };
 int deal_text(struct pump *pump);
+void deal_init(struct pump *pump, uint32_t widest);
 
 /* input.c: reads frames until more bytes are needed (0), a pipe is full (DEAL_FULL), an event, or an error of the session. */
 int input_parse(struct pump *pump);
@@ -235,7 +257,6 @@ void input_reset(struct pump *pump);
 
 /* outbox.c */
 int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes); /* 1: there is room, 0: full, or an error */
-void outbox_touch(struct pump *pump, uint32_t pipe);
 void outbox_init(struct pump *pump, uint32_t pipe, uint64_t begin);
 int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0 or an error */
 int outbox_flush_touched(struct pump *pump);

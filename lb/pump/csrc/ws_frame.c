@@ -1,15 +1,10 @@
 #include "ws_frame.h"
 
-#include <endian.h>
-#include <string.h>
-
 enum {
-    FIN_BIT = 0x80,
     RSV_BITS = 0x70,
     OPCODE_BITS = 0x0F,
     MASK_BIT = 0x80,
     LENGTH_BITS = 0x7F,
-    LENGTH_IS_16_BIT = 126,
     LENGTH_IS_64_BIT = 127
 };
 
@@ -17,17 +12,17 @@ enum {
 static int parse_length(const uint8_t *bytes, size_t available, uint64_t *payload_bytes)
 {
     uint8_t short_length = bytes[1] & LENGTH_BITS;
-    if (short_length < LENGTH_IS_16_BIT) {
+    if (short_length < WS_LENGTH_IS_16_BIT) {
         *payload_bytes = short_length;
         return 2;
     }
-    if (short_length == LENGTH_IS_16_BIT) {
+    if (short_length == WS_LENGTH_IS_16_BIT) {
         uint16_t wire;
         if (available < 4)
             return 0;
         memcpy(&wire, bytes + 2, sizeof wire);
         *payload_bytes = be16toh(wire);
-        return *payload_bytes < LENGTH_IS_16_BIT ? PUMP_ERR_FRAME_LENGTH : 4;
+        return *payload_bytes < WS_LENGTH_IS_16_BIT ? PUMP_ERR_FRAME_LENGTH : 4;
     }
     uint64_t wire;
     if (available < 10)
@@ -46,7 +41,7 @@ int ws_frame_parse(const uint8_t *bytes, size_t available, struct ws_frame *fram
 {
     if (available < 2)
         return 0;
-    frame->fin = (bytes[0] & FIN_BIT) != 0;
+    frame->fin = (bytes[0] & WS_FIN_BIT) != 0;
     frame->opcode = bytes[0] & OPCODE_BITS;
     if (bytes[0] & RSV_BITS)
         return PUMP_ERR_FRAME_RSV;

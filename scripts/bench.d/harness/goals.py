@@ -144,6 +144,8 @@ def _start(results: Results, what: str, bound: Bound) -> Figure:
 
 
 def _instructions(results: Results, what: str, bound: Bound) -> Figure:
-    if results.pump_instructions is None:
+    if not results.pump_instructions:
         return Figure(what, str(bound), _absence(results, PUMP), None)
-    return Figure(what, str(bound), f"{results.pump_instructions:.1f}", bound.holds(results.pump_instructions))
+    counts = [f"{count:.1f} ({vectors})" for vectors, count in reversed(results.pump_instructions.items())]
+    *_, widest = results.pump_instructions.values()
+    return Figure(what, str(bound), ", ".join(counts), bound.holds(widest))

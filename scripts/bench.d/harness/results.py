@@ -43,7 +43,8 @@ class Results:
     latency: dict[Pace, dict[str, list[Trial]]] = field(default_factory=dict)
     memory: Trial | None = None
     starts: list[Trial] = field(default_factory=list)
-    pump_instructions: float | None = None
+    pump_instructions: dict[str, float] = field(default_factory=dict)
+    """By vectors, the widest that the CPU has last."""
     absent: dict[str, str] = field(default_factory=dict)
     """What could not be measured here -> why."""
     failures: list[str] = field(default_factory=list)
