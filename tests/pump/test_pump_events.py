@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import model
 import pytest
@@ -25,6 +26,10 @@ STATUS = b'{"ev":"status","status":"success"}'
 SOURCES = [Source.SOCKET, Source.CALLER]
 ROOM_BYTES = 288 * 1024
 """PUMP_ROOM_BYTES of pump.h."""
+READS_PER_RUN = 256
+READ_BYTES = 256 * 1024
+"""PUMP_READS_PER_RUN and PUMP_READ_BYTES."""
+SO_SNDBUFFORCE = 32
 
 
 def framed(*records: bytes) -> bytes:
@@ -126,16 +131,38 @@ def emptied(rig: Rig) -> Iterator[None]:
         reader.join()
 
 
-def test_under_a_flood_the_budget_the_deadline_and_a_wake_up_are_kept() -> None:
+def test_under_a_flood_the_deadline_and_a_wake_up_are_kept() -> None:
     with Rig() as rig, emptied(rig), flood(rig.feed):
-        while rig.pump.run(FAR_NS) is not Wake.BUDGET:
-            pass
         deadline_ns = time.monotonic_ns() + 5_000_000
         while (event := rig.pump.run(deadline_ns)) is not Wake.DEADLINE:
             assert event is Wake.BUDGET
         os.write(rig.wake_write_fd, b"x")
         while rig.pump.run(FAR_NS) is not Wake.SIGNAL:
             pass
+
+
+def test_after_many_full_reads_it_comes_back() -> None:
+    """Where each read brings all that it may, nothing else would look for a signal."""
+    message = text(*[TRADE] * 2000)
+    sent = message * (READS_PER_RUN * READ_BYTES // len(message) + 2)
+    feed, session = socket.socketpair()
+    with feed, session, Path(os.devnull).open("wb") as sink:
+        session.setblocking(False)
+        try:
+            feed.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 4 * len(sent))
+        except PermissionError:
+            pytest.skip("a socket that holds 64 MiB needs CAP_NET_ADMIN")
+        feed.sendall(sent)
+        pump = Pump(
+            pipe_fds=[sink.fileno()],
+            route=Route.ROUND_ROBIN,
+            max_frame_bytes=1 << 20,
+            high_water_bytes=1 << 20,
+            wake_fd=feed.fileno(),
+        )
+        pump.attach(Source.SOCKET, session.fileno())
+        assert pump.run(FAR_NS) is Wake.BUDGET
+        assert pump.counters().reads_total == READS_PER_RUN
 
 
 # A source that the caller reads. -----------------------------------------------------------------------------------

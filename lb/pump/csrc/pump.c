@@ -267,14 +267,11 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
         pump->arrived = PUMP_ARRIVED_ALL;
     if (is_glance)
         pump->arrived = PUMP_ARRIVED_SOME;
-    if (ready == 0)
-        return is_pause || is_glance ? 0 : PUMP_DEADLINE;
     if (polled[1].revents) {
         pump->arrived = PUMP_ARRIVED_POLLED;
-        if (pump->source == PUMP_SOURCE_CALLER)
-            return PUMP_READABLE;
+        return pump->source == PUMP_SOURCE_CALLER ? PUMP_READABLE : 0;
     }
-    return 0;
+    return ready == 0 && !is_pause && !is_glance ? PUMP_DEADLINE : 0;
 }
 
 /* Parses and deals all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
@@ -345,7 +342,8 @@ static int should_read_on(const struct pump *pump)
 
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
-    for (int reads = 0; reads < PUMP_READS_PER_RUN; reads++) {
+    int reads = 0; /* since the last poll() */
+    while (reads < PUMP_READS_PER_RUN) {
         const int has_rest = pump->source == PUMP_SOURCE_NONE && pump->has_work;
         int rc = work(pump);
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);
@@ -358,6 +356,7 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
         if (has_rest && !pump->has_work)
             return PUMP_BUDGET; /* pump_has_input() is over: the caller may be waiting for that */
         const int reads_on = holds || should_read_on(pump);
+        reads = reads_on ? reads + 1 : 0;
         rc = reads_on ? receive(pump) : wait_for_work(pump, deadline_ns);
         if (rc == 0 && reads_on && pump->counters.last_input_ns >= deadline_ns)
             rc = PUMP_DEADLINE;
