@@ -6,6 +6,7 @@ due.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from contextlib import ExitStack
@@ -64,6 +65,8 @@ class Balancer:
                 config, pipes.read_fds, lambda pipe: pump.realign(pipe, pipes.read_fds[pipe])
             )
             stack.callback(supervisor.kill)
+            if config.cpu is not None:
+                os.sched_setaffinity(0, {config.cpu})
             self._feed = Feed(config, tls, pump, self._wake_ups.wake)
             supervisor.start()
             self._loop()

@@ -73,6 +73,15 @@ def _seconds(least_s: float) -> Callable[[str], float]:
     return parse
 
 
+def _cpu(text: str) -> int:
+    allowed = os.sched_getaffinity(0)
+    if not text.isdecimal() or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
+        )
+    return int(text)
+
+
 def _one_of(values: type[_Words]) -> Callable[[str], _Words]:
     def parse(text: str) -> _Words:
         try:
@@ -156,6 +165,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="longest websocket frame, and longest record, that is taken (default: 16777216)",
     )
     add(
+        "--cpu",
+        type=_cpu,
+        metavar="N",
+        help="keep lb on this CPU; workers may run on all (default: on any)",
+    )
+    add(
         "--grace",
         type=_seconds(0),
         default=10.0,
@@ -210,6 +225,7 @@ def parse(words: Sequence[str]) -> Config:
         tls=args.tls,
         ca_file=args.ca_file,
         max_frame_bytes=args.max_frame_bytes,
+        cpu=args.cpu,
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
         dumpable=args.dumpable,

@@ -89,6 +89,7 @@ class Config:
     tls: Tls = Tls.AUTO
     ca_file: str | None = None
     max_frame_bytes: int = 16 << 20
+    cpu: int | None = None
     grace_s: float = 10.0
     stats_interval_s: float = 10.0
     dumpable: bool = False

@@ -59,6 +59,8 @@ class Supervisor:
         self._config = config
         self._realign = realign
         self._is_stopping = False
+        self._cpus = os.sched_getaffinity(0)
+        """Of the workers, also when lb has chosen fewer for itself."""
         numbers = range(len(read_fds))
         shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
         self.slots = [Slot(n, share, [read_fds[k] for k in share]) for n, share in enumerate(shares)]
@@ -128,7 +130,7 @@ class Supervisor:
         slot.restart_ns = _NEVER_NS
         argv = [config.worker, *config.worker_args, *(str(fd) for fd in slot.read_fds)]
         path = find_program(config.worker, config.directory)
-        slot.pid = spawn(path, argv, os.environ, config.directory, slot.read_fds)
+        slot.pid = spawn(path, argv, os.environ, config.directory, slot.read_fds, self._cpus)
         slot.started_ns = time.monotonic_ns()
         logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
 

@@ -4,7 +4,7 @@ Law: fork and exec happen in C. In Python the child would run on with whatever l
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lb.spawn._spawn import ffi, lib
 
@@ -12,23 +12,39 @@ _STEPS = {
     lib.SPAWN_PIPE: "making a pipe",
     lib.SPAWN_FORK: "forking",
     lib.SPAWN_DEATH_SIGNAL: "setting the parent-death signal",
+    lib.SPAWN_CPUS: "choosing CPUs",
     lib.SPAWN_DIRECTORY: "entering directory",
     lib.SPAWN_DESCRIPTORS: "passing descriptors",
     lib.SPAWN_EXEC: "running",
 }
 
 
-def spawn(path: str, argv: Sequence[str], environment: Mapping[str, str], directory: str, fds: Sequence[int]) -> int:
+_LONG_BYTES = ffi.sizeof("unsigned long")
+_LONG_BITS = 8 * _LONG_BYTES
+
+
+def spawn(
+    path: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    directory: str,
+    fds: Sequence[int],
+    cpus: Collection[int],
+) -> int:
     """Start `path` and return its pid once it runs.
 
-    The process has `argv` (with its own name first), `environment`, the working directory `directory`, and of this
-    process's descriptors 0, 1, 2 and `fds`, under the same numbers. It leads a process group of its own and gets
-    SIGKILL when the calling thread ends (prctl(2), PR_SET_PDEATHSIG), also where that happens before it is told so.
-    Descendants whose own parent ends become this process's children (PR_SET_CHILD_SUBREAPER).
+    The process has `argv` (with its own name first), `environment`, and the working directory `directory`; it may run
+    on `cpus`, whatever this process may. Of this process's descriptors it has 0, 1, 2 and `fds`, under the same
+    numbers. It leads a process group of its own and gets SIGKILL when the calling thread ends (prctl(2),
+    PR_SET_PDEATHSIG), also where that happens before it is told so. Descendants whose own parent ends become this
+    process's children (PR_SET_CHILD_SUBREAPER).
 
     Raises OSError with the errno of the step that failed and the path it was about.
     """
     failure = ffi.new("struct spawn_failure *")
+    mask = [0] * (max(cpus) // _LONG_BITS + 1)
+    for cpu in cpus:
+        mask[cpu // _LONG_BITS] |= 1 << cpu % _LONG_BITS
     keep = [ffi.new("char[]", os.fsencode(text)) for text in argv]
     keep_environment = [ffi.new("char[]", os.fsencode(f"{name}={value}")) for name, value in environment.items()]
     pid = lib.spawn_process(
@@ -36,6 +52,8 @@ def spawn(path: str, argv: Sequence[str], environment: Mapping[str, str], direct
         ffi.new("char *[]", [*keep, ffi.NULL]),
         ffi.new("char *[]", [*keep_environment, ffi.NULL]),
         ffi.new("char[]", os.fsencode(directory)),
+        ffi.new("unsigned long[]", mask),
+        len(mask) * _LONG_BYTES,
         fds,
         len(fds),
         failure,

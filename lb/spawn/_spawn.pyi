@@ -10,6 +10,7 @@ class _Lib:
     SPAWN_PIPE: int
     SPAWN_FORK: int
     SPAWN_DEATH_SIGNAL: int
+    SPAWN_CPUS: int
     SPAWN_DIRECTORY: int
     SPAWN_DESCRIPTORS: int
     SPAWN_EXEC: int
@@ -20,6 +21,8 @@ class _Lib:
         argv: object,
         envp: object,
         directory: object,
+        cpus: object,
+        cpus_bytes: int,
         fds: Sequence[int],
         fd_count: int,
         failure: _SpawnFailure,
@@ -27,6 +30,7 @@ class _Lib:
 
 class _FFI:
     NULL: object
+    def sizeof(self, cdecl: str) -> int: ...
     def new(self, cdecl: str, init: object = ...) -> _SpawnFailure: ...
 
 lib: _Lib

@@ -107,7 +107,7 @@ int prctl(int option, ...)
 SPAWNS = """
 import os
 from lb.spawn import spawn
-spawn("/bin/sh", ["sh", "-c", "echo the worker runs"], os.environ, "/", [])
+spawn("/bin/sh", ["sh", "-c", "echo the worker runs"], os.environ, "/", [], os.sched_getaffinity(0))
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lb import cli, config
@@ -56,9 +58,10 @@ def test_defaults_are_those_of_the_command_line() -> None:
 
 
 def test_every_option_is_read() -> None:
+    cpu = min(os.sched_getaffinity(0))
     words = (
         "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
-        "--max-frame-bytes 1024 --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
+        f"--max-frame-bytes 1024 --cpu {cpu} --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
         "KEY ws://h/ 65536 dir worker --route x -- -y"
     )
     parsed = cli.parse(words.split())
@@ -73,6 +76,7 @@ def test_every_option_is_read() -> None:
         route=config.Route.SYMBOL,
         spawn=config.Spawn.PER_PIPE,
         pipe_size_bytes=4096,
+        cpu=cpu,
         tls=config.Tls.USER,
         ca_file="ca",
         max_frame_bytes=1024,

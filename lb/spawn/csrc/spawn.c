@@ -16,6 +16,8 @@ struct child {
     char *const *argv;
     char *const *envp;
     const char *directory;
+    const unsigned long *cpus;
+    size_t cpus_bytes;
     const int *fds;
     size_t fd_count;
     pid_t parent;
@@ -51,6 +53,8 @@ static enum spawn_step become(const struct child *child)
         return SPAWN_DEATH_SIGNAL;
     if (getppid() != child->parent) /* it died before prctl() could see it */
         _exit(EXIT_NOT_STARTED);
+    if (syscall(SYS_sched_setaffinity, 0, child->cpus_bytes, child->cpus) < 0)
+        return SPAWN_CPUS;
     if (chdir(child->directory) < 0)
         return SPAWN_DIRECTORY;
     if (keep_only(child->fds, child->fd_count) < 0)
@@ -83,10 +87,10 @@ static int fail(struct spawn_failure *failure, enum spawn_step step)
     return -1;
 }
 
-int spawn_process(const char *path, char *const argv[], char *const envp[], const char *directory, const int *fds,
-                  size_t fd_count, struct spawn_failure *failure)
+int spawn_process(const char *path, char *const argv[], char *const envp[], const char *directory, const unsigned long *cpus,
+                  size_t cpus_bytes, const int *fds, size_t fd_count, struct spawn_failure *failure)
 {
-    const struct child child = {path, argv, envp, directory, fds, fd_count, getpid()};
+    const struct child child = {path, argv, envp, directory, cpus, cpus_bytes, fds, fd_count, getpid()};
     int report[2];
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* since Linux 3.4; it can't fail */
     if (pipe2(report, O_CLOEXEC) < 0)

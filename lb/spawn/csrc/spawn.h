@@ -10,6 +10,7 @@ enum spawn_step {
     SPAWN_PIPE,       /* making the pipe that reports the other steps */
     SPAWN_FORK,
     SPAWN_DEATH_SIGNAL,
+    SPAWN_CPUS,
     SPAWN_DIRECTORY,
     SPAWN_DESCRIPTORS,
     SPAWN_EXEC
@@ -20,12 +21,12 @@ struct spawn_failure {
     int error;        /* errno */
 };
 
-/* Starts path with argv and envp (both end in NULL) in directory, as the leader of a process group of its own. Of the caller's
- * descriptors it has 0-2 and fds. It gets SIGKILL when the thread that called this ends (prctl(2), PR_SET_PDEATHSIG).
+/* Starts path with argv and envp (both end in NULL) in directory, as the leader of a process group of its own, on the CPUs whose bits
+ * are set in `cpus` (an array as sched_setaffinity(2) takes it). Of the caller's descriptors it has 0-2 and fds. It gets SIGKILL when the thread that called this ends (prctl(2), PR_SET_PDEATHSIG).
  * Descendants whose own parent ends become children of this process (PR_SET_CHILD_SUBREAPER), which can thus wait for their end.
  * Returns its pid once it runs path, or -1 with *failure. */
-int spawn_process(const char *path, char *const argv[], char *const envp[], const char *directory, const int *fds,
-                  size_t fd_count, struct spawn_failure *failure);
+int spawn_process(const char *path, char *const argv[], char *const envp[], const char *directory, const unsigned long *cpus,
+                  size_t cpus_bytes, const int *fds, size_t fd_count, struct spawn_failure *failure);
 /* cffi: end */
 
 #endif

@@ -1,6 +1,7 @@
 """The candidates: every program that takes the command line KEY URL NPIPES DIR WORKER [ARGS...]."""
 
 import importlib.util
+import os
 import shlex
 import socket
 import sys
@@ -12,6 +13,7 @@ from harness.programs import BENCH, ROOT
 
 LB = "lb"
 LB_SYMBOL = "lb-symbol"
+LB_CPU = "lb-cpu"
 LB_TLS = "lb-wss"
 LB_KERNEL_TLS = "lb-wss-ktls"
 LIMIT = "limit"
@@ -68,6 +70,7 @@ def _balancers(certificate: Certificate) -> list[Candidate]:
     return [
         Candidate(LB, lb, missing=missing),
         Candidate(LB_SYMBOL, (*lb, "--route", "symbol"), "symbol", missing=missing),
+        Candidate(LB_CPU, (*lb, "--cpu", str(min(os.sched_getaffinity(0)))), missing=missing),
         Candidate(LB_TLS, (*tls, "user"), tls=True, missing=missing or certificate.missing),
         Candidate(
             LB_KERNEL_TLS,

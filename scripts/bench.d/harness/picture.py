@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from harness.candidates import LB, LB_SYMBOL, LIMIT, ONE_WRITE
+from harness.candidates import LB, LB_CPU, LB_SYMBOL, LIMIT, ONE_WRITE
 from harness.plan import Pace, Plan, Point
 from harness.results import Results, Spread
 
-_COLOURS = {LIMIT: "0.6", LB: "tab:green", LB_SYMBOL: "tab:olive", ONE_WRITE: "tab:orange"}
+_COLOURS = {LIMIT: "0.6", LB: "tab:green", LB_SYMBOL: "tab:olive", LB_CPU: "limegreen", ONE_WRITE: "tab:orange"}
 _OTHER_COLOURS = ("tab:blue", "tab:purple", "tab:red", "tab:brown", "tab:pink", "tab:cyan")
 _PERCENTILES = {"p50": "-", "p99": "--"}
 

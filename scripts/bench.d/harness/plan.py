@@ -6,7 +6,7 @@ The full product of the axes would take hours and say little more.
 from dataclasses import dataclass
 from itertools import product
 
-from harness.candidates import LB_SYMBOL, PYTHON_CLIENTS, Candidate
+from harness.candidates import LB_CPU, LB_SYMBOL, PYTHON_CLIENTS, Candidate
 from harness.feed import LAYOUTS, REAL_SECOND
 
 _CENTRE_BATCH = 20
@@ -69,12 +69,14 @@ class Plan:
         return [Pace(rate, arrival == "bursty") for arrival, rate in product(self.arrivals, self.rates)]
 
     def runs_at(self, candidate: Candidate, point: Point) -> bool:
-        """The Python clients and the other route are measured along the pipes only, the former up to 64 of them."""
+        """The Python clients, the other route and the CPU of one's own are measured along the pipes only, the first up
+        to 64 of them.
+        """
         if candidate.tls != point.tls:
             return False
-        if candidate.name in PYTHON_CLIENTS or candidate.name == LB_SYMBOL:
+        if candidate.name in {*PYTHON_CLIENTS, LB_SYMBOL, LB_CPU}:
             aside = (point.layout, point.batch) != (self.centre.layout, self.centre.batch)
-            return not aside and (candidate.name == LB_SYMBOL or point.pipes <= _PYTHON_PIPES_MAX)
+            return not aside and (candidate.name not in PYTHON_CLIENTS or point.pipes <= _PYTHON_PIPES_MAX)
         return True
 
 
