@@ -41,7 +41,8 @@ FLAT const uint8_t *copy_flat(const struct vectors *vectors, uint8_t *to, const 
         return NULL; /* no record worth the hurry ends in its first block */
 #pragma GCC unroll 8
     for (size_t at = BLOCK_BYTES; at < FLAT_MAX_BYTES; at += BLOCK_BYTES) {
-        const uint64_t special = copy_block(vectors, vectors->above, to + at, record + at, &quotes) + 1; /* the carry ends there */
+        /* its lowest bit set is where the first special byte is: the carry runs through all that is plain */
+        const uint64_t special = copy_block(vectors, vectors->above, to + at, record + at, &quotes) + 1;
         if (special) {
             const unsigned in_block = (unsigned)_tzcnt_u64(special);
             const uint8_t *end = record + at + in_block;

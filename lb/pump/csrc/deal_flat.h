@@ -22,6 +22,8 @@ enum {
     SYMBOL_MAX_BYTES = 32
 };
 
+_Static_assert(PUMP_LENGTH_BYTES + FLAT_MAX_BYTES <= DEAL_PAD_BYTES, "whole blocks are loaded and stored, also of the last record");
+
 static inline uint64_t load_64(const uint8_t *bytes)
 {
     uint64_t number;
