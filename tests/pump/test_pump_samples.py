@@ -75,6 +75,8 @@ KEYS = [
     (b'{"ev":"CA","pair":"BTC-USD"}', BTC),
     (b'{"ev":"CAS","pair":"BTC-USD"}', BTC),
     (b'{"ev":"C","p":"BTC-USD","pair":"AAPL"}', BTC),
+    (b'{"ev":"C","sym":"AAPL","p":"BTC-USD"}', BTC),
+    (b'{"ev":"V","sym":"AAPL","T":"BTC-USD"}', BTC),
     (b'{"ev":"LULD","h":3.63,"l":2.97,"i":[15],"z":3,"T":"AAPL","t":1}', AAPL),
     (b'{"ev":"V","val":3988.5,"T":"AAPL"}', AAPL),
     (b'{"ev":"NOI","T":"AAPL","t":1}', AAPL),

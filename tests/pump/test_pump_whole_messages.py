@@ -39,6 +39,7 @@ ENDS = [
     b";" + trade() + b"]",
     trade() + b"]",
     b", " + trade() + b"]",
+    b",[" + trade()[1:] + b"]",
 ]
 
 
@@ -55,6 +56,23 @@ def test_however_it_ends(end: bytes, opcode: int, vectors: Vectors) -> None:
             rig.send_frames(frames)
             rig.finish()
             assert_delivered(rig, expected)
+
+
+@pytest.mark.parametrize("vectors", Vectors)
+def test_bytes_of_an_earlier_read_are_not_taken_for_this_one_s(vectors: Vectors) -> None:
+    """They still stand in the input behind what has come now."""
+    frame = Frame(TEXT, b"[" + b",".join([trade(), trade("Q"), trade("Z")]) + b"]")
+    sent = model.wire(frame)
+    expected = modelled(2, Route.ROUND_ROBIN)
+    expected.session([frame] * (2 * len(sent)))
+    with Rig(pipes=2, vectors=vectors) as rig:
+        for at in range(len(sent)):
+            rig.send(sent)
+            rig.send(sent[:at])
+            rig.send(sent[at:])
+            rig.read_all()
+        rig.drain()
+        assert_delivered(rig, expected)
 
 
 @pytest.mark.parametrize("vectors", Vectors)
