@@ -26,9 +26,9 @@ STATUS = b'{"ev":"status","status":"success"}'
 SOURCES = [Source.SOCKET, Source.CALLER]
 ROOM_BYTES = 288 * 1024
 """PUMP_ROOM_BYTES of pump.h."""
-READS_PER_RUN = 256
+ROUNDS_PER_RUN = 256
 READ_BYTES = 256 * 1024
-"""PUMP_READS_PER_RUN and PUMP_READ_BYTES."""
+"""PUMP_ROUNDS_PER_RUN and PUMP_READ_BYTES."""
 SO_SNDBUFFORCE = 32
 
 
@@ -144,7 +144,7 @@ def test_under_a_flood_the_deadline_and_a_wake_up_are_kept() -> None:
 def test_after_many_full_reads_it_comes_back() -> None:
     """Where each read brings all that it may, nothing else would look for a signal."""
     message = text(*[TRADE] * 2000)
-    sent = message * (READS_PER_RUN * READ_BYTES // len(message) + 2)
+    sent = message * (ROUNDS_PER_RUN * READ_BYTES // len(message) + 2)
     feed, session = socket.socketpair()
     with feed, session, Path(os.devnull).open("wb") as sink:
         session.setblocking(False)
@@ -162,7 +162,7 @@ def test_after_many_full_reads_it_comes_back() -> None:
         )
         pump.attach(Source.SOCKET, session.fileno())
         assert pump.run(FAR_NS) is Wake.BUDGET
-        assert pump.counters().reads_total == READS_PER_RUN
+        assert pump.counters().reads_total == ROUNDS_PER_RUN
 
 
 # A source that the caller reads. -----------------------------------------------------------------------------------

@@ -14,6 +14,15 @@ def trade(symbol: str = "AAPL", pad: int = 40) -> bytes:
     return b'{"ev":"T","sym":"%s","i":"%s","p":1.25,"s":100,"z":3}' % (symbol.encode(), b"7" * pad)
 
 
+def assert_as_modelled(frames: list[Frame], pipes: int, route: Route, vectors: Vectors) -> None:
+    expected = modelled(pipes, route)
+    expected.session(frames)
+    with Rig(pipes=pipes, route=route, vectors=vectors) as rig:
+        rig.send_frames(frames)
+        rig.finish()
+        assert_delivered(rig, expected)
+
+
 STATUS = b'{"ev":"status","status":"slow","message":"%s"}' % (b"x" * 60)
 MALFORMED_UTF8 = b'{"ev":"T","sym":"AAPL","pad":"%s\xff"}' % (b"x" * 60)
 ENDS = [
@@ -50,12 +59,7 @@ def test_however_it_ends(end: bytes, opcode: int, vectors: Vectors) -> None:
     message = Frame(opcode, b"[" + trade() + b"," + trade("Q") + end)
     frames = [Frame(TEXT, b"[" + trade() + b"]"), message, Frame(PING, b""), Frame(TEXT, b"[" + trade("Z") + b"]")]
     for route in Route:
-        expected = modelled(3, route)
-        expected.session(frames)
-        with Rig(pipes=3, route=route, vectors=vectors) as rig:
-            rig.send_frames(frames)
-            rig.finish()
-            assert_delivered(rig, expected)
+        assert_as_modelled(frames, 3, route, vectors)
 
 
 @pytest.mark.parametrize("vectors", Vectors)
@@ -79,12 +83,7 @@ def test_bytes_of_an_earlier_read_are_not_taken_for_this_one_s(vectors: Vectors)
 @pytest.mark.parametrize("begin", [b"", b",", b"{", b"[[", b"[,", b" [", b"[ ", b"[]"])
 def test_however_it_begins(begin: bytes, vectors: Vectors) -> None:
     frames = [Frame(TEXT, begin + trade() + b"," + trade() + b"]"), Frame(TEXT, b"[" + trade("Z") + b"]")]
-    expected = modelled(2, Route.ROUND_ROBIN)
-    expected.session(frames)
-    with Rig(pipes=2, vectors=vectors) as rig:
-        rig.send_frames(frames)
-        rig.finish()
-        assert_delivered(rig, expected)
+    assert_as_modelled(frames, 2, Route.ROUND_ROBIN, vectors)
 
 
 @pytest.mark.parametrize("vectors", Vectors)
@@ -144,12 +143,7 @@ def test_a_symbol_of_any_length_finds_its_pipe(pipes: int, vectors: Vectors) -> 
     symbols = ["ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:._-"[:length] for length in range(41)]
     symbols += ["!", "#", "!!", "##", "#!#", "!#!#!#!#", "A!", "A#B", "ABC!", "ABCD#", "ABCDEFG!"]
     frames = [Frame(TEXT, b"[" + b",".join(map(trade, symbols)) + b"]")]
-    expected = modelled(pipes, Route.SYMBOL)
-    expected.session(frames)
-    with Rig(pipes=pipes, route=Route.SYMBOL, vectors=vectors) as rig:
-        rig.send_frames(frames)
-        rig.finish()
-        assert_delivered(rig, expected)
+    assert_as_modelled(frames, pipes, Route.SYMBOL, vectors)
 
 
 @pytest.mark.parametrize("vectors", Vectors)

@@ -342,8 +342,8 @@ static int should_read_on(const struct pump *pump)
 
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
-    int reads = 0; /* since the last poll() */
-    while (reads < PUMP_READS_PER_RUN) {
+    int rounds = 0; /* since the last poll() before the deadline */
+    while (rounds < PUMP_ROUNDS_PER_RUN) {
         const int has_rest = pump->source == PUMP_SOURCE_NONE && pump->has_work;
         int rc = work(pump);
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);
@@ -356,7 +356,7 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
         if (has_rest && !pump->has_work)
             return PUMP_BUDGET; /* pump_has_input() is over: the caller may be waiting for that */
         const int reads_on = holds || should_read_on(pump);
-        reads = reads_on ? reads + 1 : 0;
+        rounds = reads_on || now_ns() >= deadline_ns ? rounds + 1 : 0; /* pipes that always have room must not hide the deadline */
         rc = reads_on ? receive(pump) : wait_for_work(pump, deadline_ns);
         if (rc == 0 && reads_on && pump->counters.last_input_ns >= deadline_ns)
             rc = PUMP_DEADLINE;

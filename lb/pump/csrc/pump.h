@@ -146,7 +146,7 @@ enum {
     PUMP_BATCH_BYTES = 1024 * 1024, /* written at once while every read is full: each write may have to wake its reader */
     PUMP_HOLD_PIPES = 32,          /* so many outboxes are worth one more look at the socket before they are written */
     PUMP_HOLD_BYTES = 8 * 1024,    /* per outbox, on average: what is worth a system call however much more is there */
-    PUMP_READS_PER_RUN = 256,      /* the work budget: reads without a poll(), which looks at the wake-up fd */
+    PUMP_ROUNDS_PER_RUN = 256,     /* the work budget: without a poll(), which looks at the wake-up fd, or past the deadline */
     PUMP_LENGTH_BYTES = 4,
     FLAT_MAX_BYTES = 256,          /* more than twice the longest trade; a longer record goes the general way */
     DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
