@@ -28,5 +28,5 @@ class BuildWithTools(build_ext):
 
 setup(
     cmdclass={"build_ext": BuildWithTools},
-    cffi_modules=["lb/pump/build.py:ffibuilder", "lb/spawn/build.py:ffibuilder", "ktls/build.py:ffibuilder"],
+    cffi_modules=["lb/pump/build.py:ffibuilder", "lb/slots/spawn/build.py:ffibuilder", "ktls/build.py:ffibuilder"],
 )

@@ -12,15 +12,16 @@ import time
 from contextlib import ExitStack
 
 from lb import config as configuration
-from lb import logs, session
+from lb import logs
 from lb.config import Config
 from lb.errors import LbError, SessionError
-from lb.feed import Feed
+from lb.feed import session
+from lb.feed.keeper import Feed
 from lb.metrics import Snapshot
-from lb.pipes import Pipes
 from lb.pump import ControlFrame, Event, Malformed, Pump, Route, StatusRecord, TlsRecord, Wake
 from lb.signals import WakeUps
-from lb.supervisor import Supervisor
+from lb.slots.pipes import Pipes
+from lb.slots.supervisor import Supervisor
 
 WAITING_BYTES = 32 << 20
 """Bound of what waits for full pipes, all outboxes together (but see LEAST_WAITING_BYTES). Past it the feed is not

@@ -88,11 +88,11 @@ def test_ktls_needs_nothing_but_the_standard_library() -> None:
 
 def test_only_the_session_knows_tls_and_the_websocket_library() -> None:
     users = importers("ssl", "websocket", "ktls", among="lb")
-    assert {module for module in users if not within(module, "lb.session", "lb.replay")} == set()
+    assert {module for module in users if not within(module, "lb.feed.session", "lb.replay")} == set()
 
 
 def test_only_the_supervisor_starts_processes() -> None:
-    assert importers("lb.spawn", among="lb") == {"lb.supervisor"}
+    assert importers("lb.slots.spawn", among="lb") == {"lb.slots.supervisor"}
     assert importers("subprocess", "multiprocessing", among="lb") == set()
 
 
@@ -103,7 +103,7 @@ def test_only_the_command_line_knows_the_balancer() -> None:
 
 def test_the_parts_do_not_know_each_other() -> None:
     """Workers' side and feed's side meet in the balancer alone."""
-    feed_side, worker_side = ("lb.feed", "lb.feeds", "lb.session"), ("lb.supervisor", "lb.spawn", "lb.pipes")
+    feed_side, worker_side = ("lb.feed",), ("lb.slots",)
     for module, imported in IMPORTS.items():
         if module != "lb.balancer" and within(module, "lb") and not within(module, "lb.replay"):
             sides = [any(within(name, *side) for name in imported) for side in (feed_side, worker_side)]
@@ -118,7 +118,7 @@ def test_the_pump_knows_errors_alone() -> None:
     } == set()
 
 
-NO_INPUT_OR_OUTPUT = ("lb.feeds", "lb.backoff", "lb.config")
+NO_INPUT_OR_OUTPUT = ("lb.feed.venues", "lb.backoff", "lb.config")
 INPUT_AND_OUTPUT = ("socket", "select", "selectors", "os", "io", "subprocess", "threading", "asyncio", "pathlib", "ssl")
 INPUT_AND_OUTPUT += ("websocket", "urllib.request", "http", "fcntl", "signal", "mmap", "tempfile", "shutil", "time")
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from lb.pump import _pump
-from lb.spawn import _spawn
+from lb.slots.spawn import _spawn
 
 
 @pytest.mark.parametrize("module", [_pump, _spawn], ids=lambda module: module.__name__)

@@ -51,7 +51,10 @@ def test_the_end_of_a_tls_session_that_is_announced_is_told_apart_from_one_that_
 
 
 def test_many_times_in_a_row() -> None:
-    with Feed() as feed, Lb(feed.url, 3, constants={"lb.feed.LEAST_DELAY_S": 1e-6, "lb.feed.MOST_DELAY_S": 1e-3}) as lb:
+    with (
+        Feed() as feed,
+        Lb(feed.url, 3, constants={"lb.feed.keeper.LEAST_DELAY_S": 1e-6, "lb.feed.keeper.MOST_DELAY_S": 1e-3}) as lb,
+    ):
         for number in range(60):
             with feed.session() as peer:
                 peer.say(message([record(number)]))

@@ -21,7 +21,7 @@ def test_every_record_is_whole_and_in_order(pipes: int, pipe_size_bytes: int) ->
     dice = random.Random(pipe_size_bytes + pipes)
     with (
         Feed() as feed,
-        Lb(feed.url, pipes, "--pipe-size", str(pipe_size_bytes), constants={"lb.supervisor.STABLE_S": 0.0}) as lb,
+        Lb(feed.url, pipes, "--pipe-size", str(pipe_size_bytes), constants={"lb.slots.supervisor.STABLE_S": 0.0}) as lb,
         feed.session() as peer,
         Flood(peer) as flood,
     ):

@@ -106,7 +106,7 @@ int prctl(int option, ...)
 
 SPAWNS = """
 import os
-from lb.spawn import spawn
+from lb.slots.spawn import spawn
 spawn("/bin/sh", ["sh", "-c", "echo the worker runs"], os.environ, "/", [], os.sched_getaffinity(0))
 """
 
@@ -198,7 +198,7 @@ def test_a_child_that_reads_at_full_speed_reads_nothing_more_when_its_parent_is_
     """What it takes away while the pipe is put in order again would be missing there."""
     directory = str(Path(sys.modules["harness"].__file__ or "").parent)
     kills = 15
-    constants = {"lb.supervisor.STABLE_S": 0.0}
+    constants = {"lb.slots.supervisor.STABLE_S": 0.0}
     worker = inline(CHILD_RECORDS.format(directory=directory))
     with (
         Feed() as feed,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from harness import Feed, Lb
 from harness.feed import CONNECTED
 
-from lb import feed as lb_feed
-from lb import supervisor
+from lb.feed import keeper
+from lb.slots import supervisor
 
 LEAST_S = 0.002
-QUICK = {"lb.feed.LEAST_DELAY_S": LEAST_S, "lb.feed.MOST_DELAY_S": 0.2}
+QUICK = {"lb.feed.keeper.LEAST_DELAY_S": LEAST_S, "lb.feed.keeper.MOST_DELAY_S": 0.2}
 
 
 def delays_s(lb: Lb, feed: Feed, sessions: int) -> list[float]:
@@ -28,14 +28,14 @@ def test_short_sessions_let_the_delays_grow() -> None:
 
 
 def test_a_session_of_stable_s_ends_the_growth() -> None:
-    with Feed() as feed, Lb(feed.url, constants=QUICK | {"lb.feed.STABLE_S": 0.0}) as lb:
+    with Feed() as feed, Lb(feed.url, constants=QUICK | {"lb.feed.keeper.STABLE_S": 0.0}) as lb:
         assert max(delays_s(lb, feed, 10)) <= 2 * LEAST_S, "every delay is a first one"
 
 
 def test_stable_is_10_s() -> None:
-    assert lb_feed.STABLE_S == 10
+    assert keeper.STABLE_S == 10
     assert supervisor.STABLE_S == 10
-    assert (lb_feed.LEAST_DELAY_S, lb_feed.MOST_DELAY_S) == (0.25, 30)
+    assert (keeper.LEAST_DELAY_S, keeper.MOST_DELAY_S) == (0.25, 30)
 
 
 def test_a_session_that_never_began_is_not_a_healthy_one() -> None:

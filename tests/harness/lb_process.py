@@ -30,7 +30,7 @@ _Found = TypeVar("_Found")
 
 KEY = "k3y-that-nobody-may-see"
 
-SOON = {"lb.feed.LEAST_DELAY_S": 0.005}
+SOON = {"lb.feed.keeper.LEAST_DELAY_S": 0.005}
 """`constants` for tests in which the next session follows many times."""
 
 _WITH_CONSTANTS = """\
@@ -89,9 +89,9 @@ class Lb:
         records: bool | None = None,
         **popen: Any,
     ) -> None:
-        """`constants`: values for the names of `lb` modules, such as {"lb.feed.PING_AFTER_S": 0.1}, so that no test
-        waits for as long as the product does. `before`: a command that runs the command behind it. `records`: whether
-        the workers tell as the recorder does (default: where it is the recorder)."""
+        """`constants`: values for the names of `lb` modules, such as {"lb.feed.keeper.PING_AFTER_S": 0.1}, so that no
+        test waits for as long as the product does. `before`: a command that runs the command behind it. `records`:
+        whether the workers tell as the recorder does (default: where it is the recorder)."""
         program = ["-c", _WITH_CONSTANTS.format(constants=dict(constants))] if constants else ["-m", "lb"]
         self.command = [
             *before, sys.executable, *program, "--log-format", "json", *options,

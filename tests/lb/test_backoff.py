@@ -7,7 +7,7 @@ import random
 import pytest
 
 from lb.backoff import Backoff
-from lb.feeds.polygon import MAX_CONNECTIONS_LEAST_DELAY_S
+from lb.feed.venues.polygon import MAX_CONNECTIONS_LEAST_DELAY_S
 
 
 class Loaded(random.Random):

@@ -14,7 +14,7 @@ from harness import Feed, Lb, Recording, message, replay
 OPENING_SECOND = "polygon_trades_open_20131218.jsonl.zst"
 CRYPTO_QUOTES = "polygon_xq_20230726.jsonl.zst"
 WIRE_SAMPLES = "polygon_wire_samples.jsonl"
-AT_ONCE = {"lb.feed.LEAST_DELAY_S": 0.001}
+AT_ONCE = {"lb.feed.keeper.LEAST_DELAY_S": 0.001}
 
 
 def records_of(texts: list[bytes]) -> list[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import Lb, inline
 
-from lb import pipes
+from lb.slots import pipes
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lb.errors import Evicted, Refused
-from lb.feeds.polygon import Dialogue, Status, Step, ending_of, statuses_of
+from lb.feed.venues.polygon import Dialogue, Status, Step, ending_of, statuses_of
 
 AUTH = b'{"action":"auth","params":"KEY"}'
 SUBSCRIBE = b'{"action":"subscribe","params":"T.AAPL,Q.*"}'

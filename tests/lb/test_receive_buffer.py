@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.config import Endpoint
-from lb.session import connect
+from lb.feed.session import connect
 
 SO_RCVBUFFORCE = 33
 TIMEOUT_S = 20.0

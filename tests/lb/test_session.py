@@ -242,7 +242,7 @@ def test_a_server_that_does_not_speak_tls_is_told() -> None:
 
 @pytest.mark.parametrize("step", ["upgrade", "connected", "auth_success"])
 def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> None:
-    limits = dict.fromkeys(("lb.session.connect.STEP_TIMEOUT_S", "lb.session.secure.STEP_TIMEOUT_S"), 1.0)
+    limits = dict.fromkeys(("lb.feed.session.connect.STEP_TIMEOUT_S", "lb.feed.session.secure.STEP_TIMEOUT_S"), 1.0)
     with Feed() as feed, Lb(feed.url, constants=limits) as lb:
         with feed.connection() as peer:
             if step != "upgrade":
@@ -256,15 +256,15 @@ def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> 
 
 
 def test_the_steps_limits_are_those_of_the_manual() -> None:
-    from lb import feed
-    from lb.session import connect
+    from lb.feed import keeper
+    from lb.feed.session import connect
 
     assert connect.STEP_TIMEOUT_S == 10
-    assert feed.ATTEMPT_TIMEOUT_S == 60
+    assert keeper.ATTEMPT_TIMEOUT_S == 60
 
 
 def test_a_feed_that_talks_on_without_ever_beginning_is_given_up() -> None:
-    with Feed() as feed, Lb(feed.url, constants={"lb.feed.ATTEMPT_TIMEOUT_S": 1.5}) as lb:
+    with Feed() as feed, Lb(feed.url, constants={"lb.feed.keeper.ATTEMPT_TIMEOUT_S": 1.5}) as lb:
         with feed.connection().upgrade() as peer:
             peer.say(CONNECTED)
             peer.receive_action("auth")
@@ -414,7 +414,7 @@ def test_a_ping_and_fragments_during_the_dialogue() -> None:
 
 def test_an_attempt_that_is_given_up_ends_its_connection() -> None:
     """Were it to subscribe later, the feed would take it for the newer session and end the one in use."""
-    with Feed() as feed, Lb(feed.url, constants=SOON | {"lb.feed.ATTEMPT_TIMEOUT_S": 0.5}) as lb:
+    with Feed() as feed, Lb(feed.url, constants=SOON | {"lb.feed.keeper.ATTEMPT_TIMEOUT_S": 0.5}) as lb:
         with feed.connection() as late:
             late.upgrade()
             assert "no session within 0.5 s" in lb.await_line("no session")["reason"]

@@ -23,9 +23,9 @@ from lb import logs
 from lb.backoff import Backoff
 from lb.config import Config, Tls
 from lb.errors import LbError, ProtocolError, SessionError, SessionLost
-from lb.feeds import polygon
+from lb.feed.session import Attempt, Session, close_reason
+from lb.feed.venues import polygon
 from lb.pump import ControlFrame, Pump, Source, StatusRecord, TlsRecord
-from lb.session import Attempt, Session, close_reason
 
 PING_AFTER_S = 15.0
 LOST_AFTER_S = 30.0

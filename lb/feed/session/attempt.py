@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lb.config import Config, Tls
 from lb.errors import ConnectFailed, InternalError, LbError
-from lb.session.connect import Messages, Session, open_session
+from lb.feed.session.connect import Messages, Session, open_session
 
 
 class Attempt:

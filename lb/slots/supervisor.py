@@ -25,7 +25,7 @@ from lb import logs
 from lb.backoff import Backoff
 from lb.config import Config, Spawn
 from lb.errors import Unavailable
-from lb.spawn import spawn
+from lb.slots.spawn import spawn
 
 STABLE_S = 10.0
 """A worker that ran this long is healthy: its end is no part of a crash loop."""
@@ -192,7 +192,7 @@ def _ended_child() -> int | None:
 
 
 def _is_gone(group: int) -> bool:
-    """Whether all of a killed group has ended and was reaped. Orphans of it are our children (lb/spawn)."""
+    """Whether all of a killed group has ended and was reaped. Orphans of it are our children (lb/slots/spawn)."""
     try:
         os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,18 +1,18 @@
-"""Builds lb.spawn._spawn with cffi, out of line. Never imported at run time."""
+"""Builds lb.slots.spawn._spawn with cffi, out of line. Never imported at run time."""
 
 import re
 from pathlib import Path
 
 from cffi import FFI
 
-CSRC = Path("lb/spawn/csrc")  # relative to setup.py, as setuptools wants sources
+CSRC = Path("lb/slots/spawn/csrc")  # relative to setup.py, as setuptools wants sources
 
 (declarations,) = re.findall(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", (CSRC / "spawn.h").read_text(), re.DOTALL)
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations)
 ffibuilder.set_source(
-    "lb.spawn._spawn",
+    "lb.slots.spawn._spawn",
     '#include "spawn.h"',
     sources=[str(CSRC / "spawn.c")],
     include_dirs=[str(CSRC)],

@@ -6,7 +6,7 @@ Law: fork and exec happen in C. In Python the child would run on with whatever l
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from lb.spawn._spawn import ffi, lib
+from lb.slots.spawn._spawn import ffi, lib
 
 _STEPS = {
     lib.SPAWN_PIPE: "making a pipe",

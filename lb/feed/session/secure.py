@@ -15,7 +15,7 @@ import ktls
 from lb import logs
 from lb.config import Config, Tls
 from lb.errors import ConnectFailed, Unavailable
-from lb.session.tls import UserTls
+from lb.feed.session.tls import UserTls
 
 STEP_TIMEOUT_S = 10.0
 """Longest wait for one answer: a connection, a handshake's next flight, a line of the upgrade, a status."""

@@ -17,10 +17,10 @@ import ktls
 from lb import logs
 from lb.config import Config, Endpoint, Tls
 from lb.errors import ConnectFailed, ProtocolError, SessionLost
-from lb.feeds import polygon
+from lb.feed.session.secure import STEP_TIMEOUT_S, Stream, reason_of, shake_hands
+from lb.feed.session.tls import UserTls
+from lb.feed.venues import polygon
 from lb.pump import Source, TlsRecord
-from lb.session.secure import STEP_TIMEOUT_S, Stream, reason_of, shake_hands
-from lb.session.tls import UserTls
 from lb.version import VERSION
 
 RECEIVE_BUFFER_BYTES_MAX = 16 << 20

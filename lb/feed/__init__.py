@@ -1,0 +1,1 @@
+"""The feed's side: one session with it, kept open. Law: knows nothing of workers and pipes."""

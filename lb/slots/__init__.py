@@ -1,0 +1,1 @@
+"""The workers' side: pipes, and a worker in every slot that reads them. Law: knows nothing of the feed."""
