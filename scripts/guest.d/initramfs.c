@@ -1,5 +1,5 @@
-/* The first process of a guest under QEMU: loads the modules that lie beside it, makes the host's tree the root, and becomes the init
- * that GUEST_INIT names in that. Static: there is no library yet. */
+/* The first process of a guest under QEMU: loads the modules that lie beside it, makes the host's tree the root, and becomes the
+ * program that GUEST_INIT names in that, with the arguments that it was given itself. Static: there is no library yet. */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,15 +28,15 @@ static void load_modules(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     load_modules();
     if (mount("host", "/root", "9p", MS_RDONLY, "trans=virtio,version=9p2000.L,msize=512000,cache=loose") < 0)
         die("mount");
     if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
         die("root");
-    const char *init = getenv("GUEST_INIT");
-    if (init)
-        execl(init, init, (char *)NULL);
+    argv[0] = getenv("GUEST_INIT");
+    if (argc > 0 && argv[0])
+        execv(argv[0], argv);
     die("GUEST_INIT");
 }

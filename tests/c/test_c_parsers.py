@@ -7,23 +7,16 @@ Each target (fuzz_*.c) is run twice: over inputs that are known to be nasty, and
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import seeds
+from need import need, need_libfuzzer
 
 TARGETS = ["ws_frame", "scan", "polygon", "pump"]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")
-
-
-def need(program: str) -> None:
-    """Skip where the program is missing; in CI, fail: these tests must not go missing unseen."""
-    if shutil.which(program) is None:
-        text = f"NOT TESTED: the C parsers under sanitizers, for want of {program}"
-        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
 
 
 def build(kind: str, target: str, directory: Path, compiler: str) -> Path:
@@ -50,7 +43,7 @@ def test_nasty_inputs(target: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_fuzzed(target: str, tmp_path: Path) -> None:
-    need("clang")
+    need_libfuzzer()
     program = build("fuzzer", target, tmp_path, "clang")
     seeds.main(target, tmp_path / "corpus")
     run(program, f"-max_total_time={FUZZING_S}", "-max_len=1500", f"-artifact_prefix={tmp_path}/", tmp_path / "corpus")

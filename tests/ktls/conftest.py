@@ -78,7 +78,7 @@ def offer_tls_1_3_suite(context: ssl.SSLContext, suite: str) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """On the host, before guests boot: install and build what a guest, having no network, cannot."""
+    """On the host, before guests boot: build what a guest, whose files are forgotten, would build again and again."""
     wanted = any("server" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly and "GUEST_TEST_KERNEL" not in os.environ:
         subprocess.run([SERVERS / "prepare", go_server_path()], check=False)

@@ -4,6 +4,7 @@ import subprocess
 from ssl import TLSVersion
 
 import pytest
+from need import need
 
 import ktls
 from ktls.key_schedule import (
@@ -22,6 +23,7 @@ EVERY_CIPHER = pytest.mark.parametrize("cipher", ktls.CIPHERS, ids=lambda cipher
 
 def openssl_kdf(name: str, length_bytes: int, *options: str) -> bytes:
     """What `openssl kdf` derives."""
+    need("openssl")
     settings = [word for option in options for word in ("-kdfopt", option)]
     command = ["openssl", "kdf", "-binary", "-keylen", str(length_bytes), *settings, name]
     return subprocess.run(command, capture_output=True, check=True).stdout

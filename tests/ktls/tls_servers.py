@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from need import need
+
 SERVERS = Path(__file__).parent / "servers"
 
 
@@ -85,6 +87,7 @@ def tls_server(stack: str, chain: Path, key: Path, *options: str) -> Iterator[Tl
         "tlslite": [sys.executable, SERVERS / "echo_tlslite.py", chain, key],
     }
     ready = {"openssl": r"ACCEPT 127\.0\.0\.1:(\d+)", "openssl-terminal": r"ACCEPT 127\.0\.0\.1:(\d+)"}
+    need(str(commands[stack][0]))
     process = subprocess.Popen(commands[stack], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         if stack == "gnutls":

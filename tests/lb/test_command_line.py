@@ -150,12 +150,14 @@ def test_the_worker_gets_its_arguments_then_the_fd_of_every_pipe() -> None:
 
 
 def test_only_the_pipes_and_the_standard_descriptors_reach_the_worker() -> None:
-    """Not what lb opened, not what lb itself inherited."""
+    """Not what lb opened, not what lb itself inherited. (--dumpable, so that its user may look at lb's own.)"""
     stray_read_end, stray_write_end = os.pipe()
     try:
         with (
             Feed() as feed,
-            Lb(feed.url, 3, worker=inline(TELLS_OF_ITSELF), pass_fds=[stray_read_end, stray_write_end]) as lb,
+            Lb(
+                feed.url, 3, "--dumpable", worker=inline(TELLS_OF_ITSELF), pass_fds=[stray_read_end, stray_write_end]
+            ) as lb,
             feed.session(),
         ):
             assert Path(f"/proc/{lb.pid}/fd/{stray_read_end}").is_symlink(), "lb has inherited it"

@@ -54,10 +54,12 @@ def test_a_file_is_named_with_an_at_sign(tmp_path: Path) -> None:
 
 
 def test_a_variable_is_sent_wiped_and_not_inherited() -> None:
+    """Wiped also where --dumpable lets its user look."""
+    variables = {"LB_KEY": KEY, "LB_OTHER": "stays"}
     worker = ["/bin/sh", "-c", 'echo "<$LB_KEY><$LB_OTHER>"; cat <&$0']
     with (
         Feed() as feed,
-        Lb(feed.url, key="env:LB_KEY", environment={"LB_KEY": KEY, "LB_OTHER": "stays"}, worker=worker) as lb,
+        Lb(feed.url, 1, "--dumpable", key="env:LB_KEY", environment=variables, worker=worker) as lb,
     ):
         assert lb.await_output() == b"<><stays>\n"
         assert KEY.encode() not in environment(lb.pid)
@@ -152,14 +154,26 @@ def test_two_lines_are_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
         read_key("env:LB_TEST_KEY")
 
 
-def test_a_worker_can_not_read_the_key_from_its_parent() -> None:
-    """Not from /proc of lb, where it runs as the same user."""
+@pytest.mark.parametrize("options", [(), ("--dumpable",)], ids=["default", "dumpable"])
+@pytest.mark.parametrize(("key", "variables"), [(KEY, {}), ("env:LB_KEY", {"LB_KEY": KEY})], ids=["word", "variable"])
+def test_a_worker_can_not_read_the_key_from_its_parent(
+    key: str, variables: dict[str, str], options: tuple[str, ...]
+) -> None:
+    """Not from /proc of lb, as the same user: the environment of an lb that is not dumpable is root's alone."""
     worker = inline("""
         import os, sys
         from pathlib import Path
-        parent = Path("/proc", str(os.getppid()))
-        print((parent / "cmdline").read_bytes() + (parent / "environ").read_bytes(), flush=True)
+        for name in ("cmdline", "environ"):
+            try:
+                shown = Path("/proc", str(os.getppid()), name).read_bytes()
+            except PermissionError as error:
+                shown = error
+            print(name, shown)
+        print("end", flush=True)
         os.read(int(sys.argv[1]), 1)
     """)
-    with Lb(NO_FEED, worker=worker) as lb:
-        assert KEY.encode() not in lb.await_output()
+    with Lb(NO_FEED, 1, *options, key=key, environment=variables, worker=worker) as lb:
+        seen = lb.await_output(b"end\n")
+        assert KEY.encode() not in seen
+        assert NO_FEED.encode() in seen, "the command line can be seen"
+        assert (b"environ b'" in seen) == bool(options or os.geteuid() == 0)

@@ -257,7 +257,7 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
     const int is_glance = pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped;
     const int ready = poll(polled, count, is_glance ? 0 : is_pause ? PART_PAUSE_MS : timeout_ms);
     if (ready < 0)
-        return errno == EINTR ? PUMP_WAKE : PUMP_ERR_POLL;
+        return errno == EINTR ? (int)PUMP_WAKE : (int)PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
     if (rc < 0)
         return rc;

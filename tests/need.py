@@ -1,0 +1,30 @@
+"""Programs that some tests want and a machine may lack; scripts/setup names their packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import NoReturn
+
+import pytest
+
+
+def need(program: str) -> None:
+    """Skip where the program is missing."""
+    if shutil.which(program) is None:
+        leave_untested(program)
+
+
+def need_libfuzzer() -> None:
+    """Skip where clang, or its library for libFuzzer, is missing."""
+    need("clang")
+    link = ["clang", "-x", "c", "-fsanitize=address,fuzzer-no-link", "-o", os.devnull, "-"]
+    if subprocess.run(link, input=b"int main(void) { return 0; }", stderr=subprocess.DEVNULL, check=False).returncode:
+        leave_untested("clang's sanitizers")
+
+
+def leave_untested(what: str) -> NoReturn:
+    """Skip; in CI, fail: a test must not go missing there unseen."""
+    text = f"NOT TESTED here, for want of {what}"
+    pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
