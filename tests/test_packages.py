@@ -1,0 +1,92 @@
+"""What is handed to others: the source distribution is the whole checkout and builds alone; the wheel fits every Python
+from 3.11 on, and holds the three packages and nothing else."""
+
+from __future__ import annotations
+
+import email
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from need import need
+
+PROJECT = Path(__file__).parent.parent
+PACKAGES = ("ktls/", "lb/", "workers/")
+
+
+def build(what: str, source: Path, target: Path) -> Path:
+    """`what`: sdist or wheel; with the tools of this environment, so that nothing is fetched."""
+    call = f"from setuptools import build_meta; build_meta.build_{what}({str(target)!r})"
+    done = subprocess.run([sys.executable, "-c", call], cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = target.iterdir()
+    return built
+
+
+def files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, because building writes into the folder; with what was built in it, but without the list that the last
+    build left (*.egg-info), from which setuptools would take what MANIFEST.in lacks."""
+    folder = tmp_path_factory.mktemp("checkout") / "project"
+    return Path(
+        shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(".git", ".venv", "*.egg-info", ".*_cache"))
+    )
+
+
+@pytest.fixture(scope="module")
+def unpacked(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    archive = build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    (root,) = folder.iterdir()
+    return root
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", unpacked, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_source_distribution_is_the_checkout(unpacked: Path) -> None:
+    if not (PROJECT / ".git").exists():
+        pytest.skip("this is no checkout, but what came of one")
+    need("git")
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert set(listed.stdout.splitlines()) <= files(unpacked)
+
+
+def test_nothing_that_was_built_is_in_the_source_distribution(unpacked: Path) -> None:
+    assert not [name for name in files(unpacked) if re.search(r"\.(so|o|pyc)$|/_\w+\.c$|__pycache__", name)]
+
+
+def test_the_wheel_fits_every_python_and_holds_the_packages_only(unpacked: Path, wheel: Path) -> None:
+    assert "-cp311-abi3-linux_" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    compiled = {name for name in names if name.endswith(".so")}
+    packaged = {name for name in files(unpacked) if name.startswith(PACKAGES)}
+    assert names - compiled == {name for name in packaged if name.endswith((".py", ".pyi", "/py.typed"))}
+    # Each compiled module has a stub beside it.
+    assert compiled == {name.replace(".pyi", ".abi3.so") for name in packaged if name.endswith(".pyi")}
+
+
+def test_the_metadata_names_the_licence_and_the_authors(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (folder,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        told = email.message_from_bytes(archive.read(f"{folder}/METADATA"))
+        licence = archive.read(f"{folder}/licenses/LICENSE")
+    assert (told["License-Expression"], told["Author"]) == ("Apache-2.0", "trade-balancer authors")
+    assert licence == (PROJECT / "LICENSE").read_bytes()
