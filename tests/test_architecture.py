@@ -36,7 +36,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 IMPORTS = {
     module_name(path): set(imports_of(path))
-    for package in ("lb", "ktls", "workers")
+    for package in ("lb", "ktls", "trade_balancer", "workers")
     for path in sorted((PROJECT / package).rglob("*.py"))
     if path.name != "build.py"
 }
@@ -56,19 +56,25 @@ def importers(*packages: str, among: str) -> set[str]:
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"lb.balancer", "lb.pump", "ktls", "workers"} <= IMPORTS.keys()
+    assert {"lb.balancer", "lb.pump", "ktls", "trade_balancer", "workers"} <= IMPORTS.keys()
 
 
-def test_workers_import_neither_lb_nor_ktls() -> None:
-    assert importers("lb", "ktls", among="workers") == set()
+def test_the_sdk_imports_neither_lb_nor_ktls() -> None:
+    assert importers("lb", "ktls", among="trade_balancer") == set()
 
 
-def test_workers_need_nothing_but_the_standard_library_and_orjson() -> None:
-    allowed = sys.stdlib_module_names | {"workers", "orjson"}
+def test_the_short_name_of_the_sdk_has_nothing_of_its_own() -> None:
+    """Nor does the SDK use it: in a project with a folder `workers/` it is that folder."""
+    assert IMPORTS["workers"] == {"trade_balancer", "trade_balancer.*", "trade_balancer.__all__"}
+    assert importers("workers", among="trade_balancer") == set()
+
+
+def test_the_sdk_needs_nothing_but_the_standard_library_and_orjson() -> None:
+    allowed = sys.stdlib_module_names | {"trade_balancer", "orjson"}
     others = {
         (module, name)
         for module, imported in IMPORTS.items()
-        if within(module, "workers")
+        if within(module, "trade_balancer")
         for name in imported
         if name.partition(".")[0] not in allowed
     }

@@ -16,7 +16,7 @@ import pytest
 from need import need
 
 PROJECT = Path(__file__).parent.parent
-PACKAGES = ("ktls/", "lb/", "workers/")
+PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 
 
 def build(what: str, source: Path, target: Path) -> Path:

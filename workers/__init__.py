@@ -1,61 +1,7 @@
-"""The worker SDK: what a program needs that reads the balancer's pipes.
+"""The short name of `trade_balancer`, the worker SDK: the same objects.
 
-The balancer starts a worker as `WORKER ARGS... FD FD FD ...`. On each FD, the read end of a pipe, come frames: 4 bytes,
-little-endian, the length in bytes of the one JSON object that follows. When a pipe ends (EOF), its records have all
-come; when all pipes have ended, the worker finishes and exits with 0. A complete worker:
-
-    from workers import run
-
-    def on_record(record: dict, fd: int) -> None:
-        if record["ev"] == "T" and record["p"] * record["s"] > 1_000_000:
-            print(record["sym"], record["p"], record["s"])
-
-    run(on_record)
-
-`run(..., raw=True)` hands over bytes, `run(..., batch=True)` lists of what one read brought, `run(..., processes=True)`
-reads each pipe in a process of its own. `batches(fds)` is the same as a loop. With asyncio, a task per pipe:
-
-    async for record in workers.records(fd):
-        ...
-
-Million records a second on one core (AMD EPYC of the 5th generation, CPython 3.11, one pipe of 1 MiB, best of 7 runs on
-a busy machine), for trades of 112 and of 160 bytes:
-
-    run, raw                5.5  4.1      lb-count                                    2.5  2.2
-    run, raw, batch         6.8  4.2      lb-bars                                     0.8  0.75
-    run, decoded            1.5  1.25     records (asyncio), decoded                  1.3  1.3
-    run, decoded, batch     1.2  1.5      without the SDK: read(4), read(n), no more  3.8  3.4
-
-The package needs the standard library and orjson; it imports nothing of the balancer.
+Law: nothing of its own. A project that has a folder `workers/` of its own imports `trade_balancer`.
 """
 
-from workers.asynchronous import records
-from workers.decoding import Record
-from workers.errors import (
-    ChildError,
-    OutputError,
-    PipeError,
-    ReadError,
-    RecordError,
-    TruncatedFrameError,
-    WorkerError,
-)
-from workers.frames import FrameCutter
-from workers.pipes import batches
-from workers.runner import fds_of_command_line, run
-
-__all__ = [
-    "ChildError",
-    "FrameCutter",
-    "OutputError",
-    "PipeError",
-    "ReadError",
-    "Record",
-    "RecordError",
-    "TruncatedFrameError",
-    "WorkerError",
-    "batches",
-    "fds_of_command_line",
-    "records",
-    "run",
-]
+from trade_balancer import *  # noqa: F403
+from trade_balancer import __all__ as __all__

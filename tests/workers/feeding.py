@@ -15,9 +15,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import workers
+import trade_balancer
 
-ROOT = Path(workers.__file__).parents[1]
+ROOT = Path(trade_balancer.__file__).parents[1]
 
 # A record as the protocol knows it: any bytes. Long ones are rare, so that the many short cases stay fast.
 any_record = st.binary(max_size=40) | st.integers(0, 70_000).map(lambda size: b"x" * size)

@@ -11,7 +11,7 @@ from feeding import cut_streams, decoded_simply, framed, pipes_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import PipeError, Record, RecordError, TruncatedFrameError, records
+from trade_balancer import PipeError, Record, RecordError, TruncatedFrameError, records
 
 
 async def received(fd: int) -> tuple[list[bytes], str]:

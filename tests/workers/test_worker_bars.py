@@ -14,10 +14,10 @@ from feeding import framed, run_worker, start_worker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.bars import Bars
-from workers.output import LineOutput
+from trade_balancer.bars import Bars
+from trade_balancer.output import LineOutput
 
-BARS = ["-m", "workers.bars"]
+BARS = ["-m", "trade_balancer.bars"]
 START_MS = 1_781_622_376_000
 
 
@@ -164,7 +164,7 @@ def test_lines_of_many_processes_on_one_pipe_stay_whole() -> None:
 
 @pytest.mark.parametrize("processes", [[], ["--processes"]])
 def test_a_closed_standard_output_is_an_error_even_if_its_number_would_be_used_again(processes: list[str]) -> None:
-    closes_it = "import os, sys; os.close(1); from workers.bars import main; sys.exit(main())"
+    closes_it = "import os, sys; os.close(1); from trade_balancer.bars import main; sys.exit(main())"
     ended = run_worker(["-c", closes_it, *processes], [framed([trade(0, 1), trade(1, 1)])])
     assert (ended.code, ended.err) == (74, "-c: cannot write to standard output: Bad file descriptor\n")
 

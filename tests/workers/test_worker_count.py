@@ -13,11 +13,11 @@ from feeding import framed, run_worker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import Record
-from workers.count import Count, event_and_symbol
-from workers.output import LineOutput
+from trade_balancer import Record
+from trade_balancer.count import Count, event_and_symbol
+from trade_balancer.output import LineOutput
 
-COUNT = ["-m", "workers.count"]
+COUNT = ["-m", "trade_balancer.count"]
 
 # Records as the feed lays them out, event and key first, and anything else that is an object.
 symbols = st.sampled_from(["AAPL", "BRK.B", "BTC-USD", "O:SPXW251208C06840000", "", 'A"B', "A\\", "Ü", "EUR/USD"])

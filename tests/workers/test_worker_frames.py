@@ -5,7 +5,7 @@ from __future__ import annotations
 from feeding import cut_streams, decoded_simply, framed
 from hypothesis import given
 
-from workers import FrameCutter
+from trade_balancer import FrameCutter
 
 
 @given(cut_streams())

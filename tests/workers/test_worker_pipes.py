@@ -11,7 +11,7 @@ from feeding import any_record, cut_streams, decoded_simply, framed, pipes_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import PipeError, ReadError, TruncatedFrameError, batches
+from trade_balancer import PipeError, ReadError, TruncatedFrameError, batches
 
 
 @given(st.lists(st.lists(any_record, max_size=8), min_size=1, max_size=5))

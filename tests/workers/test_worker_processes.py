@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from feeding import framed, run_worker, start_worker
 
-from workers import ChildError
-from workers.processes import fork_per_pipe
+from trade_balancer import ChildError
+from trade_balancer.processes import fork_per_pipe
 
 # Each process says its pid for every record, on the fd that is its first argument. That fd is open in every process of
 # the worker, and so its other end reaches EOF when the last of them is gone.
 SAYS_ITS_PID = """
-import os, sys, workers
+import os, sys, trade_balancer
 say_fd = int(sys.argv[1])
 def on_record(record: bytes, fd: int) -> None:
     os.write(say_fd, b"%d\\n" % os.getpid())
@@ -30,7 +30,7 @@ def on_record(record: bytes, fd: int) -> None:
         os.kill(os.getpid(), 9)
     if record == b"exit":
         sys.exit(0)
-workers.run(on_record, workers.fds_of_command_line(sys.argv)[1:], raw=True, processes=True)
+trade_balancer.run(on_record, trade_balancer.fds_of_command_line(sys.argv)[1:], raw=True, processes=True)
 print("the worker goes on after the pipes' end")
 """
 
@@ -169,9 +169,9 @@ def test_a_child_never_runs_what_its_parent_does_after_the_fork() -> None:
 def test_what_the_processes_have_printed_is_not_lost(tmp_path: Path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(
-        "import workers\n"
+        "import trade_balancer\n"
         "print('before')\n"
-        "workers.run(lambda record, fd: print(record.decode()), raw=True, processes=True)\n"
+        "trade_balancer.run(lambda record, fd: print(record.decode()), raw=True, processes=True)\n"
     )
     ended = run_worker([script], [framed([b"one", b"two"]), framed([b"three"]) + b"\0"])
     assert sorted(ended.out.split()) == ["before", "one", "three", "two"]
@@ -179,7 +179,7 @@ def test_what_the_processes_have_printed_is_not_lost(tmp_path: Path) -> None:
     assert ended.err == f"worker.py: fd {ended.fds[1]}: the pipe ended inside a length: got 1 of 4 bytes\n"
 
 
-PRINTS_THEN = "import workers\nworkers.run(lambda record, fd: {then}, raw=True, processes=True)\n"
+PRINTS_THEN = "import trade_balancer\ntrade_balancer.run(lambda record, fd: {then}, raw=True, processes=True)\n"
 
 
 def test_what_a_process_has_printed_before_it_fails_is_not_lost(tmp_path: Path) -> None:

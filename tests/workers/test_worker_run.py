@@ -12,7 +12,7 @@ from feeding import framed, pipes_with, run_worker, start_worker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import fds_of_command_line, run
+from trade_balancer import fds_of_command_line, run
 
 # Written from the two sentences of the protocol, without the SDK: what any program in any language may rely on.
 FROM_THE_PROTOCOL_ALONE = """
@@ -37,44 +37,44 @@ FROM_THE_PROTOCOL_ALONE = """
 
 BY_THE_SDK = {
     "run(on_record)": """
-        import orjson, sys, workers
+        import orjson, sys, trade_balancer
         def on_record(record: dict, fd: int) -> None:
             print(sys.argv.index(str(fd)), orjson.dumps(record).decode())
-        workers.run(on_record)
+        trade_balancer.run(on_record)
     """,
     "run(raw=True)": """
-        import sys, workers
+        import sys, trade_balancer
         def on_record(record: bytes, fd: int) -> None:
             print(sys.argv.index(str(fd)), record.decode())
-        workers.run(on_record, raw=True)
+        trade_balancer.run(on_record, raw=True)
     """,
     "run(batch=True)": """
-        import orjson, sys, workers
+        import orjson, sys, trade_balancer
         def on_batch(records: list[dict], fd: int) -> None:
             for record in records:
                 print(sys.argv.index(str(fd)), orjson.dumps(record).decode())
-        workers.run(on_batch, batch=True)
+        trade_balancer.run(on_batch, batch=True)
     """,
     "run(raw=True, batch=True, processes=True)": """
-        import sys, workers
+        import sys, trade_balancer
         def on_batch(records: list[bytes], fd: int) -> None:
             print("".join(f"{sys.argv.index(str(fd))} {record.decode()}\\n" for record in records), end="", flush=True)
-        workers.run(on_batch, raw=True, batch=True, processes=True)
+        trade_balancer.run(on_batch, raw=True, batch=True, processes=True)
     """,
     "batches": """
-        import sys, workers
-        for fd, records in workers.batches(workers.fds_of_command_line(sys.argv)):
+        import sys, trade_balancer
+        for fd, records in trade_balancer.batches(trade_balancer.fds_of_command_line(sys.argv)):
             for record in records:
                 print(sys.argv.index(str(fd)), record.decode())
     """,
     "records": """
-        import asyncio, sys, workers
+        import asyncio, sys, trade_balancer
         async def print_all(fd: int) -> None:
-            async for record in workers.records(fd, raw=True):
+            async for record in trade_balancer.records(fd, raw=True):
                 print(sys.argv.index(str(fd)), record.decode())
         async def main() -> None:
             async with asyncio.TaskGroup() as tasks:
-                for fd in workers.fds_of_command_line(sys.argv):
+                for fd in trade_balancer.fds_of_command_line(sys.argv):
                     tasks.create_task(print_all(fd))
         asyncio.run(main())
     """,
@@ -153,7 +153,7 @@ def test_a_record_that_is_no_object_is_told_after_all_before_it(way: str, bad: b
 
 
 def test_a_decoding_error_of_the_handler_itself_is_its_own(tmp_path: Path) -> None:
-    text = "import orjson, workers\nworkers.run(lambda record, fd: orjson.loads('{'))\n"
+    text = "import orjson, trade_balancer\ntrade_balancer.run(lambda record, fd: orjson.loads('{'))\n"
     ended = run_worker([script(tmp_path, text)], [framed(FEED)])
     assert ended.code == 1
     assert "orjson.loads('{')" in ended.err

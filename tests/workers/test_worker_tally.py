@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.tally import Tally
+from trade_balancer.tally import Tally
 
 
 def lag_of(record: bytes) -> dict[str, int | None]:

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from workers.errors import ChildError, WorkerError, report
-from workers.frames import LENGTH_BYTES, FrameCutter
-from workers.pipes import check_fds
+from trade_balancer.errors import ChildError, WorkerError, report
+from trade_balancer.frames import LENGTH_BYTES, FrameCutter
+from trade_balancer.pipes import check_fds
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RESULT_READ_BYTES = 64 * 1024

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
-from workers.decoding import Record, decoded, decoded_batch
-from workers.errors import TruncatedFrameError, WorkerError, report
-from workers.pipes import batches
-from workers.processes import fork_per_pipe
+from trade_balancer.decoding import Record, decoded, decoded_batch
+from trade_balancer.errors import TruncatedFrameError, WorkerError, report
+from trade_balancer.pipes import batches
+from trade_balancer.processes import fork_per_pipe
 
 
 @overload

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from workers.errors import OutputError
+from trade_balancer.errors import OutputError
 
 
 class LineOutput:

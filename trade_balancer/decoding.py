@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from workers.errors import RecordError
+from trade_balancer.errors import RecordError
 
 Record = dict[str, Any]
 SHOWN_BYTES = 80  # how much of a bad record an error shows: enough for event and symbol

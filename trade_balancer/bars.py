@@ -10,11 +10,11 @@ import sys
 from operator import itemgetter
 from typing import Any
 
-from workers.decoding import decoded
-from workers.output import LineOutput
-from workers.pipes import Batch
-from workers.ready_made import ReadyMade, serve
-from workers.tally import Tally
+from trade_balancer.decoding import decoded
+from trade_balancer.output import LineOutput
+from trade_balancer.pipes import Batch
+from trade_balancer.ready_made import ReadyMade, serve
+from trade_balancer.tally import Tally
 
 _MS_PER_S = 1000
 

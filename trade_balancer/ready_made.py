@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workers.errors import TruncatedFrameError, WorkerError, report
-from workers.output import LineOutput, replace_file
-from workers.pipes import Batch, Pipes, check_fds
-from workers.processes import fork_per_pipe
-from workers.tally import Tally
+from trade_balancer.errors import TruncatedFrameError, WorkerError, report
+from trade_balancer.output import LineOutput, replace_file
+from trade_balancer.pipes import Batch, Pipes, check_fds
+from trade_balancer.processes import fork_per_pipe
+from trade_balancer.tally import Tally
 
 _EPILOG = """\
 Each FD is the read end of a pipe of frames: 4 bytes, little-endian, the length in bytes of the JSON object that

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Literal, overload
 
-from workers.decoding import Record, decoded
-from workers.pipes import Pipes
+from trade_balancer.decoding import Record, decoded
+from trade_balancer.pipes import Pipes
 
 
 @overload

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from workers.errors import WorkerError
+from trade_balancer.errors import WorkerError
 
 _NS_PER_MS = 1_000_000
 _LEAST_NS_STAMP = 10**15  # in ms the year 33658, in ns January 1970: LULD, FMV and NOI stamp in ns, all else in ms

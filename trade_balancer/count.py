@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
-from workers.decoding import Record, decoded
-from workers.output import LineOutput
-from workers.pipes import Batch
-from workers.ready_made import ReadyMade, serve
-from workers.tally import Tally
+from trade_balancer.decoding import Record, decoded
+from trade_balancer.output import LineOutput
+from trade_balancer.pipes import Batch
+from trade_balancer.ready_made import ReadyMade, serve
+from trade_balancer.tally import Tally
 
 # The layouts that begin with event and symbol. No backslash is let through, so the next quote does end the symbol.
 # 170 ns a record, against 600 ns for decoding it.

@@ -12,8 +12,8 @@ import os
 import select
 from collections.abc import Iterator, Sequence
 
-from workers.errors import PipeError, ReadError, TruncatedFrameError
-from workers.frames import FrameCutter
+from trade_balancer.errors import PipeError, ReadError, TruncatedFrameError
+from trade_balancer.frames import FrameCutter
 
 # Faster than 64 KiB by a tenth; 1 MiB is no faster, and its decoded records no longer fit the second-level cache.
 READ_BYTES = 256 * 1024
