@@ -196,10 +196,10 @@ def test_a_fault_in_what_is_still_to_be_dealt_opens_no_new_session() -> None:
         (worker,) = lb.await_recorders(1)
         os.kill(worker, signal.SIGSTOP)
         lb.send_signal(signal.SIGSTOP)
-        with Flood(peer, limit=1000) as flood:
+        with Flood(peer, limit=600) as flood:
             flood.wait()
         peer.send(b"\xff" * 100)
-        peer.await_arrival()
+        peer.await_arrival()  # less than 128 KiB in all: more an ordinary user's socket does not take in unread
         lb.send_signal(signal.SIGCONT)  # one recv takes it all
         while lb.balance()["waiting"] < 300:
             pass
@@ -208,5 +208,5 @@ def test_a_fault_in_what_is_still_to_be_dealt_opens_no_new_session() -> None:
         os.kill(worker, signal.SIGCONT)
         assert lb.wait().exit_code == 0
         assert not feed.has_caller()
-        assert numbers_of(lb.recording.pipes[0]) == list(range(1000))
+        assert numbers_of(lb.recording.pipes[0]) == list(range(600))
         assert sum(line["message"] == "session open" for line in lb.lines) == 1, lb.log

@@ -245,6 +245,9 @@ def sends_raw(data: bytes) -> Callable[[ForgedPeer], None]:
 
 
 UNANNOUNCED = "connection closed without close_notify"
+OF_NEWER_OPENSSL = "receiving failed: record layer failure"
+"""What 3.5 adds behind the cause of any broken record; Python shows only what came last."""
+
 ENDINGS = {
     "close_notify": Ending(sends(ALERT, CLOSE_NOTIFY), *["connection closed without a close frame"] * 2),
     "FIN": Ending(lambda peer: peer.forge.connection.shutdown(socket.SHUT_WR), UNANNOUNCED, UNANNOUNCED),
@@ -287,7 +290,7 @@ def test_an_end_is_named_and_the_next_session_is_opened(
             peer.say(message([record(0), record(1)]))
             ending.act(peer)
             line = lb.await_line("session lost", level="warning", cut_off_bytes=0)
-            assert line["reason"] == (ending.kernel if tls == "kernel" else ending.user)
+            assert line["reason"] in ([ending.kernel] if tls == "kernel" else [ending.user, OF_NEWER_OPENSSL])
         with feed.session() as peer:
             peer.say(message([record(2)]))
             assert numbers(lb, 3) == [0, 1, 2]

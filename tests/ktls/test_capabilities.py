@@ -58,9 +58,12 @@ def test_probe_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize("loopback", ["down", "up"])
 def test_probe_in_a_network_namespace_of_its_own(loopback: str) -> None:
     """As in a container, where fewer files of /proc/sys can be seen."""
-    program = f"ip link set lo {loopback} && exec {sys.executable} -m ktls"
+    bring_up = "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh22x', b'lo', 1))"
+    program = "import runpy; runpy.run_module('ktls', run_name='__main__')"
+    if loopback == "up":  # a new one is down; SIOCSIFFLAGS with IFF_UP, netdevice(7)
+        program = f"{bring_up}; {program}"
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    unshare = ["unshare", *as_root, "--net", "sh", "-c", program]
+    unshare = ["unshare", *as_root, "--net", sys.executable, "-c", program]
     done = subprocess.run(unshare, capture_output=True, text=True, check=False)
     if "unshare failed" in done.stderr:
         pytest.skip("no new network namespaces here")
