@@ -57,6 +57,10 @@ def test_quick_checks_and_measures_lb_beside_the_c_candidates(tmp_path: Path) ->
         "one-write-per-record",
     }
     assert report["failures"] == []
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    over_ws = {candidate for candidate in candidates if candidate not in ("tls-limit", "lb-wss")}
+    assert {row["candidate"] for row in summary["throughput"]} == over_ws
+    assert {row["candidate"] for row in summary["latency"]} == {"lb", "one-write-per-record"}
     assert "figures to reach" in result.stdout
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from harness.goals import MEMORY_RECORDS, figures
 from harness.options import SCRATCH
 from harness.plan import Plan
 from harness.results import Results
+from harness.summary import Summary, summarize
 
 _QUICK_PLAN = Plan(
     layouts=("160", "112", REAL_SECOND), batches=(20, 1), pipes=(4,), rates=(10_000,), arrivals=("bursty",)
@@ -24,10 +26,14 @@ _QUICK_PLAN = Plan(
 _QUICK_SECONDS = 0.1
 _QUICK_MEMORY_RECORDS = 1_000_000
 
+SUMMARY = "summary.json"
+
 
 def main(words: list[str] | None = None) -> int:
     asked = options.parse(words)
     try:
+        if asked.redraw:
+            return _redraw(asked.redraw)
         SCRATCH.mkdir(parents=True, exist_ok=True)
         asked.output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="run-") as build:
@@ -72,11 +78,22 @@ def _report(asked: argparse.Namespace, comparison: Comparison, results: Results)
         print(f"not measured: {name}: {reason}")
     terms = {"rounds": comparison.rounds, "seconds": comparison.seconds, "quick": asked.quick}
     report.write_json(asked.output / "bench.json", machine, terms, results, found)
+    summary = summarize(comparison.plan, results, caption)
+    report.write_summary(asked.output / SUMMARY, summary)
+    print(f"written to {asked.output}: bench.json, {SUMMARY}")
+    _draw(asked.output, summary)
+
+
+def _redraw(folder: Path) -> int:
+    _draw(folder, json.loads((folder / SUMMARY).read_text()))
+    return 0
+
+
+def _draw(folder: Path, summary: Summary) -> None:
     try:
-        picture.draw(asked.output, comparison.plan, results, caption)
+        print(f"drawn into {folder}: {', '.join(picture.draw(folder, summary))}")
     except ImportError:
         print("no picture: Python package 'matplotlib' is not installed")
-    print(f"written to {asked.output}: {', '.join(sorted(path.name for path in asked.output.glob('bench.*')))}")
 
 
 def _plan(asked: argparse.Namespace) -> Plan:

@@ -38,7 +38,14 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         "--seconds", type=_positive_seconds, metavar="S", help="how long the feed of one run lasts (1.2)"
     )
     parser.add_argument(
-        "--output", type=Path, default=SCRATCH, metavar="DIR", help="for bench.json, .png and .svg (build/bench)"
+        "--output",
+        type=Path,
+        default=SCRATCH,
+        metavar="DIR",
+        help="for bench.json, summary.json and the pictures (build/bench)",
+    )
+    parser.add_argument(
+        "--redraw", type=Path, metavar="DIR", help="measure nothing: draw the pictures of DIR/summary.json again"
     )
     lists = parser.add_argument_group("only some of it", "comma-separated lists; one axis is varied at a time")
     lists.add_argument("--parts", type=_words(PARTS), default=PARTS, metavar="LIST", help=", ".join(PARTS))

@@ -1,87 +1,108 @@
-"""The results as a picture: throughput as bars over the number of pipes, and the latency curves. PNG and SVG."""
+"""The results as two pictures, each of which says one thing, in its title: throughput.png and latency.png.
+
+Law: what is drawn is in the summary, and a title's figures are computed from it. lb has the only colour.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from harness.candidates import LB, LB_CPU, LB_SYMBOL, LIMIT, ONE_WRITE
-from harness.plan import Pace, Plan, Point
-from harness.results import Results, Spread
+from harness.candidates import LB, LIMIT, ONE_WRITE, PYTHON_CLIENTS
+from harness.summary import Summary
 
-_COLOURS = {LIMIT: "0.6", LB: "tab:green", LB_SYMBOL: "tab:olive", LB_CPU: "limegreen", ONE_WRITE: "tab:orange"}
-_OTHER_COLOURS = ("tab:blue", "tab:purple", "tab:red", "tab:brown", "tab:pink", "tab:cyan")
-_PERCENTILES = {"p50": "-", "p99": "--"}
+_INK, _GREY, _LB_COLOUR = "0.2", "0.55", "#0a7d4f"
+_STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}
+_SIZE_INCHES = (9, 4.2)
+
+_IN_WORDS = {LIMIT: "the kernel's limit", LB: "lb", ONE_WRITE: "C, one write per record"}
+_IN_WORDS |= {name: f"Python, {name.removeprefix('py-')}" for name in PYTHON_CLIENTS}
 
 
-def draw(folder: Path, plan: Plan, results: Results, caption: str) -> None:
-    """Writes bench.png and bench.svg. ImportError without matplotlib."""
+def draw(folder: Path, summary: Summary) -> list[str]:
+    """Writes the pictures and returns their names. ImportError without matplotlib."""
     import matplotlib as mpl  # only here: an optional package, needed for nothing else
 
     mpl.use("Agg")
+    mpl.rcParams.update(_STYLE)
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplot_mosaic("BB;SU", figsize=(12, 10), layout="constrained")
-    colours = _colours(results)
-    _bars(axes["B"], plan, results, colours)
-    for axis, bursty in ((axes["S"], False), (axes["U"], True)):
-        _curves(axis, bursty, results, colours)
-    figure.suptitle(caption, fontsize=10)
-    for name in ("bench.png", "bench.svg"):
-        figure.savefig(folder / name, dpi=110)
-    plt.close(figure)
+    written = []
+    for name, draw_panel in {"throughput": _throughput, "latency": _latency}.items():
+        figure, axis = plt.subplots(figsize=_SIZE_INCHES, layout="constrained")
+        if title := draw_panel(axis, summary):
+            figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=_INK)
+            figure.supxlabel(summary["caption"], x=0.01, ha="left", fontsize=8, color=_GREY)
+            written.append(f"{name}.png")
+            figure.savefig(folder / written[-1], dpi=150)
+        plt.close(figure)
+    return written
 
 
-def _colours(results: Results) -> dict[str, str]:
-    """One colour per candidate in all panels."""
-    places = [*results.throughput.values(), *results.latency.values()]
-    others = dict.fromkeys(name for names in places for name in names if name not in _COLOURS)
-    return _COLOURS | {name: _OTHER_COLOURS[i % len(_OTHER_COLOURS)] for i, name in enumerate(others)}
+def _throughput(axis: Any, summary: Summary) -> str:
+    """A bar per candidate, at the centre's pipes. Returns the title, empty where nothing was measured."""
+    rates = {
+        row["candidate"]: row["million_records_per_s"]["median"]
+        for row in summary["throughput"]
+        if row["pipes"] == summary["pipes"] and _is_shown(row["candidate"])
+    }
+    names = sorted(rates, key=lambda name: rates[name])
+    colours = [_colour(name) for name in names]
+    bars = axis.barh([_words(name) for name in names], [rates[name] for name in names], color=colours, height=0.62)
+    axis.bar_label(bars, [_number(rates[name]) for name in names], padding=4, color=_INK)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.margins(x=0.08)
+    axis.set_xlabel(f"million records per second, {summary['pipes']} pipes; {summary['feed']}", color=_INK)
+    python = [rates[name] for name in PYTHON_CLIENTS if name in rates]
+    if LB in rates and python:
+        return f"lb deals {rates[LB] / max(python):.0f} times as many records as the fastest Python client"
+    return "Records per second" if rates else ""
 
 
-def _bars(axis: Any, plan: Plan, results: Results, colours: dict[str, str]) -> None:
-    """Along the pipes, at the centre's layout and batch; a bar says its number: the short ones can't be seen."""
-    kind = (plan.centre.layout, plan.centre.batch, False)
-    points = [point for point in results.throughput if (point.layout, point.batch, point.tls) == kind]
-    points.sort(key=lambda point: point.pipes)
-    names = list(dict.fromkeys(name for point in points for name in results.throughput[point]))
-    width = 0.85 / max(1, len(names))
-    for number, name in enumerate(names):
-        spreads = [(at, _rate(results, point, name)) for at, point in enumerate(points)]
-        found = [(at, rate) for at, rate in spreads if rate]
-        places = [at + (number + 0.5) * width for at, _ in found]
-        rates = [rate.median for _, rate in found]
-        errors = [[rate.median - rate.low for _, rate in found], [rate.high - rate.median for _, rate in found]]
-        style = {"color": colours[name], "error_kw": {"elinewidth": 0.7, "capsize": 1.5}}
-        bars = axis.bar(places, rates, width * 0.9, yerr=errors, label=name, **style)
-        labels = [f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}" for rate in rates]
-        axis.bar_label(bars, labels, fontsize=7, rotation=90, padding=2)
-    axis.margins(y=0.12)
-    axis.set_xticks([at + 0.425 for at in range(len(points))], [f"{point.pipes} pipes" for point in points])
-    axis.set_ylabel("million records per second, median, min-max")
-    axis.set_title(f"throughput, {plan.centre.layout}-byte records, {plan.centre.batch} per frame, ws")
-    axis.legend(fontsize=8, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, -0.06))
-
-
-def _rate(results: Results, point: Point, name: str) -> Spread | None:
-    return results.spread(point, name, lambda trial: trial.records_per_second / 1e6)
-
-
-def _curves(axis: Any, bursty: bool, results: Results, colours: dict[str, str]) -> None:
-    paces = sorted((pace for pace in results.latency if pace.bursty is bursty), key=lambda pace: pace.rate)
-    for name in dict.fromkeys(name for pace in paces for name in results.latency[pace]):
-        for percentile, style in _PERCENTILES.items():
-            rates, times_ms = _curve(paces, name, percentile, results)
-            axis.plot(rates, times_ms, style, marker=".", label=f"{name} {percentile}", color=colours[name])
+def _latency(axis: Any, summary: Summary) -> str:
+    """A curve of p99 per candidate over the rate, of bursty arrival. Returns the title, empty where nothing was
+    measured.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for row in sorted(summary["latency"], key=lambda row: row["records_per_s"]):
+        if row["arrival"] == "bursty" and _is_shown(row["candidate"]):
+            curves.setdefault(row["candidate"], {})[row["records_per_s"]] = row["p99_ms"]
+    for name, curve in curves.items():
+        colour, width = _colour(name), 2.5 if name == LB else 1.5
+        axis.plot(*zip(*curve.items(), strict=True), marker="o", markersize=4, color=colour, linewidth=width)
+        end = list(curve.items())[-1]
+        words = f"{_words(name)}: {_number(end[1])} ms"
+        axis.annotate(words, end, xytext=(8, 0), textcoords="offset points", va="center", color=colour)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_xlabel("records per second")
-    axis.set_ylabel("receive to worker, ms, median of the rounds")
-    axis.set_title(f"latency, {'bursty' if bursty else 'steady'} arrival")
-    axis.grid(alpha=0.3)
-    if paces:
-        axis.legend(fontsize=8)
+    rates = sorted({rate for curve in curves.values() for rate in curve})
+    axis.set_xticks(rates, [f"{rate:,}" for rate in rates])
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.minorticks_off()
+    axis.grid(axis="y", alpha=0.25)
+    axis.set_xlabel("records per second, each 100 ms' within its first 10 ms", color=_INK)
+    axis.set_ylabel("ms until 99 % are with the worker", color=_INK)
+    at_the_highest = {name: curve[rates[-1]] for name, curve in curves.items() if rates[-1] in curve}
+    python = [at_the_highest[name] for name in PYTHON_CLIENTS if name in at_the_highest]
+    if LB in at_the_highest and python:
+        lb_ms, python_ms = _number(at_the_highest[LB]), _number(min(python))
+        return f"In bursts lb delivers 99 % of the records within {lb_ms} ms, Python within {python_ms} ms"
+    return "From the feed to the worker, in bursts" if curves else ""
 
 
-def _curve(paces: list[Pace], name: str, percentile: str, results: Results) -> tuple[list[int], list[float]]:
-    spreads = {pace.rate: results.spread(pace, name, lambda trial: trial.latency_ms[percentile]) for pace in paces}
-    found = {rate: spread.median for rate, spread in spreads.items() if spread}
-    return list(found), list(found.values())
+def _is_shown(name: str) -> bool:
+    """Not the other ways of starting lb: the tables have them."""
+    return name in _IN_WORDS or name.startswith("peer:")
+
+
+def _words(name: str) -> str:
+    return _IN_WORDS.get(name, name.removeprefix("peer:"))
+
+
+def _colour(name: str) -> str:
+    return _LB_COLOUR if name == LB else _GREY
+
+
+def _number(value: float) -> str:
+    """Three digits, or as many as stand before the point."""
+    digits = 0 if value >= 20 else 1 if value >= 1 else 2
+    return f"{value:.{digits}f}"

@@ -14,6 +14,7 @@ from harness.candidates import LIMIT, ONE_WRITE, TLS_LIMIT
 from harness.goals import Figure
 from harness.plan import Point
 from harness.results import Results, spread
+from harness.summary import Summary
 from harness.trial import Trial
 
 _BUSY_HEADS = ("feeder", "balancer", "worker", "others")
@@ -126,6 +127,17 @@ def write_json(
         "failures": results.failures,
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """A row of its lists on a line."""
+    parts = []
+    for key, value in summary.items():
+        text = json.dumps(value)
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n ]"
+        parts.append(f" {json.dumps(key)}: {text}")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def _trials(candidates: dict[str, list[Trial]]) -> list[dict[str, Any]]:
