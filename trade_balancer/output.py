@@ -5,6 +5,8 @@ Law: a line that was accepted is written or the worker fails; errors name the fi
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import select
 from collections.abc import Iterable
@@ -34,7 +36,9 @@ class LineOutput:
         try:
             if path is None:
                 self._fd = 1
-                os.fstat(self._fd)  # a closed one would go to the next file opened, whatever it is
+                # A closed one goes to the next file opened, whatever it is: libffi, for one, keeps itself open to read.
+                if fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             else:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         except OSError as fault:
