@@ -28,8 +28,9 @@ class WakeUps:
         self._read_end, self._write_end = socket.socketpair()
         self._read_end.setblocking(False)
         self._write_end.setblocking(False)
-        self._before = {number: signal.signal(number, _leave_it_to_the_socket) for number in CAUGHT}
         self._fd_before = signal.set_wakeup_fd(self._write_end.fileno(), warn_on_full_buffer=False)
+        # Only now, or a signal that comes in between would be taken and never told.
+        self._before = {number: signal.signal(number, _leave_it_to_the_socket) for number in CAUGHT}
         return self
 
     def __exit__(
