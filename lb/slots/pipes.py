@@ -47,7 +47,7 @@ class Pipes:
             self.close()
             raise Unavailable(f"pipe {len(self.read_fds)} of {count}: {error.strerror}") from None
         self.size_bytes = [_enlarge(fd, target_bytes) for fd in self.write_fds]
-        self._report(target_bytes)
+        self._report(target_bytes, is_asked=asked_bytes is not None)
 
     def backlog_bytes(self) -> list[int]:
         """What each pipe holds that its worker has not read."""
@@ -69,15 +69,20 @@ class Pipes:
         while self.read_fds:
             os.close(self.read_fds.pop())
 
-    def _report(self, target_bytes: int) -> None:
+    def _report(self, target_bytes: int, *, is_asked: bool) -> None:
         least_bytes, most_bytes = min(self.size_bytes), max(self.size_bytes)
-        granted = f"{least_bytes}" if least_bytes == most_bytes else f"{least_bytes}..{most_bytes}"
-        logs.info("pipes ready", pipes=len(self.size_bytes), pipe_size_bytes=granted)
-        if least_bytes < target_bytes:
+        sizes = {"pipe_size_bytes": least_bytes}
+        if least_bytes < most_bytes:  # the user's share of pipe pages was used up on the way (pipe(7))
+            sizes = {"pipe_size_bytes_least": least_bytes, "pipe_size_bytes_most": most_bytes}
+        logs.info("pipes ready", pipes=len(self.size_bytes), **sizes)
+        if least_bytes == target_bytes:
+            return
+        if is_asked:
             logs.warning(
-                f"pipes are smaller than asked: {granted} bytes instead of {target_bytes}; "
-                f"{_remedy(target_bytes)} lifts the limit"
+                "pipes are smaller than asked", **sizes, asked_bytes=target_bytes, remedy=_remedy(target_bytes)
             )
+        else:
+            logs.info("larger pipes are possible", most_bytes=target_bytes, remedy=_remedy(target_bytes))
 
 
 def _allow_descriptors(needed: int) -> None:
@@ -113,7 +118,7 @@ def _enlarge(fd: int, target_bytes: int) -> int:
 
 def _remedy(target_bytes: int) -> str:
     if target_bytes > LARGEST_BYTES:
-        return f"nothing (the kernel's own limit is {LARGEST_BYTES} bytes): a smaller --pipe-size"
+        return f"a smaller --pipe-size: the kernel grants no more than {LARGEST_BYTES} bytes"
     if target_bytes > int(Path("/proc/sys/fs/pipe-max-size").read_text()):
         return f"sysctl fs.pipe-max-size={target_bytes} or CAP_SYS_RESOURCE"
     return "sysctl fs.pipe-user-pages-soft=0 or CAP_SYS_RESOURCE"

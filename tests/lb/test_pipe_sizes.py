@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
 import pytest
 from harness import Lb, inline
 
+from lb import logs
+from lb.config import LogFormat, LogLevel
 from lb.slots import pipes
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
@@ -35,8 +38,9 @@ def limit_bytes() -> int:
 def test_a_size_that_is_granted_is_what_the_worker_finds() -> None:
     with Lb(NO_FEED, 2, "--pipe-size", "131072", worker=TELLS_SIZES) as lb:
         assert lb.await_output() == b"131072 131072\n"
-        assert lb.await_line("pipes ready", pipes=2, pipe_size_bytes="131072")
-        assert not [line for line in lb.lines if "smaller" in line["message"]]
+        assert lb.await_line("pipes ready", pipes=2, pipe_size_bytes=131072)
+        lb.await_line("worker started")
+        assert not [line for line in lb.lines if "remedy" in line]
 
 
 def test_a_smaller_size_than_the_kernels_own_is_granted_too() -> None:
@@ -45,22 +49,48 @@ def test_a_smaller_size_than_the_kernels_own_is_granted_too() -> None:
 
 
 def test_without_the_capability_half_and_half_again_is_asked_and_the_remedy_is_named() -> None:
+    asked_bytes = limit_bytes() * 8
+    with Lb(NO_FEED, 1, "--pipe-size", str(asked_bytes), before=UNPRIVILEGED, worker=TELLS_SIZES) as lb:
+        assert lb.await_output() == f"{limit_bytes()}\n".encode()
+        assert lb.await_line(
+            "pipes are smaller than asked",
+            level="warning",
+            pipe_size_bytes=limit_bytes(),
+            asked_bytes=asked_bytes,
+            remedy=f"sysctl fs.pipe-max-size={asked_bytes} or CAP_SYS_RESOURCE",
+        )
+
+
+def test_pipes_that_nobody_asked_to_be_larger_are_no_reason_to_warn() -> None:
     with Lb(NO_FEED, 1, before=UNPRIVILEGED, worker=TELLS_SIZES) as lb:
         assert lb.await_output() == f"{limit_bytes()}\n".encode()
-        asked_bytes = pipes._largest_share_bytes(1)
-        assert lb.await_line(
-            f"pipes are smaller than asked: {limit_bytes()} bytes instead of {asked_bytes}; "
-            f"sysctl fs.pipe-max-size={asked_bytes} or CAP_SYS_RESOURCE lifts the limit",
-            level="warning",
-        )
+        most_bytes = pipes._largest_share_bytes(1)
+        lb.await_line("pipes ready", level="info", pipes=1, pipe_size_bytes=limit_bytes())
+        remedy = f"sysctl fs.pipe-max-size={most_bytes} or CAP_SYS_RESOURCE"
+        lb.await_line("larger pipes are possible", level="info", most_bytes=most_bytes, remedy=remedy)
 
 
 def test_more_than_the_kernel_can_give_is_said_to_be_so() -> None:
     with Lb(NO_FEED, 1, "--pipe-size", str(1 << 31), before=UNPRIVILEGED, worker=TELLS_SIZES) as lb:
         assert lb.await_output() == f"{limit_bytes()}\n".encode()
-        line = lb.await_line("pipes ready")
-        assert line["pipe_size_bytes"] == str(limit_bytes())
-        assert "the kernel's own limit is 268435456 bytes" in lb.lines[1]["message"]
+        lb.await_line("pipes ready", pipe_size_bytes=limit_bytes())
+        lb.await_line(
+            "pipes are smaller than asked",
+            remedy="a smaller --pipe-size: the kernel grants no more than 268435456 bytes",
+        )
+
+
+def test_sizes_that_differ_are_numbers_too(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.start(LogLevel.INFO, LogFormat.JSON)
+    made = pipes.Pipes(3, 4096)
+    try:
+        made.size_bytes[1] = 8192
+        capfd.readouterr()
+        made._report(4096, is_asked=True)
+        (line,) = map(json.loads, capfd.readouterr().err.splitlines())
+        assert (line["pipe_size_bytes_least"], line["pipe_size_bytes_most"]) == (4096, 8192)
+    finally:
+        made.close()
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 57, 1000, 65536])
