@@ -1,92 +1,110 @@
 """One line per event on standard error, for people or as JSON.
 
-Law: a line has a message of fixed words and named values; never one per record, never a credential. A standard error
-that is closed, full, or read by nobody never stops the balancer: what can't be written at once is left out.
+Law: a line has a message of fixed words and named values; never one per record, never of any length a feed likes, never
+a credential. A standard error that is closed, full, or read by nobody never stops the balancer: what can't be written
+at once is left out, and the next line tells how many lines were.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import os
-import select
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from lb.config import LogFormat, LogLevel
+from lb.standard_error import StandardError, is_journal
 
-_log = logging.getLogger("lb")
+LONGEST_TEXT = 4000
+"""Characters of a message or value; a feed may say more."""
+_LONGEST_LOOKED_AT = 16 * LONGEST_TEXT
+"""Characters in which secrets are looked for, whose spelling may be longer than themselves."""
 
-_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+_SEVERITY = {LogLevel.DEBUG: 7, LogLevel.INFO: 6, LogLevel.WARNING: 4, LogLevel.ERROR: 3}
 """syslog(3) priorities, which journald reads from a line's beginning."""
 
-_STANDARD_ERROR = 2
 
-
-def start(level: LogLevel, form: LogFormat) -> None:
-    """Begin to log to standard error."""
-    handler = _Handler()
-    handler.setFormatter(_Json() if form is LogFormat.JSON else _Text(for_journal="JOURNAL_STREAM" in os.environ))
-    _log.handlers = [handler]
-    _log.setLevel(level.name)
-    _log.propagate = False
+def start(level: LogLevel, form: LogFormat, hide: Callable[[str], str] = str) -> None:
+    """From now on log what is at least as severe as `level`. `hide` takes secrets out of a text."""
+    global _log  # noqa: PLW0603 - there is one standard error
+    _log = _Log(level, form, hide)
 
 
 def debug(message: str, **values: object) -> None:
-    _log.debug(message, extra={"values": values})
+    _log.write(LogLevel.DEBUG, message, values)
 
 
 def info(message: str, **values: object) -> None:
-    _log.info(message, extra={"values": values})
+    _log.write(LogLevel.INFO, message, values)
 
 
 def warning(message: str, **values: object) -> None:
-    _log.warning(message, extra={"values": values})
+    _log.write(LogLevel.WARNING, message, values)
 
 
 def error(message: str, **values: object) -> None:
-    _log.error(message, extra={"values": values})
+    _log.write(LogLevel.ERROR, message, values)
 
 
-def write(text: str) -> None:
-    """Write a line to standard error, as far as that needs no waiting.
-
-    In pieces of PIPE_BUF, for which a pipe that polls as writable has room (pipe(7)). The descriptor may be shared, so
-    that it can't be made non-blocking.
-    """
-    line = f"{text}\n".encode(errors="backslashreplace")
-    poll = select.poll()
-    poll.register(_STANDARD_ERROR, select.POLLOUT)
-    with contextlib.suppress(OSError):
-        while line and poll.poll(0):
-            line = line[os.write(_STANDARD_ERROR, line[: select.PIPE_BUF]) :]
+def last_words(message: str, detail: str) -> None:
+    """Why the command ends, at any level; `detail` is lines for a person, each of which ends with a line feed."""
+    _log.write_last_words(message, detail)
 
 
-class _Handler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        write(self.format(record))
+class _Log:
+    def __init__(self, level: LogLevel, form: LogFormat, hide: Callable[[str], str]) -> None:
+        self._least_severe = _SEVERITY[level]
+        self._form = form
+        self._hide = hide
+        self._for_journal = form is LogFormat.TEXT and is_journal(os.environ.get("JOURNAL_STREAM", ""))
+        self._standard_error = StandardError()
+        self._left_out = 0
+
+    def write(self, level: LogLevel, message: str, values: Mapping[str, object]) -> None:
+        if _SEVERITY[level] > self._least_severe:
+            return
+        if self._left_out:
+            values = {**values, "lines_left_out": self._left_out}
+        message = self._text(message)
+        shown = {name: self._value(value) for name, value in values.items()}
+        if self._form is LogFormat.JSON:
+            line = json.dumps({"time": _now(), "level": level.value, "message": message, **shown})
+        else:
+            head = f"<{_SEVERITY[level]}>" if self._for_journal else f"{_now()} {level.value:7} "
+            line = head + _printable(message) + "".join(f" {name}={_word(value)}" for name, value in shown.items())
+        self._put(f"{line}\n")
+
+    def write_last_words(self, message: str, detail: str) -> None:
+        if self._form is LogFormat.JSON:
+            self.write(LogLevel.ERROR, message, {"detail": detail} if detail else {})
+        else:
+            text = f"lb: {_printable(self._text(message))}\n{self._hide(detail)}"
+            head = f"<{_SEVERITY[LogLevel.ERROR]}>" if self._for_journal else ""
+            self._put("".join(f"{head}{line}\n" for line in text.splitlines()))
+
+    def _put(self, text: str) -> None:
+        is_written = self._standard_error.write(text.encode(errors="backslashreplace"))
+        self._left_out = 0 if is_written else self._left_out + 1
+
+    def _value(self, value: object) -> Any:
+        """What JSON can say, with nothing that is to be hidden in it."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, list | tuple):
+            return [self._value(item) for item in value]
+        return self._text(str(value))
+
+    def _text(self, text: str) -> str:
+        text = self._hide(text[:_LONGEST_LOOKED_AT])
+        return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}... (cut off)"
 
 
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+_log = _Log(LogLevel.INFO, LogFormat.TEXT, str)
 
 
-class _Text(logging.Formatter):
-    def __init__(self, *, for_journal: bool) -> None:
-        super().__init__()
-        self._for_journal = for_journal
-
-    def format(self, record: logging.LogRecord) -> str:
-        values = "".join(f" {name}={_word(value)}" for name, value in record.__dict__["values"].items())
-        if self._for_journal:  # which adds the time itself
-            return f"<{_PRIORITY[record.levelno]}>{_printable(record.getMessage())}{values}"
-        return f"{_time(record)} {record.levelname.lower():7} {_printable(record.getMessage())}{values}"
-
-
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _time(record), "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | record.__dict__["values"], default=str)
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _word(value: object) -> str:

@@ -54,7 +54,7 @@ def test_records_flow_and_the_exit_code_is_0(
     with (
         standard_error() as fd,
         Feed() as feed,
-        Lb(feed.url, 2, "--stats-interval", "0.01", stderr=fd) as lb,
+        Lb(feed.url, 2, "--stats-interval", "0.05", stderr=fd) as lb,
         feed.session() as peer,
     ):
         for record in RECORDS:

@@ -52,10 +52,8 @@ def inline(code: str) -> tuple[str, ...]:
 
 def run_lb(*words: str, **run: Any) -> subprocess.CompletedProcess[str]:
     """Run `lb` to its end, for command lines that can't work or only print."""
-    return subprocess.run(
-        [sys.executable, "-m", "lb", *words],
-        env=lb_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **run,
-    )  # fmt: skip
+    run = {"env": lb_environment(), "capture_output": True, "text": True, "timeout": TIMEOUT_S} | run
+    return subprocess.run([sys.executable, "-m", "lb", *words], check=False, **run)
 
 
 def lb_environment() -> dict[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from harness import Feed, Lb, inline, message, run_lb
+from harness import Feed, Lb, inline, lb_environment, message, run_lb
 
 from lb.errors import EX_UNAVAILABLE, EX_USAGE
 from lb.version import VERSION
@@ -40,14 +42,15 @@ def test_help_names_every_option_with_its_default_and_every_form_of_the_key() ->
     done = run_lb("--help")
     assert done.returncode == 0
     for text in [
-        "[OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]", "@FILE", "env:NAME", "standard input", "SIGTERM", "SIGUSR1",
+        "[OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]", "@FILE", "env:NAME", "standard input",
+        "SIGTERM, SIGINT, SIGHUP", "SIGUSR1", "74 ",
         "--subscribe PARAMS", "default: T.*",
         "--route round-robin|symbol", "default: round-robin",
         "--spawn shared|per-pipe", "default: shared",
         "--pipe-size BYTES", "268435456",
         "--cpu N", "on any",
         "--tls auto|kernel|user", "default: auto",
-        "--ca-file FILE", "--max-frame-bytes BYTES", "default: 16777216",
+        "--once", "--ca-file FILE", "--max-frame-bytes BYTES", "default: 16777216",
         "--grace S", "--stats-interval S", "seconds", "default: 10",
         "--log-level debug|info|warning|error", "default: info",
         "--log-format text|json", "default: text", "--version", "--help",
@@ -69,13 +72,13 @@ def test_version() -> None:
         (["k", NO_FEED, "100000", ".", "w"], "argument NPIPES: 100000 pipes is outside of 1 to 65536"),
         ([], "the following arguments are required: KEY, URL, NPIPES, DIR, WORKER"),
         (["k", NO_FEED, "1", "."], "the following arguments are required: WORKER"),
-        (["k", "http://h/", "1", ".", "w"], "URL 'http://h/' begins with neither ws:// nor wss://"),
-        (["k", "ws://", "1", ".", "w"], "URL 'ws://' names no host"),
-        (["k", "ws://h:99999/", "1", ".", "w"], "Port out of range"),
-        (["k", "ws://h:x/", "1", ".", "w"], "URL 'ws://h:x/'"),
+        (["k", "http://h/", "1", ".", "w"], "URL begins with neither ws:// nor wss://"),
+        (["k", "ws://", "1", ".", "w"], "URL names no host"),
+        (["k", "ws://h:99999/", "1", ".", "w"], "URL's port is no number from 1 to 65535"),
+        (["k", "ws://h:x/", "1", ".", "w"], "URL's port is no number from 1 to 65535"),
         (["k", "ws://user:word@h/", "1", ".", "w"], "URL holds a user name or password"),
-        (["--bogus", "k", NO_FEED, "1", ".", "w"], "unrecognized arguments: --bogus"),
-        (["--rout=symbol", "k", NO_FEED, "1", ".", "w"], "unrecognized arguments: --rout=symbol"),
+        (["--bogus", "k", NO_FEED, "1", ".", "w"], "there is no option --bogus"),
+        (["--rout=symbol", "k", NO_FEED, "1", ".", "w"], "there is no option --rout (there is --route)"),
         (["--route", "random", "k", NO_FEED, "1", ".", "w"], "'random' is none of round-robin, symbol"),
         (["--spawn", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of shared, per-pipe"),
         (["--tls", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of auto, kernel, user"),
@@ -88,6 +91,11 @@ def test_version() -> None:
         (["--grace", "-1", "k", NO_FEED, "1", ".", "w"], "-1 s is outside of 0 to"),
         (["--grace", "nan", "k", NO_FEED, "1", ".", "w"], "nan s is outside of 0 to"),
         (["--stats-interval", "soon", "k", NO_FEED, "1", ".", "w"], "'soon' is not a number of seconds"),
+        (
+            ["--stats-interval", "0.049", "k", NO_FEED, "1", ".", "w"],
+            "0.049 s is less than 0.05 s, and not 0, which is off",
+        ),
+        (["--stats-interval", "1e-10", "k", NO_FEED, "1", ".", "w"], "1e-10 s is less than 0.05 s"),
         (["--subscribe", ",", "k", NO_FEED, "1", ".", "w"], "--subscribe names no topic"),
     ],
 )
@@ -119,6 +127,42 @@ def test_what_is_missing_is_named_and_the_exit_code_is_69(words: list[str], said
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        ([], 64, "the following arguments are required: KEY, URL, NPIPES, DIR, WORKER"),
+        (["k", NO_FEED, "many", ".", "w"], 64, "argument NPIPES: 'many' is not a whole number"),
+        (["k", NO_FEED, "1", ".", "w", "--log-format", "text"], 69, None),
+        (["@/no/key", NO_FEED, "1", ".", "w"], 66, "key file '/no/key' can't be read: No such file or directory"),
+        (["k", NO_FEED, "1", "/no/dir", "/bin/cat"], 69, None),
+    ],
+)
+def test_all_lines_are_json_where_that_is_asked_for(words: list[str], exit_code: int, said: str | None) -> None:
+    done = run_lb("--log-format", "json", *words, env={**lb_environment(), "PATH": "/no/path"})
+    assert done.returncode == exit_code
+    *_, last = map(json.loads, done.stderr.splitlines())
+    assert last["level"] == "error"
+    assert last["message"] == said or said is None
+    assert "time" in last
+
+
+BALANCER_WITH_A_BUG = """
+import sys
+from lb import cli
+cli.Balancer = None
+sys.exit(cli.main())
+"""
+
+
+def test_a_bug_is_one_line_of_json_with_its_traceback() -> None:
+    command = [sys.executable, "-c", BALANCER_WITH_A_BUG, "--log-format", "json", "k", NO_FEED, "1", ".", "w"]
+    done = subprocess.run(command, env=lb_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    line = json.loads(done.stderr)
+    assert line["message"].startswith("internal error: TypeError(")
+    assert line["detail"].startswith("Traceback ")
+
+
 def test_a_script_that_names_no_interpreter_is_reported(tmp_path: Path) -> None:
     script = tmp_path / "worker"
     script.write_text("echo\n")
@@ -141,11 +185,11 @@ def _few_descriptors() -> None:
 
 
 def test_the_worker_gets_its_arguments_then_the_fd_of_every_pipe() -> None:
-    with Lb(NO_FEED, 3, worker=[*inline(TELLS_OF_ITSELF), "-x", "--stats-interval", "--", "--help"]) as lb:
+    with Lb(NO_FEED, 3, worker=[*inline(TELLS_OF_ITSELF), "--", "-x", "--stats-interval", "--", "--help"]) as lb:
         seen = told(lb)
         assert isinstance(seen["argv"], list)
-        assert seen["argv"][:4] == ["-x", "--stats-interval", "--", "--help"]
-        assert len(seen["argv"]) == 4 + 3
+        assert seen["argv"][:5] == ["--", "-x", "--stats-interval", "--", "--help"]
+        assert len(seen["argv"]) == 5 + 3
         assert seen["group"], "a worker leads its own process group"
 
 

@@ -1,95 +1,89 @@
-"""The URL of the feed, taken apart; and the command line, read into a Config."""
+"""The URL of the feed, taken apart; topics; and the tree of errors."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from lb import cli, config
-from lb.config import Config, Endpoint
+from lb.config import Endpoint, topics_of
 from lb.errors import LbError, UsageError
-from lb.key import Key
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "port", "is_tls"),
+    ("url", "endpoint"),
     [
-        ("wss://socket.massive.com/stocks", "socket.massive.com", 443, True),
-        ("ws://localhost/stocks", "localhost", 80, False),
-        ("ws://localhost:8080", "localhost", 8080, False),
-        ("wss://127.0.0.1:65535/a/b?c=d", "127.0.0.1", 65535, True),
-        ("wss://[::1]:8443/futures/cme", "::1", 8443, True),
-        ("ws://[fe80::1]/", "fe80::1", 80, False),
+        ("wss://socket.massive.com/stocks", Endpoint("socket.massive.com", 443, True, "/stocks")),
+        ("ws://localhost/stocks", Endpoint("localhost", 80, False, "/stocks")),
+        ("ws://localhost:8080", Endpoint("localhost", 8080, False, "/")),
+        ("ws://localhost?x=/y", Endpoint("localhost", 80, False, "/", "x=/y")),
+        ("WSS://Localhost:/Stocks", Endpoint("localhost", 443, True, "/Stocks")),
+        ("wss://127.0.0.1:65535/a;p=1/b?c=d?", Endpoint("127.0.0.1", 65535, True, "/a;p=1/b", "c=d?")),
+        ("wss://[::1]:8443/futures/cme", Endpoint("::1", 8443, True, "/futures/cme")),
+        ("ws://[fe80::1]/", Endpoint("fe80::1", 80, False, "/")),
+        ("ws://[fe80::1%25eth0]/", Endpoint("fe80::1%eth0", 80, False, "/")),
+        ("ws://[fe80::1%25eth0%2e1]/", Endpoint("fe80::1%eth0.1", 80, False, "/")),
+        ("ws://[fe80::1%eth0]/", Endpoint("fe80::1%eth0", 80, False, "/")),
+        ("ws://example.com./", Endpoint("example.com.", 80, False, "/")),
+        (f"ws://{'a' * 63}.b/", Endpoint(f"{'a' * 63}.b", 80, False, "/")),
+        ("ws://bücher.example/", Endpoint("bücher.example", 80, False, "/")),
     ],
 )
-def test_host_port_and_tls(url: str, host: str, port: int, is_tls: bool) -> None:
-    assert Endpoint.parse(url) == Endpoint(url, host, port, is_tls)
+def test_host_port_path_and_query(url: str, endpoint: Endpoint) -> None:
+    assert Endpoint.parse(url) == endpoint
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "said"),
     [
-        "", "socket.massive.com", "//h/", "http://h/", "wss:h", "wss:///stocks", "ws://:80/", "ws://h:65536/", "ws://h:-1/",
-        "ws://h:port/", "ws://[::1/", "ws://user@h/", "ws://user:word@h/", "ws://h:0/", "ws://h/a b", "ws://h/\r\nX: y",
+        ("", "begins with neither ws:// nor wss://"),
+        ("socket.massive.com", "begins with neither"),
+        ("//h/", "begins with neither"),
+        ("http://h/", "begins with neither"),
+        ("wss:h", "begins with neither"),
+        ("wss:///stocks", "names no host"),
+        ("ws://:80/", "names no host"),
+        ("ws://h:65536/", "port is no number from 1 to 65535"),
+        ("ws://h:-1/", "port is no number"),
+        ("ws://h:port/", "port is no number"),
+        ("ws://h:0/", "port is no number"),
+        ("ws://h:٣/", "port is no number"),
+        ("ws://::1/", "names no host"),
+        ("ws://fe80::1/", "an IPv6 address stands in brackets"),
+        ("ws://[::1/", "brackets hold no IPv6 address"),
+        ("ws://[]/", "brackets hold no IPv6 address"),
+        ("ws://[localhost]/", "brackets hold no IPv6 address"),
+        ("ws://[::1]80/", "brackets hold no IPv6 address"),
+        ("ws://[fe80::1%25]/", "brackets hold no IPv6 address"),
+        ("ws://user@h/", "user name or password"),
+        ("ws://user:word@h/", "user name or password"),
+        ("ws://h/a b", "white space"),
+        ("ws://h/\r\nX: y", "can't be printed"),
+        ("ws://h\udcff/", "can't be printed"),
+        ("ws://h/ä", "not ASCII"),
+        ("ws://h/#f", "fragment"),
+        ("ws://a..b/", "a part that is empty or longer than 63 letters"),
+        ("ws://./", "a part that is empty"),
+        (f"ws://{'a' * 64}.b/", "a part that is empty or longer than 63 letters"),
+        (f"ws://{'ab.' * 100}/", "more than 253"),
     ],
-)  # fmt: skip
-def test_anything_else_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="URL"):
+)
+def test_anything_else_is_refused(url: str, said: str) -> None:
+    with pytest.raises(UsageError, match=r"^URL") as refusal:
         Endpoint.parse(url)
+    assert said in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", ["ws://user:s3cret@h/", "ws://user:s3cret@h:x/", "http://user:s3cret@h/"])
-def test_a_password_in_the_url_is_not_repeated(url: str) -> None:
-    with pytest.raises(UsageError, match="user name or password") as refusal:
-        Endpoint.parse(url)
-    assert "s3cret" not in str(refusal.value)
+def test_a_query_is_asked_for_and_not_shown() -> None:
+    endpoint = Endpoint.parse("wss://[::1]/stream?token=s3cret")
+    assert endpoint.target == "/stream?token=s3cret"
+    assert endpoint.url == "wss://[::1]:443/stream"
+    assert "s3cret" not in repr(endpoint)
 
 
-def test_defaults_are_those_of_the_command_line() -> None:
-    parsed = cli.parse(["KEY", "ws://h/", "4", "/", "worker"])
-    assert parsed == Config(
-        key=parsed.key, endpoint=Endpoint.parse("ws://h/"), pipes=4, directory="/", worker="worker", worker_args=()
-    )
-    assert parsed.key.reveal() == "KEY"
-    assert parsed.max_frame_bytes == 16 << 20
-    assert parsed.grace_s == 10
-    assert parsed.stats_interval_s == 10
-
-
-def test_every_option_is_read() -> None:
-    cpu = min(os.sched_getaffinity(0))
-    words = (
-        "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
-        f"--max-frame-bytes 1024 --cpu {cpu} --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
-        "KEY ws://h/ 65536 dir worker --route x -- -y"
-    )
-    parsed = cli.parse(words.split())
-    assert parsed == Config(
-        key=parsed.key,
-        endpoint=Endpoint.parse("ws://h/"),
-        pipes=65536,
-        directory="dir",
-        worker="worker",
-        worker_args=("--route", "x", "--", "-y"),
-        subscribe=("T.A", "Q.*", "AM.*"),
-        route=config.Route.SYMBOL,
-        spawn=config.Spawn.PER_PIPE,
-        pipe_size_bytes=4096,
-        cpu=cpu,
-        tls=config.Tls.USER,
-        ca_file="ca",
-        max_frame_bytes=1024,
-        grace_s=0.5,
-        stats_interval_s=0,
-        log_level=config.LogLevel.DEBUG,
-        log_format=config.LogFormat.JSON,
-    )
-
-
-def test_a_config_prints_no_key() -> None:
-    shown = repr(Config(Key("s3cret"), Endpoint.parse("ws://h/"), 1, "/", "worker", ()))
-    assert "s3cret" not in shown
+def test_topics_are_parted_at_commas_and_there_must_be_one() -> None:
+    assert topics_of(["T.A, Q.*,", "AM.*"]) == ("T.A", "Q.*", "AM.*")
+    for params in ([], [""], [", ,"]):
+        with pytest.raises(UsageError, match="--subscribe names no topic"):
+            topics_of(params)
 
 
 def test_the_tree_of_errors_is_what_its_file_draws() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
+import orjson
 import pytest
 from harness import KEY, Feed, Lb, inline, run_lb
 from harness.feed import CONNECTED
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lb.errors import EX_NOINPUT, EX_NOPERM, EX_USAGE, KeyUnreadable, UsageError
+from lb.errors import EX_NOINPUT, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, KeyUnreadable, UsageError
 from lb.key import Key, read_key
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
@@ -100,6 +105,32 @@ def test_a_variable_that_is_not_set_is_named() -> None:
     assert "environment variable 'NO_SUCH_NAME' is not set" in done.stderr
 
 
+READS_ITS_STANDARD_INPUT = inline("""
+    import os, sys
+    os.lseek(0, 0, os.SEEK_SET)
+    print(os.readlink("/proc/self/fd/0"), os.read(0, 1000), flush=True)
+    os.read(int(sys.argv[1]), 1)
+""")
+
+
+def test_a_file_that_was_standard_input_is_not_inherited(tmp_path: Path) -> None:
+    """Each worker could read the key from its beginning again (`lb - ... < key`, systemd's StandardInput=file:)."""
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    with (
+        (tmp_path / "key").open() as file,
+        Feed() as feed,
+        Lb(feed.url, key="-", stdin=file, worker=READS_ITS_STANDARD_INPUT) as lb,
+    ):
+        assert lb.await_output() == b"/dev/null b''\n"
+        assert str(Path(f"/proc/{lb.pid}/fd/0").readlink()) == "/dev/null"
+        assert sent_key(feed) == KEY
+
+
+def test_a_byte_order_mark_is_no_part_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbfabc\r\n")
+    assert read_key(f"@{tmp_path / 'key'}").reveal() == "abc"
+
+
 def test_an_empty_standard_input_holds_no_key() -> None:
     done = run_lb("-", NO_FEED, "1", ".", "w", stdin=subprocess.DEVNULL)
     assert done.returncode == EX_NOINPUT
@@ -134,10 +165,93 @@ def test_a_refused_key_is_not_shown() -> None:
         assert KEY not in lb.log
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_feed_that_repeats_the_key_gets_it_into_no_line(log_format: str) -> None:
+    key = 'k3y/"that\\n\u00f6body may see'
+    said = [
+        json.dumps({"ev": "status", "status": "error", "message": f"what is {key}?"}),
+        json.dumps({"ev": "status", "status": "error", "message": json.dumps({"params": key})}),
+        json.dumps({"ev": "status", "status": "error", "message": f"GET /?key={quote(key, safe='')}"}),
+        json.dumps({"ev": "status", "status": "auth_failed", "message": f"{key} is refused"}, ensure_ascii=False),
+    ]
+    with Feed() as feed, Lb(feed.url, 1, "--log-format", log_format, key=key) as lb, feed.session() as peer:
+        peer.say(f"{said[0]},".encode())  # malformed: shown as it came
+        for status in said:
+            peer.say(f"[{status}]".encode())
+        assert lb.wait().exit_code == EX_NOPERM
+        log = "\n".join(line["message"] for line in lb.lines) if log_format == "text" else lb.log
+    assert log.count("***") >= len(said) + 1
+    for part in ("k3y", "body", "may see", "%22that"):
+        assert part not in log
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_error_of_the_command_line_says_no_key(log_format: str) -> None:
+    done = run_lb("--log-format", log_format, KEY, NO_FEED, "1", f"/no/{KEY}/dir", "/bin/cat")
+    assert done.returncode == EX_UNAVAILABLE
+    assert "/no/***/dir" in done.stderr
+    assert KEY not in done.stderr
+
+
+def test_a_query_is_asked_for_and_not_logged() -> None:
+    with Feed() as feed, Lb(f"{feed.url}?token={KEY}-2", 1, "--log-level", "debug", key="other") as lb:
+        with feed.connection() as peer:
+            assert peer.read_request().startswith(f"GET /stocks?token={KEY}-2 HTTP/1.1")
+            peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        with feed.session():
+            assert lb.await_line("session open")["url"] == feed.url
+        lb.await_line("session lost")
+
+
 def test_an_object_that_holds_the_key_prints_none_of_it() -> None:
     key = Key(KEY)
     assert KEY not in repr(key) + str(key) + f"{key!r:s}"
     assert key.reveal() == KEY
+
+
+def test_the_file_of_a_key_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("first-key\n")
+    key = read_key(f"@{file}")
+    assert not key.read_again(), "nothing has changed"
+    file.write_text("second-key\n")
+    assert key.read_again()
+    assert key.reveal() == "second-key"
+    assert not key.read_again()
+    assert key.hide("<first-key> <second-key>") == "<***> <***>"
+    for unusable in (b"", b"a\nb\n", b"\xff"):
+        file.write_bytes(unusable)
+        assert not key.read_again()
+    file.unlink()
+    assert not key.read_again()
+    assert key.reveal() == "second-key"
+
+
+def test_a_key_from_elsewhere_can_not_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LB_TEST_KEY", "abc")
+    assert not read_key("env:LB_TEST_KEY").read_again()
+    assert not read_key("abc").read_again()
+
+
+def spellings(key: str) -> list[str]:
+    """How a feed, a library or Python may repeat the key."""
+    texts = [key, json.dumps(key), json.dumps(key, ensure_ascii=False), json.dumps(key).replace("/", "\\/")]
+    texts += [quote(key), quote(key, safe=""), quote(key).lower(), orjson.dumps(key).decode()]
+    return [*texts, *map(json.dumps, texts), *map(repr, texts), *(repr(text.encode()) for text in texts)]
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=8, max_size=40))
+def test_no_spelling_of_a_key_remains(key: str) -> None:
+    for text in spellings(key):
+        shown = Key(key).hide(f"said <{text}>.")
+        assert "***" in shown
+        assert shown.startswith("said <")
+        assert shown.endswith(">.")
+        assert len(shown) <= len("said <b'\"***\"'>.") + 4, shown
+
+
+def test_a_short_key_is_hidden_where_it_stands_alone() -> None:
+    assert Key("demo").hide("demo, a demonstration: 'demo'") == "***, a demonstration: '***'"
 
 
 def test_surrounding_white_space_is_no_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ def _set_receive_buffer(sock: socket.socket, size_bytes: int) -> None:
 def _upgrade(endpoint: Endpoint, stream: Stream) -> websocket.WebSocket:
     try:
         upgraded = websocket.create_connection(
-            endpoint.url,
+            endpoint.url.removesuffix(endpoint.path) + endpoint.target,
             timeout=STEP_TIMEOUT_S,
             socket=stream,
             header=[f"User-Agent: trade-balancer/{VERSION}"],

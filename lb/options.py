@@ -1,0 +1,327 @@
+"""The command line of `lb`: what each word means, its unit and default.
+
+Law: no error repeats a word that may be the key; what stands behind WORKER is the worker's, untouched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NoReturn, TypeVar
+
+from lb.config import MAX_PIPES, Config, Endpoint, LogFormat, LogLevel, Route, Spawn, Tls, topics_of
+from lb.errors import UsageError
+from lb.key import read_key
+from lb.pump import MAX_FRAME_BYTES_LIMIT
+from lb.version import VERSION
+
+USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"
+
+_WORDS_OF_LB = 5
+"""KEY to WORKER."""
+_LEAST_INTERVAL_S = 0.05
+"""More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
+_LONGEST_QUOTED = 15
+"""Characters; keys are longer."""
+_OPTION = re.compile(r"-(?!$|\d+$)")
+"""A word that begins so is an option; a lone dash and a negative number are none."""
+
+_Words = TypeVar("_Words", bound=Enum)
+
+_EPILOG = """\
+KEY is the API key in one of four forms:
+  @FILE      the only line of FILE; read again before a refused key is given up
+  env:NAME   the environment variable NAME, which workers do not inherit
+  -          a line of standard input, which workers find empty
+  KEY        the key itself; it is wiped from the process's command line at once
+
+WORKER runs in DIR as: WORKER [ARGS...] FD [FD...], the read ends of its pipes. All words behind WORKER are its own,
+options and -- too. A WORKER without a slash is looked for in DIR, then in PATH. On each pipe stand, one behind the
+other, a 4-byte little-endian length and a JSON object of that many bytes.
+
+signals:  SIGTERM, SIGINT, SIGHUP  stop reading, deliver what was received, exit 0
+                                   a second one, a second or more after the first: exit at once with 1
+          SIGUSR1                  one line of totals: received = delivered + waiting
+exit:     0   stopped on request, and everything was delivered
+          64  usage
+          66  the key can't be read
+          69  unavailable: worker, directory, kernel feature
+          70  internal
+          74  stopped, but records were not delivered, or a worker failed during the stop
+          77  the feed refuses the key or the plan
+
+example:  lb @/etc/lb/key wss://socket.massive.com/stocks 4 /srv/bars lb-bars --output bars.jsonl
+"""
+
+
+def parse(words: Sequence[str]) -> Config:
+    """Read the command line. Reads, and wipes, the key. Raises UsageError or KeyUnreadable."""
+    parser = _parser()
+    parted = _part(words, _options_of(parser))
+    for name in parted.unknown:
+        near = difflib.get_close_matches(name, _options_of(parser), 1)
+        raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
+    args = parser.parse_args(parted.of_lb)
+    return Config(
+        endpoint=Endpoint.parse(args.url),
+        key=read_key(args.key),
+        pipes=args.pipes,
+        directory=args.directory,
+        worker=args.worker,
+        worker_args=tuple(parted.of_worker),
+        subscribe=topics_of(args.subscribe or ["T.*"]),
+        route=args.route,
+        spawn=args.spawn,
+        pipe_size_bytes=args.pipe_size,
+        tls=args.tls,
+        ca_file=args.ca_file,
+        max_frame_bytes=args.max_frame_bytes,
+        cpu=args.cpu,
+        once=args.once,
+        grace_s=args.grace,
+        stats_interval_s=args.stats_interval,
+        dumpable=args.dumpable,
+        log_level=args.log_level,
+        log_format=args.log_format,
+    )
+
+
+def peek(words: Sequence[str]) -> tuple[str, LogFormat]:
+    """The word in KEY's place ("" if there is none), and the form of log lines asked for, also where parse() would
+    raise."""
+    parted = _part(words, _options_of(_parser()))
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    _add_log_format(parser)
+    try:
+        log_format = parser.parse_known_args(parted.of_lb)[0].log_format
+    except UsageError:
+        log_format = LogFormat.TEXT
+    return "".join(parted.positionals[:1]), log_format
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """A command line, parted behind the word in WORKER's place."""
+
+    of_lb: Sequence[str]
+    of_worker: Sequence[str]
+    positionals: Sequence[str]
+    """Those of lb that are no options and no values of options."""
+    unknown: Sequence[str]
+    """Names of options that lb does not have."""
+
+
+def _part(words: Sequence[str], options: Mapping[str, bool]) -> _Parted:
+    """`options`: the names, and whether a value follows each. argparse would take a `--` behind WORKER for its own."""
+    positionals: list[str] = []
+    unknown: list[str] = []
+    are_options_over = False
+    left = enumerate(words, 1)
+    for end, word in left:
+        if are_options_over or not _OPTION.match(word):
+            positionals.append(word)
+            if len(positionals) == _WORDS_OF_LB:
+                return _Parted(words[:end], words[end:], positionals, unknown)
+        elif word == "--":
+            are_options_over = True
+        else:
+            name, has_value, _ = word.partition("=")
+            if name not in options:
+                unknown.append(name)
+            elif options[name] and not has_value:
+                next(left, None)
+    return _Parted(words, [], positionals, unknown)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _options_of(parser: argparse.ArgumentParser) -> dict[str, bool]:
+    return {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lb",
+        usage=USAGE,
+        description="Holds one market-data websocket and deals its records to the pipes of worker processes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lb {VERSION}")
+    _add_feed(parser)
+    _add_workers(parser)
+    _add_process(parser)
+    _add_logs(parser)
+    add = parser.add_argument
+    add("key", metavar="KEY", help="the API key, see below")
+    add("url", metavar="URL", help="ws://HOST[:PORT]/PATH or wss://HOST[:PORT]/PATH")
+    add("pipes", metavar="NPIPES", type=_whole("pipes", 1, MAX_PIPES), help="how many pipes to deal records to")
+    add("directory", metavar="DIR", help="the worker's working directory")
+    add(
+        "worker", metavar="WORKER", help="the program to run; ARGS are its arguments, the pipes' fd numbers follow them"
+    )
+    return parser
+
+
+def _add_feed(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--subscribe", action="append", metavar="PARAMS", help="topics, comma-separated; may be repeated (default: T.*)"
+    )
+    add(
+        "--once",
+        action="store_true",
+        help="end with the first session: with exit code 0 where the feed closes it normally, with that of its error "
+        "otherwise (default: the next session follows)",
+    )
+    add(
+        "--tls",
+        type=_one_of(Tls),
+        default=Tls.AUTO,
+        metavar="auto|kernel|user",
+        help="where the TLS session lives: in the kernel where it can, always there, never there (default: auto)",
+    )
+    add("--ca-file", metavar="FILE", help="PEM certificates to trust instead of the system's")
+    add(
+        "--max-frame-bytes",
+        type=_whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),
+        default=16 << 20,
+        metavar="BYTES",
+        help="longest websocket frame, and longest record, that is taken (default: 16777216)",
+    )
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--route",
+        type=_one_of(Route),
+        default=Route.ROUND_ROBIN,
+        metavar="round-robin|symbol",
+        help="which pipe a record goes to: the next in turn, or the one of its symbol (default: round-robin)",
+    )
+    add(
+        "--spawn",
+        type=_one_of(Spawn),
+        default=Spawn.SHARED,
+        metavar="shared|per-pipe",
+        help="one worker for all pipes, or one for each (default: shared)",
+    )
+    add(
+        "--pipe-size",
+        type=_whole("bytes", 4096, 1 << 31),
+        metavar="BYTES",
+        help="size of each pipe (default: as much as the system grants, at most 268435456, and all together a quarter "
+        "of the memory)",
+    )
+
+
+def _add_process(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--cpu", type=_cpu, metavar="N", help="keep lb on this CPU; workers may run on all (default: on any)")
+    add(
+        "--grace",
+        type=_seconds,
+        default=10.0,
+        metavar="S",
+        help="seconds that delivery and workers have to end at a stop (default: 10)",
+    )
+    add(
+        "--dumpable",
+        action="store_true",
+        help="allow core dumps and debuggers, which see the key and TLS secrets (default: not)",
+    )
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--stats-interval",
+        type=_interval,
+        default=10.0,
+        metavar="S",
+        help=f"seconds between two lines of statistics on standard error, at least {_LEAST_INTERVAL_S:g}; 0 is off "
+        "(default: 10)",
+    )
+    add(
+        "--log-level",
+        type=_one_of(LogLevel),
+        default=LogLevel.INFO,
+        metavar="debug|info|warning|error",
+        help="the least severe lines to log (default: info)",
+    )
+    _add_log_format(parser)
+
+
+def _add_log_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-format",
+        type=_one_of(LogFormat),
+        default=LogFormat.TEXT,
+        metavar="text|json",
+        help="form of the lines on standard error (default: text)",
+    )
+
+
+def _whole(name: str, least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number") from None
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{number} {name} is outside of {least} to {most}")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        number_s = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a number of seconds") from None
+    if not 0 <= number_s <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text} s is outside of 0 to 1e9 s")
+    return number_s
+
+
+def _interval(text: str) -> float:
+    interval_s = _seconds(text)
+    if 0 < interval_s < _LEAST_INTERVAL_S:
+        raise argparse.ArgumentTypeError(f"{text} s is less than {_LEAST_INTERVAL_S:g} s, and not 0, which is off")
+    return interval_s
+
+
+def _cpu(text: str) -> int:
+    allowed = os.sched_getaffinity(0)
+    if not text.isdecimal() or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(
+            f"{_quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
+        )
+    return int(text)
+
+
+def _one_of(values: type[_Words]) -> Callable[[str], _Words]:
+    def parse(text: str) -> _Words:
+        try:
+            return values(text)
+        except ValueError:
+            words = ", ".join(value.value for value in values)
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of {words}") from None
+
+    return parse
+
+
+def _quoted(word: str) -> str:
+    """For errors. Where an option's value is forgotten, the key may stand in its place."""
+    return repr(word) if len(word) <= _LONGEST_QUOTED else f"a word of {len(word)} characters"
