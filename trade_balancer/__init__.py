@@ -2,7 +2,8 @@
 
 The balancer starts a worker as `WORKER ARGS... FD FD FD ...`. On each FD, the read end of a pipe, come frames: 4 bytes,
 little-endian, the length in bytes of the one JSON object that follows. When a pipe ends (EOF), its records have all
-come; when all pipes have ended, the worker finishes and exits with 0. A complete worker:
+come; when all pipes have ended, the worker finishes and exits with 0, and not before: SIGTERM may come at any time from
+whoever stops lb and its workers at once, and `run` ignores it (`outlive_stop_signals`). A complete worker:
 
     from trade_balancer import run
 
@@ -13,7 +14,8 @@ come; when all pipes have ended, the worker finishes and exits with 0. A complet
     run(on_record)
 
 `run(..., raw=True)` hands over bytes, `run(..., batch=True)` lists of what one read brought, `run(..., processes=True)`
-reads each pipe in a process of its own. `batches(fds)` is the same as a loop. With asyncio, a task per pipe:
+reads each pipe in a process of its own; `run(..., on_error="skip")` passes over records that the handler fails on.
+`batches(fds)` is the same as a loop. With asyncio, a task per pipe:
 
     async for record in trade_balancer.records(fd):
         ...
@@ -35,6 +37,7 @@ from trade_balancer.errors import (
     ChildError,
     OutputError,
     PipeError,
+    ProtocolError,
     ReadError,
     RecordError,
     TruncatedFrameError,
@@ -42,20 +45,26 @@ from trade_balancer.errors import (
 )
 from trade_balancer.frames import FrameCutter
 from trade_balancer.pipes import batches
-from trade_balancer.runner import fds_of_command_line, run
+from trade_balancer.runner import Totals, fds_of_command_line, run
+from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.skips import OnError
 
 __all__ = [
     "ChildError",
     "FrameCutter",
+    "OnError",
     "OutputError",
     "PipeError",
+    "ProtocolError",
     "ReadError",
     "Record",
     "RecordError",
+    "Totals",
     "TruncatedFrameError",
     "WorkerError",
     "batches",
     "fds_of_command_line",
+    "outlive_stop_signals",
     "records",
     "run",
 ]

@@ -11,23 +11,28 @@ from typing import Any, Literal, overload
 
 from trade_balancer.decoding import Record, decoded
 from trade_balancer.pipes import Pipes
+from trade_balancer.skips import OnError, Skips
 
 
 @overload
-def records(fd: int, *, raw: Literal[False] = False) -> AsyncIterator[Record]: ...
+def records(fd: int, *, raw: Literal[False] = False, on_error: OnError = "skip") -> AsyncIterator[Record]: ...
 @overload
 def records(fd: int, *, raw: Literal[True]) -> AsyncIterator[bytes]: ...
 
 
-async def records(fd: int, *, raw: bool = False) -> AsyncIterator[Any]:
+async def records(fd: int, *, raw: bool = False, on_error: OnError = "skip") -> AsyncIterator[Any]:
     """Yields the records of the pipe `fd` as dicts, or as bytes with `raw`, until it ends.
 
+    A record that is no JSON object is shown on standard error and passed over; with `on_error="raise"` it ends the
+    iteration once all others of its read have been yielded. Signals are left alone: see `outlive_stop_signals`.
+
     Raises:
-        PipeError, ReadError: at once.
-        RecordError: after all records before it.
+        PipeError, ProtocolError, ReadError: at once.
+        RecordError: with `on_error="raise"`.
         TruncatedFrameError: at the end.
     """
     pipe = Pipes([fd])
+    skips = Skips(on_error)
     loop = asyncio.get_running_loop()
     while True:
         await _readable(loop, fd)
@@ -35,8 +40,9 @@ async def records(fd: int, *, raw: bool = False) -> AsyncIterator[Any]:
         if batch is None:
             pipe.check_ends()
             return
-        for record in batch if raw else decoded(batch, fd):
+        for record in batch if raw else decoded(batch, fd, skips):
             yield record
+        skips.raise_fault()
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:

@@ -44,7 +44,7 @@ class Count(ReadyMade):
             self._heads.update(heads)
             if len(heads) < len(records):
                 others = [record for record in records if not _head(record)]
-                self.tally.results.update(map(event_and_symbol, decoded(others, fd)))
+                self.tally.results.update(map(event_and_symbol, decoded(others, fd, self.skips)))
 
     def finish(self) -> None:
         results = self.tally.results

@@ -29,9 +29,15 @@ class TruncatedFrameError(WorkerError):
 
 
 class RecordError(WorkerError):
-    """A record is not one JSON object (exit code 65). Every record before it on its pipe was handed out."""
+    """A record is not one JSON object (exit code 65). Every other record that was read with it was handed out."""
 
     exit_code = os.EX_DATAERR
+
+
+class ProtocolError(WorkerError):
+    """The pipes, or the channel to lb, are not what this SDK knows (exit code 76)."""
+
+    exit_code = os.EX_PROTOCOL
 
 
 class ReadError(WorkerError):
@@ -56,5 +62,10 @@ class ChildError(WorkerError):
 
 def report(fault: WorkerError) -> int:
     """Says in one line on standard error what happened, after the program's name; returns the exit code for it."""
-    print(f"{Path(sys.argv[0]).name}: {fault}", file=sys.stderr, flush=True)
+    tell(str(fault))
     return fault.exit_code
+
+
+def tell(text: str) -> None:
+    """A line on standard error, after the program's name."""
+    print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from trade_balancer.channel import say_ready
 from trade_balancer.errors import ChildError, WorkerError, report
 from trade_balancer.frames import LENGTH_BYTES, FrameCutter
 from trade_balancer.pipes import check_fds
@@ -43,10 +44,11 @@ def fork_per_pipe(fds: Sequence[int], work: Callable[[int], bytes]) -> list[byte
     Call it from the main thread: PR_SET_PDEATHSIG follows the thread that forks, not its process.
 
     Raises:
-        PipeError: see `check_fds`; nothing is forked then.
+        PipeError, ProtocolError: see `check_fds` and `say_ready`; nothing is forked then.
         ChildError: a child ended, by an exception, an exit or a signal, without a result. The others are killed first.
     """
     check_fds(fds)
+    say_ready()
     bind = _bond_to_this_process()
     children: list[_Child] = []
     try:

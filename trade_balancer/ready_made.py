@@ -15,23 +15,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trade_balancer.errors import TruncatedFrameError, WorkerError, report
+from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
 from trade_balancer.pipes import Batch, Pipes, check_fds
 from trade_balancer.processes import fork_per_pipe
+from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.skips import Skips
 from trade_balancer.tally import Tally
 
 _EPILOG = """\
 Each FD is the read end of a pipe of frames: 4 bytes, little-endian, the length in bytes of the JSON object that
-follows. The balancer starts the worker so; when all pipes have ended, the worker finishes.
+follows. lb starts the worker so; when all pipes have ended, the worker finishes. SIGTERM does not end it before, and
+if lb has started it, SIGINT and SIGHUP do not either. A record that is no JSON object is shown on standard error,
+counted, and passed over.
 
-exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame, or a record is no JSON object; 74 input or
-output failed; with --processes also the code of a process that failed, 128 + N after signal N."""
+exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame; 74 input or output failed; 76 lb speaks another
+version of the pipe protocol; with --processes also the code of a process that failed, 128 + N after signal N."""
 
 _SUMMARY_HELP = """\
 replace FILE at the end, in one step, by one JSON object: records; bytes (of records, without their 4-byte lengths);
-events; records_per_fd; lag_ms with p50, p99 and max (ms, wall clock at reading minus the record's t, sampled once per
-read, null when no record had a t){more} (default: no summary)"""
+events; records_per_fd; unusable, the records that are no JSON object; lag_ms with p50, p99 and max (ms, wall clock at
+reading minus the record's t, sampled once per read, null when no record had a t){more} (default: no summary)"""
 
 
 class ReadyMade(ABC):
@@ -44,14 +48,11 @@ class ReadyMade(ABC):
     def __init__(self, output: LineOutput) -> None:
         self.output = output
         self.tally = Tally()
+        self.skips = Skips("skip")
 
     @abstractmethod
     def take(self, round_: list[Batch]) -> None:
-        """Deals with what one round of reads brought, and counts its events.
-
-        Raises:
-            RecordError: after all records before the bad one were dealt with.
-        """
+        """Deals with what one round of reads brought, and counts its events; `skips` gets what can't be decoded."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -66,6 +67,7 @@ class ReadyMade(ABC):
 def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
     """Runs a ready-made worker from its command line to its exit code."""
     options = _parser(kind).parse_args(argv)
+    outlive_stop_signals()
     try:
         check_fds(options.fds)
         _serve(kind, options)
@@ -85,6 +87,8 @@ def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
         own_summary = kind.conclude(total, output)
     if options.summary:
         replace_file(options.summary, total.summary() | own_summary)
+    if total.unusable:
+        tell(f"{total.unusable} of {total.records} records were unusable")
     if total.faults:
         raise total.faults[0] if len(total.faults) == 1 else TruncatedFrameError("; ".join(map(str, total.faults)))
 
@@ -98,9 +102,11 @@ def drain(worker: ReadyMade, fds: Sequence[int]) -> Tally:
             for _, records in round_:
                 tally.note_lag(records)
             worker.take(round_)
+        pipes.check_ends()
     except WorkerError as fault:
         tally.faults.append(fault)
     worker.finish()
+    tally.unusable += worker.skips.undecodable_total
     tally.records_per_fd = {fd: cutter.records_total for fd, cutter in pipes.cutters.items()}
     tally.bytes_total = sum(cutter.bytes_total for cutter in pipes.cutters.values())
     return tally
@@ -126,7 +132,12 @@ def _parser(kind: type[ReadyMade]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help=f"append {kind.output_help} (default: standard output)"
     )
-    parser.add_argument("--summary", metavar="FILE", type=Path, help=_SUMMARY_HELP.format(more=kind.summary_help))
+    parser.add_argument(
+        "--summary",
+        metavar="FILE",
+        type=Path,
+        help=_SUMMARY_HELP.format(more=kind.summary_help),
+    )
     parser.add_argument(
         "--processes",
         action="store_true",

@@ -5,20 +5,47 @@ Law: the handler is called in the pipe's order, once per record or batch; the pi
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import length_hint
 from typing import Any, Literal, overload
 
-from trade_balancer.decoding import Record, decoded, decoded_batch
-from trade_balancer.errors import TruncatedFrameError, WorkerError, report
-from trade_balancer.pipes import batches
+from trade_balancer.decoding import Record, decoded
+from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
+from trade_balancer.pipes import Pipes
 from trade_balancer.processes import fork_per_pipe
+from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.skips import OnError, Skips
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What `run` has read: all records; those of them that are no JSON objects; those that the handler failed on."""
+
+    records: int = 0
+    undecodable: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.records + other.records, self.undecodable + other.undecodable, self.failed + other.failed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.records} records, {self.undecodable + self.failed} of them skipped: "
+            f"{self.undecodable} no JSON objects, {self.failed} by failures of the handler"
+        )
 
 
 @overload
 def run(
-    handler: Callable[[Record, int], object], fds: Sequence[int] | None = None, *, processes: bool = False
-) -> None: ...
+    handler: Callable[[Record, int], object],
+    fds: Sequence[int] | None = None,
+    *,
+    processes: bool = False,
+    on_error: OnError | None = None,
+) -> Totals: ...
 @overload
 def run(
     handler: Callable[[bytes, int], object],
@@ -26,7 +53,8 @@ def run(
     *,
     raw: Literal[True],
     processes: bool = False,
-) -> None: ...
+    on_error: OnError | None = None,
+) -> Totals: ...
 @overload
 def run(
     handler: Callable[[list[Record], int], object],
@@ -34,7 +62,8 @@ def run(
     *,
     batch: Literal[True],
     processes: bool = False,
-) -> None: ...
+    on_error: OnError | None = None,
+) -> Totals: ...
 @overload
 def run(
     handler: Callable[[list[bytes], int], object],
@@ -43,7 +72,8 @@ def run(
     raw: Literal[True],
     batch: Literal[True],
     processes: bool = False,
-) -> None: ...
+    on_error: OnError | None = None,
+) -> Totals: ...
 
 
 def run(
@@ -53,29 +83,50 @@ def run(
     raw: bool = False,
     batch: bool = False,
     processes: bool = False,
-) -> None:
-    """Calls `handler(record, fd)` for every record until all pipes have ended, then returns.
+    on_error: OnError | None = None,
+) -> Totals:
+    """Calls `handler(record, fd)` for every record until all pipes have ended, then returns what was read.
+
+    SIGTERM does not end it: see `outlive_stop_signals`, also for how to react to it.
 
     Args:
-        handler: what to do with a record and the pipe it came from. An exception of its own ends the worker.
+        handler: what to do with a record and the pipe it came from.
         fds: the pipes; by default the numbers that end the command line (`fds_of_command_line`).
         raw: hand over the record's bytes instead of the decoded dict.
         batch: hand over lists: all records that arrived in one read, at least one.
         processes: read each pipe in a forked process of its own; what the handler keeps in memory stays there.
+        on_error: what follows an exception, which is shown on standard error with the record (its first 240 bytes; of a
+            batch, the first record) and counted in any case. A flood of them is counted, but not all shown.
+
+            "skip": the next record, or batch.
+            "raise": the worker's end, and lb starts it again. An exception of the handler ends it at once, with a note
+            that says how many records of the same read are not handled; a record that is no JSON object ends it when
+            all others of its read have been handled.
+            None, the default: "skip" for a record that is no JSON object, for it is the feed's, a new process would get
+            no better one, and lb holds up the feed while there is none; "raise" for an exception of the handler, for
+            nobody knows what it has left half done, and a new process begins with nothing.
 
     Raises:
         SystemExit: with the code of the `WorkerError` it has reported on standard error, for example 65 for a pipe
-            that ended inside a frame (everything was handled) or a record that is no JSON object (all before it were).
+            that ended inside a frame (everything was handled).
     """
-    consume = _consumer(handler, raw, batch)
+    outlive_stop_signals()
+    consume = (_as_a_batch if batch else _one_by_one)(handler, raw)
     try:
         pipes = fds_of_command_line(sys.argv) if fds is None else fds
         if processes:
-            _raise_truncated(fork_per_pipe(pipes, lambda fd: _truncation_of(consume, fd)))
+            pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(_read([fd], consume, Skips(on_error))))
+            parts = [pickle.loads(part) for part in pickled]
         else:
-            _consume_all(consume, pipes)
+            parts = [_read(pipes, consume, Skips(on_error))]
+        totals = sum((part.totals for part in parts), Totals())
+        if totals.undecodable or totals.failed:
+            tell(str(totals))
+        if truncated := [part.truncated for part in parts if part.truncated]:
+            raise TruncatedFrameError("; ".join(truncated))
     except WorkerError as fault:
         raise SystemExit(report(fault)) from None
+    return totals
 
 
 def fds_of_command_line(argv: Sequence[str]) -> list[int]:
@@ -91,53 +142,48 @@ def fds_of_command_line(argv: Sequence[str]) -> list[int]:
     return fds[::-1]
 
 
-_Consume = Callable[[list[bytes], int], None]
+@dataclass(frozen=True)
+class _Part:
+    """What one process has read, and which of its pipes ended inside a frame, in words."""
+
+    totals: Totals
+    truncated: str
 
 
-def _consumer(handler: Callable[[Any, int], object], raw: bool, batch: bool) -> _Consume:
-    """The loop body for one batch; chosen once, so that nothing is decided per record."""
-
-    def each_raw(records: list[bytes], fd: int) -> None:
-        for record in records:
-            handler(record, fd)
-
-    def each_decoded(records: list[bytes], fd: int) -> None:
-        for record in decoded(records, fd):
-            handler(record, fd)
-
-    def batch_raw(records: list[bytes], fd: int) -> None:
-        handler(records, fd)
-
-    def batch_decoded(records: list[bytes], fd: int) -> None:
-        good, fault = decoded_batch(records, fd)
-        if good:
-            handler(good, fd)
-        if fault is not None:
-            raise fault
-
-    return {
-        (False, False): each_decoded,
-        (True, False): each_raw,
-        (False, True): batch_decoded,
-        (True, True): batch_raw,
-    }[raw, batch]
+_Consume = Callable[[list[bytes], int, Skips], None]
 
 
-def _consume_all(consume: _Consume, fds: Sequence[int]) -> None:
-    for fd, records in batches(fds):
-        consume(records, fd)
+def _read(fds: Sequence[int], consume: _Consume, skips: Skips) -> _Part:
+    pipes = Pipes(fds)
+    for fd, records in pipes.batches():
+        consume(records, fd, skips)
+        skips.raise_fault()
+    return _Part(Totals(pipes.records_total, skips.undecodable_total, skips.failed_total), pipes.truncated())
 
 
-def _truncation_of(consume: _Consume, fd: int) -> bytes:
-    """Consumes one pipe; a truncated end is told to the parent as text, so that it lets the other processes finish."""
-    try:
-        _consume_all(consume, [fd])
-    except TruncatedFrameError as fault:
-        return str(fault).encode()
-    return b""
+def _one_by_one(handler: Callable[[Any, int], object], raw: bool) -> _Consume:
+    def consume(records: list[bytes], fd: int, skips: Skips) -> None:
+        rest = iter(records)
+        for record in rest if raw else decoded(rest, fd, skips):
+            try:
+                handler(record, fd)
+            except Exception as error:
+                left = length_hint(rest)
+                if not skips.failure(error, fd, 1, records[-1 - left], left):
+                    raise
+
+    return consume
 
 
-def _raise_truncated(texts: list[bytes]) -> None:
-    faults = [text.decode() for text in texts if text]
-    if faults:
-        raise TruncatedFrameError("; ".join(faults))
+def _as_a_batch(handler: Callable[[Any, int], object], raw: bool) -> _Consume:
+    def consume(records: list[bytes], fd: int, skips: Skips) -> None:
+        batch = records if raw else list(decoded(records, fd, skips))
+        if not batch:
+            return
+        try:
+            handler(batch, fd)
+        except Exception as error:
+            if not skips.failure(error, fd, len(batch), records[0], 0):
+                raise
+
+    return consume

@@ -24,6 +24,7 @@ class Tally:
 
     `lags_ms` maps a lag in ms to the records that had it: the wall clock after the read minus the `t` of the batch's
     last record, taken for all of the batch. Above 1000 ms three digits are kept, which bounds the map for any input.
+    `unusable` counts the records that the worker could make nothing of.
     `results` is what the worker itself counts, by keys of its own; `faults` is what ended its input early.
     """
 
@@ -31,6 +32,7 @@ class Tally:
     bytes_total: int = 0
     events: Counter[str] = field(default_factory=Counter)
     lags_ms: Counter[int] = field(default_factory=Counter)
+    unusable: int = 0
     results: Counter[Any] = field(default_factory=Counter)
     faults: list[WorkerError] = field(default_factory=list)
 
@@ -46,17 +48,23 @@ class Tally:
         self.bytes_total += other.bytes_total
         self.events.update(other.events)
         self.lags_ms.update(other.lags_ms)
+        self.unusable += other.unusable
         self.results.update(other.results)
         self.faults += other.faults
+
+    @property
+    def records(self) -> int:
+        return sum(self.records_per_fd.values())
 
     def summary(self) -> dict[str, Any]:
         """The object of `--summary`: totals, events, records per fd, lag in ms (null when no batch had one)."""
         lags_ms = sorted(self.lags_ms.items())
         return {
-            "records": sum(self.records_per_fd.values()),
+            "records": self.records,
             "bytes": self.bytes_total,
             "events": {event: records for event, records in sorted(self.events.items()) if records},
             "records_per_fd": {str(fd): records for fd, records in sorted(self.records_per_fd.items())},
+            "unusable": self.unusable,
             "lag_ms": {
                 "p50": _percentile(lags_ms, 50),
                 "p99": _percentile(lags_ms, 99),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,6 +86,26 @@ def _write_all(write_end: int, chunks: Sequence[bytes]) -> None:
         os.close(write_end)
 
 
+@contextmanager
+def ready_worker(
+    arguments: Sequence[str | Path], pipes: int = 1, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A worker that has said READY, and the write ends of its pipes, for the test to close."""
+    ours, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pairs = [os.pipe() for _ in range(pipes)]
+    read_ends = [read_end for read_end, _ in pairs]
+    told = {"LB_CHANNEL": str(channel.fileno())} | dict(environment or {})
+    worker = start_worker(arguments, read_ends, told, pass_fds=[channel.fileno()])
+    for end in (*read_ends, channel.detach()):
+        os.close(end)
+    with ours, worker:
+        try:
+            assert ours.recv(100) == b"READY", worker.communicate()
+            yield worker, [write_end for _, write_end in pairs]
+        finally:
+            worker.kill()
+
+
 @dataclass
 class Finished:
     """A worker that has ended: exit code (negative: signal), standard output and error, the fds it was given."""
@@ -95,13 +116,16 @@ class Finished:
     fds: list[int]
 
 
-def start_worker(arguments: Sequence[str | Path], fds: Sequence[int], **options: Any) -> subprocess.Popen[str]:
+def start_worker(
+    arguments: Sequence[str | Path], fds: Sequence[int], environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
     """Starts `python ARGUMENTS... FD FD ...` as the balancer starts a worker; its output goes to pipes."""
     return subprocess.Popen(
         [sys.executable, *map(str, arguments), *map(str, fds)],
         pass_fds=[*fds, *options.pop("pass_fds", ())],
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+        | dict(environment or {}),
         text=True,
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
     )

@@ -11,7 +11,7 @@ from feeding import cut_streams, decoded_simply, framed, pipes_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trade_balancer import PipeError, Record, RecordError, TruncatedFrameError, records
+from trade_balancer import OnError, PipeError, Record, RecordError, TruncatedFrameError, records
 
 
 async def received(fd: int) -> tuple[list[bytes], str]:
@@ -76,15 +76,25 @@ def test_a_cancelled_reader_leaves_the_pipe_to_the_next() -> None:
         os.close(write_end)
 
 
-def test_a_bad_record_comes_after_those_before_it() -> None:
-    async def read(fd: int) -> None:
-        stream = records(fd)
-        assert await anext(stream) == {"a": 1}
-        with pytest.raises(RecordError, match=f"^fd {fd}: record of 3 bytes is not JSON"):
-            await anext(stream)
+def test_a_record_that_is_no_object_is_passed_over_or_raised_after_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def read(fd: int, on_error: OnError) -> list[Record]:
+        got: list[Record] = []
+        try:
+            async for record in records(fd, on_error=on_error):
+                got.append(record)
+        except RecordError as fault:
+            got.append({"raised": str(fault)})
+        return got
 
-    with pipes_with([[framed([b'{"a":1}', b"bad", b"{}"])]]) as (fd,):
-        asyncio.run(read(fd))
+    stream = framed([b'{"a":1}', b"[]", b"{}"])
+    told = "fd {}: record of 2 bytes is a JSON list, not an object: '[]'"
+    with pipes_with([[stream], [stream]]) as (first, second):
+        assert asyncio.run(read(first, "skip")) == [{"a": 1}, {}]
+        assert f"{told.format(first)}; skipped\n" in capsys.readouterr().err
+        assert asyncio.run(read(second, "raise")) == [{"a": 1}, {}, {"raised": told.format(second)}]
+        assert capsys.readouterr().err == ""
 
 
 def test_a_number_that_is_no_fd_is_refused() -> None:

@@ -93,6 +93,7 @@ def test_the_counts_and_the_summary_of_all_pipes_come_at_the_end(processes: list
         "bytes": 2 * sum(map(len, FEED)),
         "events": {"": 2, "Q": 2, "T": 4, "lagg": 2},
         "records_per_fd": {str(fd): records for fd, records in zip(ended.fds, (5, 5, 0), strict=True)},
+        "unusable": 0,
         "lag_ms": {"p50": None, "p99": None, "max": None},
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts", "summary"]
@@ -108,14 +109,22 @@ def test_a_truncated_pipe_is_told_with_all_that_came_before_it(processes: list[s
     assert sum(line["records"] for line in lines(ended.out)) == 9  # type: ignore[misc]
 
 
-def test_a_bad_record_is_told_with_all_that_came_before_it() -> None:
-    ended = run_worker(COUNT, [framed([*FEED, b"{", *FEED])])
-    assert ended.code == 65
-    assert f"fd {ended.fds[0]}: record of 1 bytes is not JSON" in ended.err
-    counts = {(line["ev"], line["symbol"]): line["records"] for line in lines(ended.out)}
-    assert counts.pop(("T", "A")) in range(2, 5)  # those after it in the same read may be counted or not
-    assert counts.pop(("Q", "B")) in range(1, 3)
-    assert counts == {("lagg", None): 1, ("", None): 1}
+@pytest.mark.parametrize("processes", [[], ["--processes"]])
+def test_records_that_are_no_objects_are_told_and_counted_and_take_none_with_them(
+    processes: list[str], tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary"
+    bad = [b"{", b'{"x":NaN}', b"[]", b""]
+    feed = [*FEED, *bad, *FEED]
+    ended = run_worker([*COUNT, "--summary", str(summary), *processes], [framed(feed), framed(FEED)])
+    assert ended.code == 0
+    for record in bad:
+        assert f"fd {ended.fds[0]}: record of {len(record)} bytes is " in ended.err
+    assert ended.err.endswith("count.py: 4 of 19 records were unusable\n")
+    assert [line | {"records": 0} for line in lines(ended.out)] == [line | {"records": 0} for line in FEED_COUNTED]
+    assert sum(line["records"] for line in lines(ended.out)) == 15  # type: ignore[misc]
+    totals = json.loads(summary.read_text())
+    assert (totals["records"], totals["unusable"]) == (19, 4)
 
 
 def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

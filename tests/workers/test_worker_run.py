@@ -136,30 +136,6 @@ def test_a_pipe_that_ends_inside_a_record_is_told_with_exit_code_65_and_loses_no
     assert {pipe: len(records) for pipe, records in by_pipe(ended.out).items()} == {"1": 4, "2": 4}
 
 
-@pytest.mark.parametrize("way", ["run(on_record)", "run(batch=True)"])
-@pytest.mark.parametrize(
-    ("bad", "why"),
-    [
-        (b'{"ev":"T"', "is not JSON (unexpected end of data: line 1 column 10 (char 9))"),
-        (b"", "is not JSON (Input is a zero-length, empty document: line 1 column 1 (char 0))"),
-        (b"[1]", "is a JSON list, not an object"),
-    ],
-)
-def test_a_record_that_is_no_object_is_told_after_all_before_it(way: str, bad: bytes, why: str, tmp_path: Path) -> None:
-    ended = run_worker([script(tmp_path, BY_THE_SDK[way])], [framed([*FEED, bad, *FEED])])
-    assert ended.code == 65
-    assert ended.err == f"worker.py: fd {ended.fds[0]}: record of {len(bad)} bytes {why}: {bad.decode()!r}\n"
-    assert len(by_pipe(ended.out)["1"]) == len(FEED)
-
-
-def test_a_decoding_error_of_the_handler_itself_is_its_own(tmp_path: Path) -> None:
-    text = "import orjson, trade_balancer\ntrade_balancer.run(lambda record, fd: orjson.loads('{'))\n"
-    ended = run_worker([script(tmp_path, text)], [framed(FEED)])
-    assert ended.code == 1
-    assert "orjson.loads('{')" in ended.err
-    assert "record of" not in ended.err
-
-
 def test_a_worker_started_again_on_the_same_pipe_goes_on_where_the_first_one_stopped(tmp_path: Path) -> None:
     """The first reads one record to its last byte and crashes; the pipe is at a record boundary then."""
     crashes_after_one = FROM_THE_PROTOCOL_ALONE + "            os.abort()\n"

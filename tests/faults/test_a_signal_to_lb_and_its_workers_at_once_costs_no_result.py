@@ -1,0 +1,60 @@
+"""SIGTERM to lb and its workers together, as systemd sends it (KillMode=control-group, its default)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from harness import Feed, Lb, message
+from harness.flood import record
+from harness.lb_process import lb_environment
+
+WORKERS = 10
+
+# Each `lb-count` writes a summary of its own, named after its pipe.
+COUNTS = """\
+import sys
+from trade_balancer.count import main
+sys.argv[1:1] = ["--summary", "summary." + sys.argv[-1]]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("first", ["lb", "workers"])
+def test_every_summary_is_complete(first: str, tmp_path: Path) -> None:
+    script = tmp_path / "counts.py"
+    script.write_text(COUNTS)
+    worker = (sys.executable, str(script))
+    records = 100 * WORKERS
+    with (
+        Feed() as feed,
+        Lb(feed.url, WORKERS, "--spawn", "per-pipe", worker=worker, records=False, directory=tmp_path,
+           environment=lb_environment()) as lb,
+        feed.session() as peer,
+    ):  # fmt: skip
+        pids = [lb.await_line("worker started")["pid"] for _ in range(WORKERS)]
+        peer.say(message(record(number) for number in range(records)))
+        while lb.balance()["received"] < records:
+            pass
+        _await_readers(pids)
+        for pid in [lb.pid, *pids] if first == "lb" else [*pids, lb.pid]:
+            os.kill(pid, signal.SIGTERM)
+        assert lb.wait().exit_code == 0
+    summaries = [json.loads(path.read_text())["records"] for path in tmp_path.glob("summary.*")]
+    assert summaries == [100] * WORKERS
+
+
+def _await_readers(pids: list[int]) -> None:
+    """Until each has come as far as Python's first own signal handler."""
+    caught = 1 << (signal.SIGTERM - 1)
+    while not all(caught & _caught_signals(pid) for pid in pids):
+        pass
+
+
+def _caught_signals(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
