@@ -140,7 +140,7 @@ class Balancer:
             self._supervisor.reap()  # a SIGCHLD that found the socket full is in none of them
 
     def _signalled(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._signalled_stops += 1
             if self._signalled_stops > 1:
                 logs.error("stopped a second time: leaving at once")

@@ -84,6 +84,7 @@ def test_a_signal_that_comes_as_soon_as_it_is_caught_is_told(
             os.kill(os.getpid(), number)
         return before
 
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # also where the tests run under nohup
     monkeypatch.setattr(signal, "signal", catch_and_send)
     with WakeUps() as wake_ups:
         assert number in wake_ups.take()
