@@ -5,7 +5,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 
@@ -29,11 +29,19 @@ class BuildWithTools(build_ext):
         super().run()
 
 
-# What cffi makes keeps to Python's stable ABI: one wheel for 3.11 and all later ones. A free-threaded Python has none.
-abi3 = {} if sysconfig.get_config_var("Py_GIL_DISABLED") else {"bdist_wheel": {"py_limited_api": "cp311"}}
+# All C parts keep to Python's stable ABI: one wheel for 3.11 and all later ones. A free-threaded Python has none.
+has_abi3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
+frames = Extension(
+    "trade_balancer._frames",
+    ["trade_balancer/csrc/frames.c"],
+    define_macros=[("Py_LIMITED_API", "0x030b0000")] if has_abi3 else [],
+    py_limited_api=has_abi3,
+    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra"],
+)
 
 setup(
     cmdclass={"build_ext": BuildWithTools},
     cffi_modules=["lb/pump/build.py:ffibuilder", "lb/slots/spawn/build.py:ffibuilder", "ktls/build.py:ffibuilder"],
-    options=abi3,
+    ext_modules=[frames],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},
 )

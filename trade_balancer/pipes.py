@@ -48,14 +48,14 @@ class Pipes:
         Raises:
             ReadError: at once.
         """
-        for fds in self._readable():
+        for fds in self.readable():
             for fd in fds:
                 if records := self.read(fd):
                     yield fd, records
 
     def rounds(self) -> Iterator[list[Batch]]:
         """As `batches`, but what can be read at one time comes together, at most one batch per pipe."""
-        for fds in self._readable():
+        for fds in self.readable():
             round_ = [(fd, records) for fd in fds if (records := self.read(fd))]
             if round_:
                 yield round_
@@ -74,7 +74,7 @@ class Pipes:
         if truncated := self.truncated():
             raise TruncatedFrameError(truncated)
 
-    def _readable(self) -> Iterator[list[int]]:
+    def readable(self) -> Iterator[list[int]]:
         """The pipes that have something to read, or their end, again and again until all have ended."""
         if len(self._open) == 1:
             while self._open:
@@ -92,6 +92,15 @@ class Pipes:
 
     def read(self, fd: int) -> list[bytes] | None:
         """The records that one read completes (perhaps none); None at the pipe's end."""
+        chunk = self._chunk(fd)
+        return None if chunk is None else self.cutters[fd].cut(chunk)
+
+    def read_frames(self, fd: int) -> list[memoryview] | None:
+        """The same uncut, as `FrameCutter.whole` gives it; valid until the next read of any pipe."""
+        chunk = self._chunk(fd)
+        return None if chunk is None else self.cutters[fd].whole(chunk)
+
+    def _chunk(self, fd: int) -> memoryview | None:
         try:
             got_bytes = os.readv(fd, (self._buffer,))
         except OSError as fault:
@@ -99,7 +108,7 @@ class Pipes:
         if not got_bytes:
             self._open.discard(fd)
             return None
-        return self.cutters[fd].cut(bytes(self._buffer[:got_bytes]))
+        return self._buffer[:got_bytes]
 
 
 def batches(fds: Sequence[int]) -> Iterator[Batch]:
@@ -113,6 +122,19 @@ def batches(fds: Sequence[int]) -> Iterator[Batch]:
     """
     pipes = Pipes(fds)
     yield from pipes.batches()
+    pipes.check_ends()
+
+
+def views(fds: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
+    """As `batches`, but nothing is cut or copied: yields (fd, view) of many whole frames, each a length and its record.
+
+    For those who hand frames on as they are, or decode them in C. A view is valid until the next one is asked for.
+    """
+    pipes = Pipes(fds)
+    for ready in pipes.readable():
+        for fd in ready:
+            for view in pipes.read_frames(fd) or ():
+                yield fd, view
     pipes.check_ends()
 
 

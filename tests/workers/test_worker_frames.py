@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import pytest
 from feeding import cut_streams, decoded_simply, framed
 from hypothesis import given
+from hypothesis import strategies as st
 
-from trade_balancer import FrameCutter
+from trade_balancer import FrameCutter, _frames, frames
+
+
+@given(cut_streams() | st.binary(max_size=99).map(lambda stream: (stream, [])), st.integers(0, 9))
+def test_what_cuts_is_compiled_and_does_as_its_reference_in_python(case: tuple[bytes, list[bytes]], start: int) -> None:
+    stream, _ = case
+    start = min(start, len(stream))
+    compiled: list[bytes] = []
+    reference: list[bytes] = []
+    expected = frames.cut_in_python(stream, start, reference)
+    assert frames.cut is _frames.cut
+    assert frames.cut(memoryview(stream), start, compiled) == frames.cut(bytearray(stream), start, None) == expected
+    assert compiled == reference == decoded_simply(stream[start:])
+
+
+def test_what_cuts_refuses_what_it_can_not_cut() -> None:
+    for start in (-1, 6):
+        with pytest.raises(ValueError, match=f"start {start} is outside of a chunk of 5 bytes"):
+            frames.cut(b"12345", start, [])
+    with pytest.raises(TypeError, match="records must be a list or None"):
+        frames.cut(b"", 0, ())  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        frames.cut("text", 0, [])  # type: ignore[arg-type]
 
 
 @given(cut_streams())
@@ -14,6 +38,17 @@ def test_any_cuts_of_any_stream_give_the_records_of_the_reference(case: tuple[by
     cutter = FrameCutter()
     records = [record for chunk in chunks for record in cutter.cut(chunk)]
     assert records == decoded_simply(stream)
+    assert cutter.records_total == len(records)
+    assert cutter.bytes_total == sum(map(len, records))
+
+
+@given(cut_streams())
+def test_any_cuts_of_any_stream_give_all_whole_frames_as_they_are(case: tuple[bytes, list[bytes]]) -> None:
+    stream, chunks = case
+    cutter = FrameCutter()
+    got = b"".join(b"".join(cutter.whole(chunk)) for chunk in chunks)
+    records = decoded_simply(stream)
+    assert got == framed(records)
     assert cutter.records_total == len(records)
     assert cutter.bytes_total == sum(map(len, records))
 

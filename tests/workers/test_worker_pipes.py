@@ -11,7 +11,7 @@ from feeding import any_record, cut_streams, decoded_simply, framed, pipes_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trade_balancer import PipeError, ReadError, TruncatedFrameError, batches
+from trade_balancer import PipeError, ReadError, TruncatedFrameError, batches, views
 
 
 @given(st.lists(st.lists(any_record, max_size=8), min_size=1, max_size=5))
@@ -22,6 +22,20 @@ def test_every_pipe_gives_its_own_records_in_order(records_per_pipe: list[list[b
             assert records
             received[fd] += records
         assert list(received.values()) == records_per_pipe
+
+
+@given(st.lists(cut_streams(), min_size=1, max_size=3))
+def test_views_show_the_whole_frames_of_every_pipe(cases: list[tuple[bytes, list[bytes]]]) -> None:
+    with pipes_with([chunks for _, chunks in cases]) as fds:
+        received = dict.fromkeys(fds, b"")
+        fault = ""
+        try:
+            for fd, view in views(fds):
+                received[fd] += view
+        except TruncatedFrameError as raised:
+            fault = str(raised)
+    assert list(received.values()) == [framed(decoded_simply(stream)) for stream, _ in cases]
+    assert bool(fault) == any(received[fd] != stream for fd, (stream, _) in zip(fds, cases, strict=True))
 
 
 @given(st.lists(cut_streams(), min_size=1, max_size=4))
