@@ -20,12 +20,14 @@ from websockets.server import ServerProtocol
 from lb.replay import dialogue
 from lb.replay.player import End, Halt, Pause, Player, Span
 from lb.replay.stage import Stage
-from lb.replay.wire import WakeUp, Wire
+from lb.replay.wire import TLS_RECORD_BYTES, WakeUp, Wire
 
 # How long a client may take for the handshake and the upgrade, and to answer a close frame.
 _PATIENCE_NS = 30 * 10**9
 # The same, once the server itself is to stop.
 _HASTE_NS = 10**9
+# How long a client that was cut off may take to read that it was, and to close.
+_LAST_WORDS_NS = 5 * 10**9
 
 
 class _Phase(enum.Enum):
@@ -111,6 +113,8 @@ class Connection:
             if self._phase is _Phase.OPEN and self._player is not None and not self._outbox:
                 self._pack_data(self._player)
             self._send()
+            if self._phase is _Phase.OPEN and time.monotonic_ns() >= self._too_slow_ns():
+                self._cut_off()
         elif self._stopped.is_set():
             self._phase = _Phase.OVER
         self._wait()
@@ -144,7 +148,7 @@ class Connection:
             case _Phase.OPEN:
                 self._say(dialogue.AUTH_TIMEOUT)
                 self._close(CloseCode.POLICY_VIOLATION)
-            case _Phase.CLOSING if not self._in_haste:
+            case _Phase.CLOSING if not self._in_haste and not self._outbox:
                 self._end(abrupt=False)
             case _:
                 self._phase = _Phase.OVER
@@ -153,8 +157,7 @@ class Connection:
         moments_ns = [self._deadline_ns]
         if self._phase is _Phase.OPEN:
             moments_ns.append(self._next_ping_ns)
-            if not self._outbox:
-                moments_ns.append(self._next_data_ns)
+            moments_ns.append(self._too_slow_ns() if self._outbox else self._next_data_ns)
         if self._phase is not _Phase.OVER:
             earliest_ns = min(moments_ns)
             timeout_s = None if math.isinf(earliest_ns) else (earliest_ns - time.monotonic_ns()) / 1e9
@@ -167,6 +170,22 @@ class Connection:
         self._pack_words()
         self._stage.tally.add(pings_total=1)
         self._next_ping_ns = now_ns + self._stage.house.ping_interval_s * 1e9
+
+    def _too_slow_ns(self) -> float:
+        """When the client is a slow consumer, unless it reads before."""
+        patience = self._stage.house.patience
+        waiting = self._waiting_data()
+        if patience is None or self._player is None or waiting is None or waiting.span is None:
+            return math.inf
+        if patience.time_s is not None:
+            return waiting.span.due_ns + patience.time_s * 1e9
+        assert patience.size_bytes is not None
+        room_bytes = patience.size_bytes - len(waiting.rest)
+        return 0 if room_bytes < 0 else self._player.due_ns(room_bytes)
+
+    def _waiting_data(self) -> _Parcel | None:
+        """The parcel of data that is not in the kernel yet; there is one at most."""
+        return next((parcel for parcel in self._outbox if parcel.span is not None), None)
 
     # Receiving
 
@@ -290,6 +309,20 @@ class Connection:
         if self._protocol.state is State.OPEN:  # It is not, if the client's close came together with what we answer.
             self._protocol.send_text(text)
             self._pack_words()
+
+    def _cut_off(self) -> None:
+        """Says `slow_consumer` and closes. Of the data that waits only what has begun is still sent, in whole
+        messages."""
+        waiting = self._waiting_data()
+        assert waiting is not None
+        assert waiting.span is not None
+        sent_bytes = len(waiting.span.view) - len(waiting.rest)
+        waiting.span = waiting.span.cut_behind(sent_bytes + TLS_RECORD_BYTES)
+        waiting.rest = waiting.span.view[sent_bytes:]
+        self._stage.tally.add(slow_consumers_total=1)
+        self._say(dialogue.SLOW_CONSUMER)
+        self._close(CloseCode.POLICY_VIOLATION)
+        self._deadline_ns = time.monotonic_ns() + _LAST_WORDS_NS
 
     def _close(self, code: CloseCode) -> None:
         if self._protocol.state is State.OPEN:

@@ -28,6 +28,8 @@ AUTH_FAILED = array(status("auth_failed", "authentication failed"))
 AUTH_REQUIRED = array(status("auth_required", "authentication required"))
 AUTH_TIMEOUT = array(status("auth_timeout", "No authentication request received."))
 INVALID_JSON = array(status("error", "Invalid JSON"))
+# The vendor's documents name this status; a capture of its text is not known.
+SLOW_CONSUMER = array(status("slow_consumer", "The buffer of this connection is full: it is read too slowly."))
 # The space before the closing quote is the feed's own.
 MAX_CONNECTIONS = array(status("max_connections", "Maximum number of websocket connections exceeded. "))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lb.replay.errors import UsageError
+from lb.replay.stage import Patience
 from lb.version import VERSION
 
 _DESCRIPTION = """\
@@ -20,6 +21,8 @@ examples:
   lb-replay --speed max --once trades.jsonl.zst    as fast as the client reads, then exit
   lb-replay --synthetic --rate 100000 --stamp      a synthetic market with the times of now
   lb-replay --synthetic --speed max --self-signed  the same over wss, as fast as it goes
+  lb-replay --synthetic --rate 400000 --slow-consumer-after 2s
+                                                   a market that only fast clients can follow
 
 exit codes: 0 at SIGTERM, SIGINT or the end of --once; 64 wrong usage; 66 unusable input;
 69 port in use, package missing or report not writable"""
@@ -73,6 +76,10 @@ def _port(text: str) -> int:
 def _speed(text: str) -> float | None:
     """None for `max`."""
     return None if text == "max" else _above_zero(text)
+
+
+def _patience(text: str) -> Patience:
+    return Patience(time_s=_above_zero(text[:-1])) if text.endswith("s") else Patience(size_bytes=_count(text))
 
 
 def _path(text: str) -> str:
@@ -180,6 +187,15 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--drops", type=_count, metavar="K", help="at most K such disconnects (default: no bound)")
     group.add_argument(
+        "--slow-consumer-after",
+        type=_patience,
+        metavar="BYTES|Ss",
+        help="cut off a client that reads too slowly, as the vendor does: what is due waits for it in one ordered "
+        "buffer; when more than BYTES wait, or the oldest for more than S seconds (as in 2.5s), the buffer is dropped, "
+        "and the client gets the status slow_consumer and is closed. The kernel's socket buffers, some MB, come on "
+        "top. Not with --speed max, at which everything is due at once (default: no bound)",
+    )
+    group.add_argument(
         "--fragment", type=_count, metavar="N", help="send messages in frames of N bytes of payload, with pings between"
     )
 
@@ -199,5 +215,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--tls needs --self-signed, or --cert and --key-file")
     if options.drops and not options.drop_every:
         raise UsageError("--drops needs --drop-every")
+    if options.slow_consumer_after and options.speed is None:
+        raise UsageError("--slow-consumer-after needs a pace: not --speed max")
     if options.stamp and options.fragment:
         raise UsageError("--stamp and --fragment exclude each other: a time may be cut in two")

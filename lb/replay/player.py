@@ -9,7 +9,7 @@ import math
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lb.replay.reel import TIME_DIGITS, Reel
 from lb.replay.tape import Tape, records_of
@@ -77,11 +77,19 @@ class Span:
     reel: Reel
     first: int
     last: int
+    due_ns: float
+    """Monotonic time at which the first of them was due."""
 
     def whole_within(self, size_bytes: int) -> tuple[int, int]:
         """How many messages, and how many records, the span's first `size_bytes` hold whole."""
         reached = min(self.reel.messages_within(self.reel.start_of(self.first) + size_bytes), self.last)
         return reached - self.first, self.reel.records_before(reached) - self.reel.records_before(self.first)
+
+    def cut_behind(self, size_bytes: int) -> "Span":
+        """What of it ends with the message in which byte number `size_bytes` lies."""
+        start = self.reel.start_of(self.first)
+        last = min(bisect_left(self.reel.ends, start + size_bytes) + 1, self.last)
+        return replace(self, view=self.view[: self.reel.start_of(last) - start], last=last)
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,30 @@ class Player:
             return Pause(self._next_due_ns())
         return self._take(self._last_of_span(due))
 
+    def due_ns(self, size_bytes: int) -> float:
+        """Monotonic time at which more than so many bytes, from the playhead on, are due; infinite if they never are.
+
+        At full speed all bytes are due at once, so there is no such time.
+        """
+        head, reel, playback = self._head, self._reel, self._playback
+        if head.origin_ns is None or playback.speed is None or not reel.frames:
+            return math.inf
+        passes, offset = divmod(reel.start_of(self._next) + size_bytes, len(reel.frames))
+        if passes and not playback.loop:
+            return math.inf
+        message = bisect_right(reel.ends, offset)
+        records = passes * reel.records_total[-1] + reel.records_total[message] - reel.records_before(self._next)
+        if playback.record_limit is not None and head.records_sent + records > playback.record_limit:
+            return math.inf
+        return head.origin_ns + self._clock_ns(head.passes + passes, message)
+
+    def _clock_ns(self, passes: int, message: int) -> float:
+        """When a message of the reel is due, in nanoseconds of the clock after the playhead's origin; 0 at full
+        speed."""
+        if self._playback.speed is None:
+            return 0
+        return (passes * self._tape.duration_ns + self._reel.due_ns[message]) / self._playback.speed
+
     def _load(self, reel: Reel) -> None:
         self._reel = reel
         # Stamping writes into the frames, so it needs a copy of its own; otherwise all players share one.
@@ -185,10 +217,8 @@ class Player:
     def _next_due_ns(self) -> int:
         """When to ask again: at the next message's time, or at the end of the duration if that is earlier."""
         assert self._head.origin_ns is not None
-        assert self._playback.speed is not None
-        tape_ns = self._head.passes * self._tape.duration_ns + self._reel.due_ns[self._next]
         # One more than the quotient, or rounding could name a time at which the message is not due yet.
-        wait_ns = int(tape_ns / self._playback.speed) + 1
+        wait_ns = int(self._clock_ns(self._head.passes, self._next)) + 1
         if self._playback.duration_s is not None:
             wait_ns = min(wait_ns, math.ceil(self._playback.duration_s * 1e9))
         return self._head.origin_ns + wait_ns
@@ -208,16 +238,18 @@ class Player:
 
     def _take(self, last: int) -> Span:
         first, reel, head = self._next, self._reel, self._head
+        assert head.origin_ns is not None
+        due_ns = head.origin_ns + self._clock_ns(head.passes, first)
         if last == first:
-            return self._take_part()
+            return self._take_part(due_ns)
         self._next = last
         head.source = reel.sources[last] if last < len(reel) else len(self._tape.messages)
         self._count(reel.records_before(last) - reel.records_before(first))
         if self._stamped is not None:
             _stamp(self._stamped, reel.times_of(first, last))
-        return Span(self._view[reel.start_of(first) : reel.start_of(last)], reel, first, last)
+        return Span(self._view[reel.start_of(first) : reel.start_of(last)], reel, first, last, due_ns)
 
-    def _take_part(self) -> Span:
+    def _take_part(self, due_ns: float) -> Span:
         """The last message of all, where the limit falls within it: only as many of its records as are allowed."""
         assert self._playback.record_limit is not None
         allowed = self._playback.record_limit - self._head.records_sent
@@ -228,7 +260,7 @@ class Player:
         if self._playback.stamp:
             _stamp(frames, part.times_of(0, 1))
         self._count(allowed)
-        return Span(memoryview(frames), part, 0, 1)
+        return Span(memoryview(frames), part, 0, 1, due_ns)
 
     def _count(self, records: int) -> None:
         self._head.records_sent += records

@@ -43,6 +43,7 @@ def serve(options: argparse.Namespace) -> None:
             tls=_tls(options),
             connections_per_key=options.connections,
             ping_interval_s=options.ping_interval,
+            patience=options.slow_consumer_after,
             on_input_end=over.set if options.once else lambda: None,
         )
         with server:

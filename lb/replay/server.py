@@ -15,7 +15,7 @@ from lb.replay.authority import SelfSigned
 from lb.replay.connection import Connection
 from lb.replay.errors import UnavailableError
 from lb.replay.player import Playback
-from lb.replay.stage import House, Stage
+from lb.replay.stage import House, Patience, Stage
 from lb.replay.tally import Totals
 from lb.replay.tape import Tape
 from lb.replay.wire import WakeUp, Wire
@@ -42,6 +42,8 @@ class ReplayServer:
         connections_per_key: how many subscribed connections there may be; a further one evicts the eldest.
         auth_timeout_s: after so many seconds without a valid key: `auth_timeout`, and the connection is closed.
         ping_interval_s: seconds between pings; 0 for none.
+        patience: how far a client may be behind; beyond, `slow_consumer`, and the connection is closed. Needs a
+            playback with a speed.
         on_input_end: called, from another thread, each time a connection that got the whole input is over.
 
     Raises:
@@ -61,9 +63,10 @@ class ReplayServer:
         connections_per_key: int = 1,
         auth_timeout_s: float = 10.0,
         ping_interval_s: float = 30.0,
+        patience: Patience | None = None,
         on_input_end: Callable[[], None] = lambda: None,
     ) -> None:
-        house = House(key, path, connections_per_key, auth_timeout_s, ping_interval_s)
+        house = House(key, path, connections_per_key, auth_timeout_s, ping_interval_s, patience)
         self._stage = Stage(tape, playback, house, on_input_end)
         self._listener = _listen(host, port)
         self._self_signed: SelfSigned | None = None

@@ -26,6 +26,15 @@ class Evictable(Protocol):
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How far a client may be behind what is due: in bytes that wait for it, or in seconds of the oldest of them. What
+    the kernel's socket buffers hold, here and there, does not wait any more."""
+
+    size_bytes: int | None = None
+    time_s: float | None = None
+
+
+@dataclass(frozen=True)
 class House:
     """The rules for every connection."""
 
@@ -35,6 +44,8 @@ class House:
     auth_timeout_s: float
     ping_interval_s: float
     """0: no pings."""
+    patience: Patience | None
+    """None: no bound."""
 
 
 class Stage:

@@ -17,6 +17,8 @@ class Totals:
     drops_total: int = 0
     """Forced disconnects."""
     evictions_total: int = 0
+    slow_consumers_total: int = 0
+    """Clients that were cut off because they read too slowly."""
     pings_total: int = 0
     """Pings sent at intervals; those between fragments are not counted."""
     pongs_total: int = 0

@@ -13,6 +13,9 @@ import threading
 from types import TracebackType
 from typing import Self
 
+TLS_RECORD_BYTES = 1 << 14
+"""So many bytes behind those that were sent may be in a TLS record that is made already: they must be the next sent."""
+
 _READ_BYTES = 1 << 16
 
 
@@ -90,6 +93,8 @@ class Wire:
 
     def send(self, data: memoryview) -> int:
         """How many of the bytes the kernel has taken, 0 if it has no room now. Raises OSError if the peer is gone."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            data = data[:TLS_RECORD_BYTES]  # of more, an unknown number of records would be on their way
         try:
             return self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -187,6 +187,13 @@ def test_a_bar_on_a_terminal(recording: Path) -> None:
         (["--synthetic", "--cert", "c.pem"], 64, "--cert and --key-file need each other"),
         (["--synthetic", "--self-signed", "--cert", "c.pem"], 64, "--self-signed and --cert exclude each other"),
         (["--synthetic", "--drops", "2"], 64, "--drops needs --drop-every"),
+        (
+            ["--synthetic", "--speed", "max", "--slow-consumer-after", "9"],
+            64,
+            "--slow-consumer-after needs a pace: not",
+        ),
+        (["--synthetic", "--slow-consumer-after", "9.5"], 64, "argument --slow-consumer-after: '9.5' is not a whole"),
+        (["--synthetic", "--slow-consumer-after", "0s"], 64, "argument --slow-consumer-after: '0' is not above 0"),
         (["--synthetic", "--stamp", "--fragment", "9"], 64, "--stamp and --fragment exclude each other: "),
         (["--synthetic", "--key", ""], 64, "the key is empty"),
         (

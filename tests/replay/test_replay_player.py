@@ -1,5 +1,6 @@
 """What is sent next, and when: told a time, not waiting for one."""
 
+import math
 import re
 import time
 
@@ -54,6 +55,60 @@ def numbered(*sizes: int, apart_ms: int = 10) -> Tape:
 
 def all_records(tape: Tape) -> list[bytes]:
     return [text for one in tape.messages for text, _ in records_of(one)]
+
+
+@unhurried
+@given(
+    st.integers(1, 6),
+    st.integers(0, 100),
+    st.integers(0, 2000),
+    st.booleans(),
+    st.none() | st.integers(1, 20),
+    st.sampled_from([0.5, 1.0, 3.0]),
+)
+def test_when_so_many_more_bytes_are_due_is_when_they_would_be_handed_out(
+    messages: int, started_ms: int, size_bytes: int, loop: bool, limit: int | None, speed: float
+) -> None:
+    """The model: another player that goes on, one millisecond after the other."""
+    playback = Playback(speed=speed, loop=loop, record_limit=limit)
+    tape = numbered(*[1] * messages)
+    player, model = player_of(tape, playback), player_of(tape, playback)
+    for at_ms in range(started_ms + 1):
+        for one in (player, model):
+            played(one, START_NS + at_ms * 1_000_000)
+    foretold_ns = player.due_ns(size_bytes)
+    more_bytes = 0
+    for at_ms in range(started_ms, 10_000):
+        while isinstance(step := model.advance(START_NS + at_ms * 1_000_000), Span):
+            more_bytes += len(step.view)
+        if more_bytes > size_bytes:
+            assert START_NS + (at_ms - 1) * 1_000_000 < foretold_ns <= START_NS + at_ms * 1_000_000
+            return
+        if step is Halt.END:
+            break
+    assert foretold_ns == math.inf
+
+
+@pytest.mark.parametrize("speed", [None, 1.0])
+def test_where_no_time_is_set_no_bytes_are_late(speed: float | None) -> None:
+    player = player_of(numbered(1, 1), Playback(speed=speed), topics=NO_TOPICS if speed else ALL_TRADES)
+    player.advance(START_NS)
+    assert player.due_ns(0) == math.inf
+
+
+@unhurried
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
+def test_a_span_is_cut_behind_the_message_of_a_byte(sizes: list[int], data: st.DataObject) -> None:
+    player = player_of(numbered(*sizes), Playback())
+    span = player.advance(START_NS)
+    assert isinstance(span, Span)
+    position = data.draw(st.integers(1, len(span.view) + 20))
+    cut = span.cut_behind(position)
+    whole = texts(bytes(cut.view))
+    assert bytes(span.view).startswith(bytes(cut.view))
+    assert cut.whole_within(len(cut.view)) == (len(whole), sum(sizes[: len(whole)]))
+    assert len(cut.view) >= min(position, len(span.view))
+    assert cut.reel.start_of(cut.last - 1) < position, "no message more than that"
 
 
 def test_at_full_speed_everything_is_due_in_spans_of_bounded_size() -> None:

@@ -3,7 +3,9 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,7 @@ from lb.replay.errors import InputError, UnavailableError
 from lb.replay.files import read_tape
 from lb.replay.player import End, Playback
 from lb.replay.server import ReplayServer
+from lb.replay.stage import Patience
 from lb.replay.synthetic import synthetic_market
 from lb.replay.tape import Tape, records_of
 
@@ -313,6 +316,73 @@ def test_what_was_not_read_when_the_stream_ended_is_not_lost() -> None:
         for _ in range(3):
             slow.sendall(b"\x8a\x80\x00\x00\x00\x00")  # A pong.
         assert slow.makefile("rb").read().endswith(tape.messages[0])
+
+
+# Slow consumers
+
+
+FAST = synthetic_market(records=20_000, rate=1_000_000)
+
+
+@contextmanager
+def mute_client(server: ReplayServer) -> Iterator[socket.socket]:
+    """Subscribes, and reads nothing by itself; its kernel takes little."""
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        plain.connect(("127.0.0.1", server.port))
+        if server.ca_file is None:
+            subscribe_raw(plain)
+            yield plain
+        else:
+            context = ssl.create_default_context(cafile=server.ca_file)
+            with context.wrap_socket(plain, server_hostname="localhost") as encrypted:
+                subscribe_raw(encrypted)
+                yield encrypted
+
+
+@pytest.mark.parametrize("tls", [None, "self-signed"])
+@pytest.mark.parametrize("patience", [Patience(size_bytes=1 << 20), Patience(time_s=0.01)])
+def test_who_reads_too_slowly_is_told_so_and_cut_off(patience: Patience, tls: Literal["self-signed"] | None) -> None:
+    """What was sent until then is whole messages from the beginning on."""
+    with (
+        ReplayServer(FAST, Playback(speed=1.0, loop=True), tls=tls, patience=patience) as server,
+        mute_client(server) as mute,
+    ):
+        wait_for(lambda: server.totals.slow_consumers_total > 0)
+        received = b""
+        while not received.endswith(b"\x88\x02\x03\xf0"):  # Close, 1008.
+            received += mute.recv(65_536)
+        mute.sendall(b"\x88\x82\x00\x00\x00\x00\x03\xf0")
+        assert read_to_end(mute) == b""
+        *data, last_words, _ = parsed(received)
+        totals = server.totals
+    sent = [bytes(frame.data) for frame in data if b'"status"' not in frame.data]
+    assert sent == list(islice(cycle(FAST.messages), len(sent)))
+    assert (totals.messages_total, totals.records_total) == (len(sent), len(records_in(sent)))
+    assert bytes(last_words.data) == dialogue.SLOW_CONSUMER
+    assert totals.slow_consumers_total == 1
+
+
+def test_a_slow_consumer_that_never_reads_again_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lb.replay.connection._LAST_WORDS_NS", 1)
+    patience = Patience(size_bytes=1 << 20)
+    with (
+        ReplayServer(FAST, Playback(speed=1.0, loop=True), patience=patience) as server,
+        mute_client(server),
+    ):
+        wait_for(lambda: server.totals.slow_consumers_total > 0)
+        wait_for(lambda: "replay-connection" not in {thread.name for thread in threading.enumerate()})
+
+
+def test_who_reads_at_once_is_no_slow_consumer() -> None:
+    tape = synthetic_market(records=3_000, rate=10_000)
+    with (
+        ReplayServer(tape, Playback(speed=1.0), patience=Patience(time_s=20.0)) as server,
+        session(server.url) as client,
+    ):
+        client.subscribe()
+        assert client.hear_all() == tape.messages
+    assert server.totals.slow_consumers_total == 0
 
 
 # TLS
