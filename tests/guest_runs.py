@@ -2,24 +2,28 @@
 
 A module says `pytestmark = pytest.mark.kernel_tls`, and each of its tests becomes one test per kernel:
 `test_x[uml-6.1]`, `test_x[uml-7]`, and `test_x[native]` where the host itself has kernel TLS. Selection (-k, paths)
-works as always. Before the first test runs, each guest is booted once (scripts/guest) with a pytest of its own, which
-runs there what was selected here; its reports, tracebacks included, are then given out here as if the tests had run
-here. `kernel_tls(native=True)` is for tests that also mean something without kernel TLS: they run on the host, too.
+works as always. Each guest is booted once (scripts/guest) with a pytest of its own, which runs there what was selected
+here, beside the tests of the host. Those come first; then the guests' reports, tracebacks included, are given out as if
+their tests had run here. `kernel_tls(native=True)` is for tests that also mean something without kernel TLS: they run
+on the host, too.
 
 Law: a guest that dies, or takes too long, fails its tests. Where no guest can be had, they are skipped, or fail if CI
-is set.
+is set. Guests belong to the pytest that was called, also where others work for it (pytest-xdist); what they leave is in
+one folder, for all.
 """
 
 import json
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -28,8 +32,9 @@ import ktls
 
 GUEST_KERNELS = ("uml-6.1", "uml-7")
 NATIVE = "native"
-# One boot, all selected tests; a cold machine fetches the kernel first, outside of this.
+# One boot, all selected tests; and before it, on a cold machine, the fetching of the kernel.
 GUEST_TIMEOUT_S = 900
+PREPARE_TIMEOUT_S = 600
 
 # What tells the pytest inside a guest that it is there, and where its reports go.
 _INSIDE = "GUEST_TEST_KERNEL"
@@ -39,25 +44,136 @@ _PROJECT = Path(__file__).parent.parent
 _GUEST = _PROJECT / "scripts/guest"
 _EXIT_UNAVAILABLE = 69
 
-
-@dataclass
-class GuestRun:
-    """One guest's tests: what they reported, or why they could not."""
-
-    kernel: str
-    reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    release: str = "?"
-    exit_code: int = -1
-    output: str = ""
-    seconds: float = 0.0
+_BOOT = f"""
+guest=$1 kernel=$2 folder=$3; shift 3
+timeout {PREPARE_TIMEOUT_S} "$guest" --kernel "$kernel" --prepare && SECONDS=0 &&
+    "$guest" --kernel "$kernel" --timeout {GUEST_TIMEOUT_S} --share "$folder" -- "$@"
+echo "$? $SECONDS" >"$folder/$kernel.ending" && mv "$folder/$kernel.ending" "$folder/$kernel.end"
+"""
 
 
-_RUNS = pytest.StashKey[dict[str, GuestRun]]()
+class Guest:
+    """The tests in one guest, as the files tell that they leave in a folder."""
+
+    def __init__(self, kernel: str, folder: Path) -> None:
+        self.kernel = kernel
+        self._folder = folder
+        self._names = folder / f"{kernel}.names"
+        self._report_file = folder / f"{kernel}.jsonl"
+        self._output = folder / f"{kernel}.output"
+        self._end = folder / f"{kernel}.end"
+
+    def boot(self, names: Sequence[str], maxfail: int) -> subprocess.Popen[bytes]:
+        """Run these tests, in a process that leads its own group."""
+        self._names.write_text("\n".join(names), encoding="utf-8")
+        inside = [f"{_INSIDE}={self.kernel}", f"{_REPORTS}={self._report_file}", "PYTHONDONTWRITEBYTECODE=1"]
+        options = ["-q", "-p", "no:cacheprovider", f"--maxfail={maxfail}", f"--rootdir={_PROJECT}", f"@{self._names}"]
+        tests = ["env", *inside, sys.executable, "-m", "pytest", *options]
+        with self._output.open("wb") as output:
+            return subprocess.Popen(
+                ["bash", "-c", _BOOT, "boot", _GUEST, self.kernel, self._folder, *tests],
+                cwd=_PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def await_end(self) -> None:
+        """Until it has ended, or should have long ago."""
+        deadline_s = time.monotonic() + PREPARE_TIMEOUT_S + GUEST_TIMEOUT_S
+        while not self.has_ended and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._end.exists()
+
+    def exit_code_and_seconds(self) -> tuple[int, int]:
+        """Of one that has ended."""
+        exit_code, seconds = self._end.read_text().split()
+        return int(exit_code), int(seconds)
+
+    @cached_property
+    def output(self) -> str:
+        return self._output.read_text(encoding="utf-8", errors="replace").strip()
+
+    @cached_property
+    def reports(self) -> dict[str, list[dict[str, Any]]]:
+        """What it has reported, by test."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        if self._report_file.exists():
+            for report in map(json.loads, self._report_file.read_text(encoding="utf-8").splitlines()):
+                found.setdefault(report["nodeid"], []).append(report)
+        return found
+
+
+class Guests:
+    """All that are booted for one call of pytest."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="guests-")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.folder = Path(self._directory.name)
+
+    def boot(self, names: Sequence[str], config: pytest.Config) -> None:
+        """Those that have a test among these; once."""
+        if self._processes or config.option.collectonly:
+            return
+        for kernel in GUEST_KERNELS:
+            if theirs := [name for name in names if _kernel_of(name) == kernel]:
+                self._processes.append(Guest(kernel, self.folder).boot(theirs, config.getoption("maxfail") or 0))
+
+    def close(self) -> None:
+        """End those that still run: nobody will ask for their reports any more."""
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        self._directory.cleanup()
+
+
+_GUESTS = pytest.StashKey[Guests]()
+_BY_KERNEL = pytest.StashKey[dict[str, Guest]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker; find the folder of the guests, or make it."""
     config.addinivalue_line("markers", "kernel_tls(native=False): needs kernel TLS; runs once per guest kernel")
+    if os.environ.get(_INSIDE):
+        return
+    if hasattr(config, "workerinput"):
+        folder = Path(config.workerinput["guests"])
+    else:
+        config.stash[_GUESTS] = Guests()
+        folder = config.stash[_GUESTS].folder
+    config.stash[_BY_KERNEL] = {kernel: Guest(kernel, folder) for kernel in GUEST_KERNELS}
+    config.pluginmanager.register(WaitsForGuests())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no guest behind."""
+    if guests := config.stash.get(_GUESTS, None):
+        guests.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist where the folder is."""
+    node.workerinput["guests"] = str(node.config.stash[_GUESTS].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Boot the guests, where the tests are given to others."""
+    node.config.stash[_GUESTS].boot(ids, node.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Boot the guests, where the tests are run here."""
+    if guests := session.config.stash.get(_GUESTS, None):
+        guests.boot([item.nodeid for item in session.items], session.config)
 
 
 @pytest.hookimpl(tryfirst=True)  # so that a test's name begins with its kernel
@@ -82,26 +198,32 @@ def kernel_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Before the first test: boot the guests, all at once, and wait for them."""
-    if os.environ.get(_INSIDE) or session.config.option.collectonly:
-        return
-    selected: dict[str, list[str]] = {}
-    for item in session.items:
-        if kernel := _guest_of(item):
-            selected.setdefault(kernel, []).append(item.nodeid)
-    session.config.stash[_RUNS] = _run_guests(selected, session.config.getoption("maxfail") or 0)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The guests' tests last: they run meanwhile."""
+    items.sort(key=lambda item: _kernel_of(item.nodeid) is not None)
+
+
+class WaitsForGuests:
+    """Around all that limits the time of a test: the time of waiting is not the test's."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Before a guest's test, wait for the guest."""
+        if kernel := _kernel_of(item.nodeid):
+            item.config.stash[_BY_KERNEL][kernel].await_end()
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Give out a guest's reports in place of running the test here."""
-    kernel = _guest_of(item)
+    kernel = _kernel_of(item.nodeid)
     if kernel is None or os.environ.get(_INSIDE):
         return None
     hook = item.ihook
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _reports(item, item.config.stash[_RUNS][kernel]):
+    for report in _reports(item, item.config.stash[_BY_KERNEL][kernel]):
         hook.pytest_runtest_logreport(report=report)
     # Else a test that ran on the host before would keep its module's fixtures, and the next module could not begin.
     item.session._setupstate.teardown_exact(nextitem)
@@ -119,70 +241,34 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which kernels have run how many tests."""
-    for run in config.stash.get(_RUNS, {}).values():
+    for guest in config.stash.get(_BY_KERNEL, {}).values():
+        if not guest.has_ended:
+            continue
         counts: dict[str, int] = {}
-        for reports in run.reports.values():
+        for reports in guest.reports.values():
             outcomes = {report["outcome"] for report in reports}
             outcome = next(name for name in ("failed", "skipped", "passed") if name in outcomes)
             counts[outcome] = counts.get(outcome, 0) + 1
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "no test ran"
-        terminalreporter.write_line(f"guest {run.kernel}: Linux {run.release}: {told}, {run.seconds:.0f} s")
+        _, seconds = guest.exit_code_and_seconds()
+        terminalreporter.write_line(f"guest {guest.kernel}: Linux {_release(guest)}: {told}, {seconds} s")
 
 
-def _guest_of(item: pytest.Item) -> str | None:
-    callspec = getattr(item, "callspec", None)
-    kernel = callspec.params.get("kernel_name") if callspec else None
-    return kernel if kernel in GUEST_KERNELS else None
+def _release(guest: Guest) -> str:
+    for reports in guest.reports.values():
+        for report in reports:
+            if release := dict(report["user_properties"]).get("linux"):
+                return str(release)
+    return "?"
 
 
-def _run_guests(selected: dict[str, list[str]], maxfail: int) -> dict[str, GuestRun]:
-    runs = {}
-    # Preparing touches the network and the cache; in turn, and not part of the guest's time.
-    for kernel in selected:
-        prepare = [str(_GUEST), "--kernel", kernel, "--prepare"]
-        done = subprocess.run(prepare, capture_output=True, text=True, check=False)
-        runs[kernel] = GuestRun(kernel, exit_code=done.returncode, output=done.stdout + done.stderr)
-    with tempfile.TemporaryDirectory(prefix="guest-reports-") as share:
-        started = monotonic()
-        can_boot = [kernel for kernel, run in runs.items() if run.exit_code == 0]
-        booted = {kernel: _boot(kernel, selected[kernel], Path(share), maxfail) for kernel in can_boot}
-        for kernel, process in booted.items():
-            run = runs[kernel]
-            run.output, _ = process.communicate()
-            run.exit_code = process.returncode
-            run.seconds = monotonic() - started
-            _read_reports(run, _report_file(kernel, Path(share)))
-    return runs
+_KERNEL_IN_NAME = re.compile(r"\[(" + "|".join(map(re.escape, GUEST_KERNELS)) + r")[-\]]")
 
 
-def _report_file(kernel: str, share: Path) -> Path:
-    return share / f"{kernel}.jsonl"
-
-
-def _boot(kernel: str, names: list[str], share: Path, maxfail: int) -> subprocess.Popen[str]:
-    arguments = share / f"{kernel}.arguments"
-    arguments.write_text("\n".join(names), encoding="utf-8")
-    inside = [f"{_INSIDE}={kernel}", f"{_REPORTS}={_report_file(kernel, share)}", "PYTHONDONTWRITEBYTECODE=1"]
-    options = ["-q", "-p", "no:cacheprovider", f"--maxfail={maxfail}", f"--rootdir={_PROJECT}", f"@{arguments}"]
-    guest = [str(_GUEST), "--kernel", kernel, "--timeout", str(GUEST_TIMEOUT_S), "--share", str(share)]
-    return subprocess.Popen(
-        [*guest, "--", "env", *inside, sys.executable, "-m", "pytest", *options],
-        cwd=_PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-
-
-def _read_reports(run: GuestRun, path: Path) -> None:
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        report = json.loads(line)
-        run.reports.setdefault(report["nodeid"], []).append(report)
-        run.release = dict(report["user_properties"]).get("linux", run.release)
+def _kernel_of(name: str) -> str | None:
+    """Of the guest in which a test with this name runs; None where it runs here."""
+    found = _KERNEL_IN_NAME.search(name)
+    return found[1] if found else None
 
 
 @pytest.fixture(autouse=True)
@@ -192,23 +278,24 @@ def _note_kernel_release(request: pytest.FixtureRequest) -> None:
         request.node.user_properties.append(("linux", platform.release()))
 
 
-def _reports(item: pytest.Item, run: GuestRun) -> Iterator[pytest.TestReport]:
-    found = run.reports.get(item.nodeid, [])
+def _reports(item: pytest.Item, guest: Guest) -> Iterator[pytest.TestReport]:
+    found = guest.reports.get(item.nodeid, [])
     for report in found:
         if report["outcome"] == "skipped" and isinstance(report["longrepr"], list):
             report["longrepr"] = tuple(report["longrepr"])  # JSON knows no tuples, pytest insists on one here
         yield pytest.TestReport._from_json(report)
     if any(report["when"] == "teardown" for report in found):
         return
-    if run.exit_code == _EXIT_UNAVAILABLE and not os.environ.get("CI"):
-        reason = f"no guest kernel {run.kernel} here, and this kernel has no TLS: {run.output.strip()}"
+    exit_code = guest.exit_code_and_seconds()[0] if guest.has_ended else None
+    if exit_code == _EXIT_UNAVAILABLE and not os.environ.get("CI"):
+        reason = f"no guest kernel {guest.kernel} here, and this kernel has no TLS: {guest.output}"
         yield _report(item, "skipped", (str(item.path), item.location[1] or 0, f"Skipped: {reason}"))
     else:
-        reason = f"guest {run.kernel} did not report this test; exit code {run.exit_code}"
+        reason = f"guest {guest.kernel} did not report this test; exit code {exit_code}"
         # Once is enough for all the tests that share the cause.
-        tail, run.output = run.output.splitlines()[-60:], "(its output is shown above)"
+        tail, guest.output = guest.output.splitlines()[-60:], "(its output is shown above)"
         yield _report(item, "failed", "\n".join([f"{reason}:", *tail]))
 
 
 def _report(item: pytest.Item, outcome: Any, text: Any) -> pytest.TestReport:
-    return pytest.TestReport(item.nodeid, item.location, dict(item.keywords), outcome, text, "call")
+    return pytest.TestReport(item.nodeid, item.location, dict.fromkeys(item.keywords, 1), outcome, text, "call")

@@ -16,6 +16,8 @@ import pytest
 from need import need
 
 PROJECT = Path(__file__).parent.parent
+# What comes and goes beside the tests, or would stand in for MANIFEST.in: the last build's list of files (*.egg-info).
+LEFT_OUT = (".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info")
 PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 
 
@@ -34,12 +36,9 @@ def files(root: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy, because building writes into the folder; with what was built in it, but without the list that the last
-    build left (*.egg-info), from which setuptools would take what MANIFEST.in lacks."""
+    """A copy, because building writes into the folder; with what was built in it."""
     folder = tmp_path_factory.mktemp("checkout") / "project"
-    return Path(
-        shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(".git", ".venv", "*.egg-info", ".*_cache"))
-    )
+    return Path(shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT)))
 
 
 @pytest.fixture(scope="module")

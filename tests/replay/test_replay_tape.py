@@ -83,7 +83,7 @@ TEXT = LINES[0] + b"\n\n" + LINES[1] + b"\r\n"
     ("name", "content"),
     [
         ("a.jsonl", TEXT),
-        ("a.jsonl.gz", gzip.compress(TEXT)),
+        ("a.jsonl.gz", gzip.compress(TEXT, mtime=0)),
         ("a.zst", zstandard.compress(TEXT)),
         ("two-frames.jsonl.zst", zstandard.compress(TEXT[:20]) + zstandard.compress(TEXT[20:])),
     ],
@@ -99,7 +99,7 @@ def test_files_are_read(tmp_path: Path, name: str, content: bytes) -> None:
     ("name", "content", "fault"),
     [
         ("a.jsonl", b"[]\n\n{}\n", ":3: not a JSON array"),
-        ("a.jsonl.gz", gzip.compress(TEXT)[:-9], ": cannot be decompressed: "),
+        ("a.jsonl.gz", gzip.compress(TEXT, mtime=0)[:-9], ": cannot be decompressed: "),
         ("a.jsonl.gz", b"no gzip", ": cannot be decompressed: "),
         ("a.jsonl.zst", zstandard.compress(TEXT)[:-1], ": cannot be decompressed: the file is truncated"),
         ("a.jsonl.zst", b"no zstd", ": cannot be decompressed: "),

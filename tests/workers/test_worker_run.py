@@ -58,7 +58,8 @@ BY_THE_SDK = {
     "run(raw=True, batch=True, processes=True)": """
         import sys, trade_balancer
         def on_batch(records: list[bytes], fd: int) -> None:
-            print("".join(f"{sys.argv.index(str(fd))} {record.decode()}\\n" for record in records), end="", flush=True)
+            for record in records:  # one write each, of less than PIPE_BUF: two processes write to one pipe
+                print(sys.argv.index(str(fd)), record.decode(), flush=True)
         trade_balancer.run(on_batch, raw=True, batch=True, processes=True)
     """,
     "batches": """
