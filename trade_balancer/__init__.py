@@ -5,20 +5,42 @@ little-endian, the length in bytes of the one JSON object that follows. When a p
 come; when all pipes have ended, the worker finishes and exits with 0, and not before: SIGTERM may come at any time from
 whoever stops lb and its workers at once, and `run` ignores it (`outlive_stop_signals`). A complete worker:
 
-    from trade_balancer import run
+    from trade_balancer import Record, run
 
-    def on_record(record: dict, fd: int) -> None:
-        if record["ev"] == "T" and record["p"] * record["s"] > 1_000_000:
+    def on_record(record: Record, fd: int) -> None:
+        if record["ev"] == "T" and record["p"] * record["s"] > 100_000:
             print(record["sym"], record["p"], record["s"])
 
     run(on_record)
 
 `run(..., raw=True)` hands over bytes, `run(..., batch=True)` lists of what one read brought, `run(..., processes=True)`
-reads each pipe in a process of its own; `run(..., on_error="skip")` passes over records that the handler fails on.
-`batches(fds)` is the same as a loop. With asyncio, a task per pipe:
+reads each pipe in a process of its own; `run(..., on_error="skip")` passes over records that the handler fails on. The
+same as a loop, by batches of bytes:
 
-    async for record in trade_balancer.records(fd):
-        ...
+    import sys
+    import trade_balancer
+
+    trade_balancer.outlive_stop_signals()
+    for fd, records in trade_balancer.batches(trade_balancer.fds_of_command_line(sys.argv)):
+        print(len(records), "records from", fd)
+
+With asyncio, a task per pipe:
+
+    import asyncio
+    import sys
+    from trade_balancer import fds_of_command_line, outlive_stop_signals, records
+
+    async def read(fd: int) -> None:
+        async for record in records(fd):
+            print(record["sym"])
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for fd in fds_of_command_line(sys.argv):
+                tasks.create_task(read(fd))
+
+    outlive_stop_signals()
+    asyncio.run(main())
 
 Million records a second that one core takes (Xeon at 2.5 GHz, CPython 3.11, one pipe of 1 MiB, trades of 160 bytes, a
 handler that does nothing):

@@ -117,11 +117,15 @@ class Finished:
 
 
 def start_worker(
-    arguments: Sequence[str | Path], fds: Sequence[int], environment: Mapping[str, str] | None = None, **options: Any
+    arguments: Sequence[str | Path],
+    fds: Sequence[int],
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = (sys.executable,),
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """Starts `python ARGUMENTS... FD FD ...` as the balancer starts a worker; its output goes to pipes."""
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments), *map(str, fds)],
+        [*program, *map(str, arguments), *map(str, fds)],
         pass_fds=[*fds, *options.pop("pass_fds", ())],
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
