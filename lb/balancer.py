@@ -18,7 +18,7 @@ from lb.errors import LbError, SessionError
 from lb.feed import session
 from lb.feed.keeper import Feed
 from lb.metrics import Snapshot
-from lb.pump import ControlFrame, Event, Malformed, Pump, Route, StatusRecord, TlsRecord, Wake
+from lb.pump import ControlFrame, Event, Layout, Malformed, Notice, Pump, Route, TlsRecord, Wake
 from lb.signals import WakeUps
 from lb.slots.pipes import Pipes
 from lb.slots.supervisor import Supervisor
@@ -28,6 +28,7 @@ WAITING_BYTES = 32 << 20
 read."""
 LEAST_WAITING_BYTES = 64 << 10
 """Of one outbox, however many there are: less would mean more system calls per record."""
+STALL_NS = 1_000_000_000
 MALFORMED_LOG_INTERVAL_NS = 1_000_000_000
 
 _ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
@@ -58,9 +59,11 @@ class Balancer:
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=_ROUTES[config.route],
+                layout=Layout.POLYGON,
                 max_frame_bytes=config.max_frame_bytes,
                 high_water_bytes=max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES),
                 wake_fd=self._wake_ups.fileno(),
+                stall_ns=STALL_NS,
             )
             self._supervisor = supervisor = Supervisor(
                 config, pipes.read_fds, lambda pipe: pump.realign(pipe, pipes.read_fds[pipe])
@@ -113,7 +116,7 @@ class Balancer:
                 self._feed.readable()
             case Wake.EOF:
                 self._feed.ended()
-            case StatusRecord():
+            case Notice():
                 self._feed.status(event)
             case TlsRecord():
                 self._feed.tls_record(event)

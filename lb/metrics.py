@@ -47,14 +47,14 @@ class Snapshot:
         """Every record accounted for: received is counted at the cut, delivered at the write, waiting in the
         outboxes."""
         received = self.counters.records_total
-        delivered = sum(pipe.delivered_total for pipe in self.pipes)
+        delivered = sum(pipe.written_total for pipe in self.pipes)
         waiting = sum(pipe.waiting_records for pipe in self.pipes)
         return {
             "received": received,
             "delivered": delivered,
             "waiting": waiting,
             "exact": received == delivered + waiting,
-            **_listed("per_pipe", [pipe.delivered_total for pipe in self.pipes]),
+            **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
         }
 
 

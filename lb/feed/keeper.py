@@ -25,7 +25,7 @@ from lb.config import Config, Tls
 from lb.errors import LbError, ProtocolError, SessionError, SessionLost
 from lb.feed.session import Attempt, Session, close_reason
 from lb.feed.venues import polygon
-from lb.pump import ControlFrame, Pump, Source, StatusRecord, TlsRecord
+from lb.pump import ControlFrame, Notice, Pump, Source, TlsRecord
 
 PING_AFTER_S = 15.0
 LOST_AFTER_S = 30.0
@@ -95,7 +95,7 @@ class Feed:
         except SessionLost as error:
             self.lost(error)
 
-    def status(self, record: StatusRecord) -> None:
+    def status(self, record: Notice) -> None:
         """The feed has said something about the session itself."""
         status = polygon.Status.parse(record.text)
         ending = polygon.ending_of(status)

@@ -32,6 +32,19 @@ class Route(IntEnum):
     SYMBOL = lib.PUMP_ROUTE_SYMBOL
 
 
+class Layout(IntEnum):
+    """What a venue's messages look like."""
+
+    POLYGON = lib.PUMP_LAYOUT_POLYGON
+
+
+class Policy(IntEnum):
+    """What happens to a record whose pipe is full: nothing more is read until there is room, or it is dropped."""
+
+    BLOCK = lib.PUMP_POLICY_BLOCK
+    DROP_NEWEST = lib.PUMP_POLICY_DROP_NEWEST
+
+
 class Vectors(IntEnum):
     """Which instructions deal records: the widest that the CPU has, up to this."""
 
@@ -52,8 +65,8 @@ class Wake(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRecord:
-    """A status record, as received."""
+class Notice:
+    """A record that is the venue's own word and none of the market's, as received."""
 
     text: bytes
 
@@ -84,7 +97,29 @@ class Malformed:
     sample: bytes
 
 
-Event = Wake | StatusRecord | ControlFrame | TlsRecord | Malformed
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """This pipe is full, and has stopped the reading for stall_ns without interruption."""
+
+    pipe: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Follows Stalled(pipe): it stops the reading no more, after this time."""
+
+    pipe: int
+    stalled_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipeDrained:
+    """After drain(): nothing waits for this pipe any more, and nothing will."""
+
+    pipe: int
+
+
+Event = Wake | Notice | ControlFrame | TlsRecord | Malformed | Stalled | Resumed | PipeDrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +133,7 @@ class Counters:
     records_total: int
     record_bytes_total: int
     records_exact_total: int
-    status_total: int
+    notices_total: int
     malformed_total: int
     cut_off_bytes_total: int
     full_total: int
@@ -112,13 +147,24 @@ class PipeCounters:
     """What struct pump_pipe_counters says; pump.h tells what each is."""
 
     records_total: int
-    delivered_total: int
-    delivered_bytes_total: int
+    written_total: int
+    written_bytes_total: int
     waiting_records: int
     waiting_bytes: int
+    dropped_total: int
+    stopped_ns_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What lay in a pipe when its last reader was gone: see Pump.unread()."""
+
+    records: int
+    bytes: int
 
 
 _SAMPLE_BYTES = 120
+_WAKES = frozenset(Wake)
 
 _PROTOCOL_FAULTS = {
     lib.PUMP_ERR_FRAME_RSV: (1002, "frame with a reserved bit set"),
@@ -159,23 +205,28 @@ class Pump:
         *,
         pipe_fds: list[int],
         route: Route,
+        layout: Layout,
         max_frame_bytes: int,
         high_water_bytes: int,
         wake_fd: int,
+        stall_ns: int,
         vectors: Vectors = Vectors.AVX512,
     ) -> None:
         """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
 
-        `vectors`: use no wider ones, for the tests of each kind.
+        `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `vectors`: use no wider ones, for
+        the tests of each kind.
         """
         config = ffi.new(
             "struct pump_config *",
             {
                 "pipes": len(pipe_fds),
                 "route": route,
+                "layout": layout,
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,
                 "wake_fd": wake_fd,
+                "stall_ns": stall_ns,
                 "vectors": vectors,
             },
         )
@@ -187,6 +238,7 @@ class Pump:
         self._detail = ffi.new("struct pump_detail *")
         self._counters = ffi.new("struct pump_counters *")
         self._pipe_counters = ffi.new("struct pump_pipe_counters *")
+        self._unread = ffi.new("struct pump_unread *")
         self._sample = ffi.new("struct pump_sample *")
         self._room_bytes = ffi.new("size_t *")
         for number, fd in enumerate(pipe_fds):
@@ -201,8 +253,20 @@ class Pump:
         lib.pump_detach(self._pump)
 
     def drain(self) -> None:
-        """End the session for good: run() answers Wake.DRAINED once nothing waits."""
+        """End the session for good. What was received is dealt at once, however full pipes are.
+
+        Then run() answers PipeDrained once for each pipe as soon as nothing waits for it, and Wake.DRAINED after the
+        last.
+        """
         lib.pump_drain(self._pump)
+
+    def close_pipe(self, pipe: int) -> None:
+        """Never write to this pipe again. What waits for it stays counted as waiting, and holds up no Wake.DRAINED."""
+        lib.pump_close_pipe(self._pump, pipe)
+
+    def set_policy(self, pipe: int, policy: Policy) -> None:
+        """What happens from now on to records that find this pipe full; at first Policy.BLOCK."""
+        lib.pump_set_policy(self._pump, pipe, policy)
 
     @property
     def has_input(self) -> bool:
@@ -217,9 +281,7 @@ class Pump:
         rc = lib.pump_run(self._pump, deadline_ns)
         if rc < 0:
             raise self._error(rc, ffi.errno)
-        if rc in (lib.PUMP_STATUS, lib.PUMP_CONTROL, lib.PUMP_TLS_RECORD, lib.PUMP_MALFORMED):
-            return self._event(rc)
-        return Wake(rc)
+        return Wake(rc) if rc in _WAKES else self._event(rc)
 
     def room(self) -> memoryview:
         """Where the next bytes of a Source.CALLER session go; tell with fed() how many were put there."""
@@ -251,13 +313,30 @@ class Pump:
             raise OSError(ffi.errno, os.strerror(ffi.errno), f"pipe {pipe}")
         return dropped_bytes
 
+    def unread(self, pipe: int, read_fd: int) -> Unread:
+        """Read a pipe that has no reader any more to its end, and count what nobody took. Raises OSError.
+
+        Counted are the records that were written whole and not read whole, and their bytes, lengths included, as far
+        as nobody has read them. A record written in part is not: all of it is waiting, again, and stays so. So what
+        was written was read or is unread, and what was dealt is in one of `written`, `waiting` and `dropped`.
+        """
+        if lib.pump_unread(self._pump, pipe, read_fd, self._unread) < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno), f"pipe {pipe}")
+        return Unread(self._unread.records, self._unread.bytes)
+
     def _event(self, rc: int) -> Event:
         lib.pump_detail(self._pump, self._detail)
         detail = self._detail
+        if rc == lib.PUMP_STALLED:
+            return Stalled(detail.pipe)
+        if rc == lib.PUMP_RESUMED:
+            return Resumed(detail.pipe, detail.stalled_ns)
+        if rc == lib.PUMP_PIPE_DRAINED:
+            return PipeDrained(detail.pipe)
         length = min(detail.length, _SAMPLE_BYTES) if rc == lib.PUMP_MALFORMED else detail.length
         content = bytes(ffi.buffer(detail.bytes, length))
-        if rc == lib.PUMP_STATUS:
-            return StatusRecord(content)
+        if rc == lib.PUMP_NOTICE:
+            return Notice(content)
         if rc == lib.PUMP_CONTROL:
             return ControlFrame(detail.opcode, content)
         if rc == lib.PUMP_TLS_RECORD:

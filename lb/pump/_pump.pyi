@@ -26,6 +26,9 @@ class _Lib:
     PUMP_SOURCE_CALLER: int
     PUMP_ROUTE_ROUND_ROBIN: int
     PUMP_ROUTE_SYMBOL: int
+    PUMP_LAYOUT_POLYGON: int
+    PUMP_POLICY_BLOCK: int
+    PUMP_POLICY_DROP_NEWEST: int
     PUMP_VECTORS_BASELINE: int
     PUMP_VECTORS_AVX2: int
     PUMP_VECTORS_AVX512: int
@@ -33,11 +36,14 @@ class _Lib:
     PUMP_DEADLINE: int
     PUMP_WAKE: int
     PUMP_READABLE: int
-    PUMP_STATUS: int
+    PUMP_NOTICE: int
     PUMP_CONTROL: int
     PUMP_TLS_RECORD: int
     PUMP_MALFORMED: int
     PUMP_EOF: int
+    PUMP_STALLED: int
+    PUMP_RESUMED: int
+    PUMP_PIPE_DRAINED: int
     PUMP_DRAINED: int
     PUMP_LAYOUTS_MAX: int
     PUMP_SAMPLE_BYTES: int
@@ -45,6 +51,8 @@ class _Lib:
     def pump_new(self, config: Any) -> Any: ...
     def pump_free(self, pump: Any) -> None: ...
     def pump_set_pipe(self, pump: Any, pipe: int, fd: int) -> None: ...
+    def pump_set_policy(self, pump: Any, pipe: int, policy: int) -> None: ...
+    def pump_close_pipe(self, pump: Any, pipe: int) -> None: ...
     def pump_attach(self, pump: Any, source: int, fd: int) -> None: ...
     def pump_detach(self, pump: Any) -> None: ...
     def pump_has_input(self, pump: Any) -> int: ...
@@ -57,6 +65,7 @@ class _Lib:
     def pump_pipe_counters(self, pump: Any, pipe: int, counters: Any) -> None: ...
     def pump_layout(self, pump: Any, index: int, sample: Any) -> int: ...
     def pump_realign(self, pump: Any, pipe: int, read_fd: int) -> int: ...
+    def pump_unread(self, pump: Any, pipe: int, read_fd: int, unread: Any) -> int: ...
 
 class _FFI:
     NULL: Any

@@ -19,10 +19,12 @@ def snapshot(
     pipes = [
         PipeCounters(
             records_total=done + left,
-            delivered_total=done,
-            delivered_bytes_total=0,
+            written_total=done,
+            written_bytes_total=0,
             waiting_records=left,
             waiting_bytes=0,
+            dropped_total=0,
+            stopped_ns_total=0,
         )
         for done, left in zip(delivered, waiting, strict=True)
     ]

@@ -20,7 +20,20 @@ import model
 from model import Control, Event, Failure, Fault, Frame, Status
 
 from lb.errors import ProtocolError
-from lb.pump import ControlFrame, Malformed, Pump, Route, Source, StatusRecord, Vectors, Wake
+from lb.pump import (
+    ControlFrame,
+    Layout,
+    Malformed,
+    Notice,
+    PipeDrained,
+    Pump,
+    Resumed,
+    Route,
+    Source,
+    Stalled,
+    Vectors,
+    Wake,
+)
 
 ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 
@@ -41,17 +54,21 @@ class Rig:
         pipe_size_bytes: int = 1 << 16,
         max_frame_bytes: int = 1 << 20,
         high_water_bytes: int = 1 << 16,
+        stall_ns: int = 1 << 62,
         vectors: Vectors = Vectors.AVX512,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
         self.events: list[Event] = []
         """What run() met, in the model's words; a Fault's rest may be shorter than there."""
+        self.told: list[PipeDrained | Stalled | Resumed] = []
+        """What run() met of the pipes."""
         self.received = [bytearray() for _ in range(pipes)]
         self._counted = [(0, 0)] * pipes
         """Of `received`: how many bytes were looked at, and the frames in them."""
         self.has_ended = False
         """End of file, or an error, was met."""
+        self.is_draining = False
         self._realigned_bytes: int | None = None
         self._unsent = bytearray()
         with ExitStack() as stack:
@@ -65,9 +82,11 @@ class Rig:
         self.pump = Pump(
             pipe_fds=self.write_fds,
             route=route,
+            layout=Layout.POLYGON,
             max_frame_bytes=max_frame_bytes,
             high_water_bytes=high_water_bytes,
             wake_fd=self.wake_read_fd,
+            stall_ns=stall_ns,
             vectors=vectors,
         )
         self.attach()
@@ -137,12 +156,14 @@ class Rig:
         finally:
             self.check_balance()
         match event:
-            case StatusRecord(text):
+            case Notice(text):
                 self.events.append(Status(text))
             case ControlFrame(opcode, payload):
                 self.events.append(Control(opcode, payload))
             case Malformed(fault, offset_bytes, sample):
                 self.events.append(Fault(fault, offset_bytes, sample))
+            case PipeDrained() | Stalled() | Resumed():
+                self.told.append(event)
             case Wake.READABLE:
                 self._feed_by_hand()
             case Wake.EOF:
@@ -169,7 +190,7 @@ class Rig:
             return b""
         self.received[pipe] += got
         if self._realigned_bytes is None and self.queued_bytes(pipe) == 0:
-            assert self.pump.pipe_counters(pipe).delivered_total == self._frames_received(pipe)
+            assert self.pump.pipe_counters(pipe).written_total == self._frames_received(pipe)
         return got
 
     def _frames_received(self, pipe: int) -> int:
@@ -197,11 +218,15 @@ class Rig:
         self.check_balance()
         return dropped_bytes
 
+    def begin_drain(self) -> None:
+        self.is_draining = True
+        self.pump.drain()
+
     def drain(self) -> None:
         """End the session, and let the workers read until nothing waits."""
         if not self.has_ended:
             self.detach()
-        self.pump.drain()
+        self.begin_drain()
         events: list[Wake | None] = []
         for _ in self._until(lambda: Wake.DRAINED in events):
             self.read_all()
@@ -227,7 +252,7 @@ class Rig:
 
     def _state(self) -> tuple[object, ...]:
         received_bytes = sum(map(len, self.received))
-        return len(self._unsent), received_bytes, len(self.events), self.has_ended, self.pump.counters()
+        return len(self._unsent), received_bytes, len(self.events), len(self.told), self.has_ended, self.pump.counters()
 
     def queued_bytes(self, pipe: int) -> int:
         """What the pipe holds."""
@@ -239,16 +264,17 @@ class Rig:
         """What must be true of the counters at every moment."""
         counters = self.pump.counters()
         pipes = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
-        assert counters.records_total == sum(pipe.delivered_total + pipe.waiting_records for pipe in pipes)
+        assert counters.records_total == sum(pipe.records_total for pipe in pipes)
         dealt_bytes = sum(len(bytes_) + self.queued_bytes(pipe) for pipe, bytes_ in enumerate(self.received))
         dealt_bytes += (self._realigned_bytes or 0) + sum(pipe.waiting_bytes for pipe in pipes)
-        assert dealt_bytes == counters.record_bytes_total + _LENGTH_BYTES * counters.records_total
+        kept_total = counters.records_total - sum(pipe.dropped_total for pipe in pipes)
+        assert dealt_bytes == counters.record_bytes_total + _LENGTH_BYTES * kept_total
         for number, pipe in enumerate(pipes):
-            assert pipe.records_total == pipe.delivered_total + pipe.waiting_records
+            assert pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
-            assert pipe.waiting_bytes <= self.high_water_bytes or pipe.waiting_records == 1
+            assert self.is_draining or pipe.waiting_bytes <= self.high_water_bytes or pipe.waiting_records == 1
             if self._realigned_bytes is None:
-                assert pipe.delivered_bytes_total == len(self.received[number]) + self.queued_bytes(number)
+                assert pipe.written_bytes_total == len(self.received[number]) + self.queued_bytes(number)
         if counters.stopped:
             assert pipes[counters.full_pipe].waiting_records > 0
             assert self.pump.has_input
@@ -267,7 +293,7 @@ def assert_delivered(rig: Rig, expected: model.Model) -> None:
     counters = rig.pump.counters()
     assert counters.records_total == records_total
     assert counters.record_bytes_total == sum(len(record) for pipe in expected.pipes for record in pipe)
-    assert counters.status_total == sum(isinstance(event, Status) for event in expected.events)
+    assert counters.notices_total == sum(isinstance(event, Status) for event in expected.events)
     assert counters.malformed_total == sum(isinstance(event, Fault) for event in expected.events)
 
 

@@ -18,7 +18,7 @@ from model import CONTINUATION, TEXT, Control, Fault, Frame, Status
 from pumping import Rig
 
 from lb.errors import InternalError, SessionLost
-from lb.pump import Pump, Route, Source, Wake
+from lb.pump import Layout, PipeDrained, Pump, Route, Source, Wake
 
 FAR_NS = 1 << 62
 TRADE = b'{"ev":"T","sym":"AAPL","p":1}'
@@ -156,9 +156,11 @@ def test_after_many_full_reads_it_comes_back() -> None:
         pump = Pump(
             pipe_fds=[sink.fileno()],
             route=Route.ROUND_ROBIN,
+            layout=Layout.POLYGON,
             max_frame_bytes=1 << 20,
             high_water_bytes=1 << 20,
             wake_fd=feed.fileno(),
+            stall_ns=FAR_NS,
         )
         pump.attach(Source.SOCKET, session.fileno())
         assert pump.run(FAR_NS) is Wake.BUDGET
@@ -329,7 +331,7 @@ def test_drained_once_the_readers_have_room_for_all() -> None:
     with Rig(pipes=2, pipe_size_bytes=4096, high_water_bytes=100_000) as rig:
         rig.feed.send(text(*[TRADE] * 1000))
         rig.run()
-        rig.pump.drain()
+        rig.begin_drain()
         for _ in range(3):
             assert rig.pump.run(time.monotonic_ns() + 1_000_000) is Wake.DEADLINE
         while rig.run_once() is not Wake.DRAINED:
@@ -344,6 +346,8 @@ def test_drained_once_the_readers_have_room_for_all() -> None:
 def test_drained_at_once_where_nothing_waits() -> None:
     with Rig() as rig:
         rig.pump.drain()
+        assert rig.pump.run(FAR_NS) == PipeDrained(0)
+        assert rig.pump.run(FAR_NS) is Wake.DRAINED
         assert rig.pump.run(FAR_NS) is Wake.DRAINED
 
 
@@ -367,9 +371,11 @@ def test_a_pipe_without_a_reader_is_an_error_of_ours() -> None:
         pump = Pump(
             pipe_fds=[write_fd],
             route=Route.ROUND_ROBIN,
+            layout=Layout.POLYGON,
             max_frame_bytes=1000,
             high_water_bytes=1000,
             wake_fd=wake_read_fd,
+            stall_ns=FAR_NS,
         )
         os.close(read_fd)
         message = text(TRADE)
@@ -394,7 +400,7 @@ def test_the_session_s_counters() -> None:
         assert counters.received_bytes_total == sum(map(len, sent))
         assert (counters.frames_total, counters.messages_total) == (5, 3)
         assert (counters.records_total, counters.record_bytes_total) == (1, len(TRADE))
-        assert (counters.status_total, counters.malformed_total) == (1, 1)
+        assert (counters.notices_total, counters.malformed_total) == (1, 1)
         assert before_ns <= counters.last_input_ns <= time.monotonic_ns()
 
 

@@ -158,5 +158,5 @@ def test_status_records_are_among_neither_the_fast_nor_the_exact() -> None:
     with Rig() as rig:
         rig.send_frames([Frame(TEXT, b"[" + b",".join([status] * 3) + b"]")])
         counters = rig.pump.counters()
-        assert (counters.status_total, counters.records_total, counters.records_exact_total) == (3, 0, 0)
+        assert (counters.notices_total, counters.records_total, counters.records_exact_total) == (3, 0, 0)
         assert rig.pump.layouts() == []

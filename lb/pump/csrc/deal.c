@@ -22,6 +22,14 @@ static inline void copy_record(uint8_t *to, const uint8_t *from, size_t length)
         memcpy(to + at, from + at, SCAN_PAD_BYTES);
 }
 
+/* Books one record that was dealt, and goes on to the next pipe. */
+static inline void count_record(struct pump *pump)
+{
+    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN && ++pump->next_pipe == pump->config.pipes)
+        pump->next_pipe = 0;
+    pump->counters.records_total++;
+}
+
 /* Puts one record into its pipe's outbox. Returns 0, DEAL_FULL, or an error. */
 static inline int deal_record(struct pump *pump, const uint8_t *record, size_t length)
 {
@@ -30,9 +38,16 @@ static inline int deal_record(struct pump *pump, const uint8_t *record, size_t l
     const size_t framed = PUMP_LENGTH_BYTES + length;
     if (__builtin_expect(pipe->tail + framed > pipe->limit, 0)) {
         const int room = outbox_make_room(pump, number, framed);
-        if (room <= 0) {
-            pump->counters.full_pipe = number;
-            return room < 0 ? room : DEAL_FULL;
+        if (room < 0)
+            return room;
+        if (room == 0 && pipe->policy == PUMP_POLICY_DROP_NEWEST) {
+            pipe->dropped_total++;
+            count_record(pump);
+            return 0;
+        }
+        if (room == 0) {
+            pump->held_pipe = number;
+            return DEAL_FULL;
         }
     }
     uint8_t *frame = pump_at(pump, pipe->tail);
@@ -41,20 +56,18 @@ static inline int deal_record(struct pump *pump, const uint8_t *record, size_t l
     copy_record(frame + PUMP_LENGTH_BYTES, record, length);
     pipe->tail += framed;
     deal_count(pump, pipe);
-    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN && ++pump->next_pipe == pump->config.pipes)
-        pump->next_pipe = 0;
-    pump->counters.records_total++;
+    count_record(pump);
     pump->counters.record_bytes_total += length;
     return 0;
 }
 
-static int status_event(struct pump *pump, size_t length)
+static int notice_event(struct pump *pump, size_t length)
 {
     pump->detail_offset = pump->input_offset + pump->text_begin;
     pump->detail.length = length;
     pump->text_begin += length;
-    pump->counters.status_total++;
-    return PUMP_STATUS;
+    pump->counters.notices_total++;
+    return PUMP_NOTICE;
 }
 
 /* Keeps a sample of a record that no fast path could cut, one for each event. */
@@ -157,7 +170,7 @@ int deal_text(struct pump *pump)
             return cut;
         const uint8_t *record = pump_text(pump);
         if (polygon_is_status(record, length))
-            return status_event(pump, length);
+            return notice_event(pump, length);
         const int rc = deal_record(pump, record, length);
         if (rc) {
             pump->held_bytes = length;

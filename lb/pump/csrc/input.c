@@ -102,7 +102,7 @@ static int begin_frame(struct pump *pump)
     return 0;
 }
 
-/* Deals the text in hand. Returns 0, DEAL_FULL, PUMP_STATUS, PUMP_MALFORMED, or an error of the session. */
+/* Deals the text in hand. Returns 0, DEAL_FULL, PUMP_NOTICE, PUMP_MALFORMED, or an error of the session. */
 static int deal(struct pump *pump)
 {
     const int rc = deal_text(pump);

@@ -20,6 +20,24 @@ void outbox_init(struct pump *pump, uint32_t number, uint64_t begin)
     };
 }
 
+/* Besides what may wait when draining begins, all that the input can hold: of its smallest records, "{}" and a separator, three
+ * bytes become six. */
+uint64_t outbox_room_bytes(const struct pump_config *config, size_t input_bytes)
+{
+    const uint64_t longest_bytes = PUMP_LENGTH_BYTES + config->max_frame_bytes;
+    return (config->high_water_bytes > longest_bytes ? config->high_water_bytes : longest_bytes) + 2 * (uint64_t)input_bytes;
+}
+
+void outbox_lift_limits(struct pump *pump)
+{
+    const uint64_t room_bytes = outbox_room_bytes(&pump->config, pump->input_capacity_bytes);
+    for (uint32_t number = 0; number < pump->config.pipes; number++) {
+        struct pump_pipe *pipe = &pump->pipe[number];
+        pipe->limit = pipe->begin + room_bytes;
+        pipe->flat_limit = pipe->limit - PUMP_LENGTH_BYTES - FLAT_MAX_BYTES;
+    }
+}
+
 static size_t framed_bytes(const struct pump *pump, uint64_t frame)
 {
     uint32_t wire_length;
@@ -27,28 +45,28 @@ static size_t framed_bytes(const struct pump *pump, uint64_t frame)
     return PUMP_LENGTH_BYTES + le32toh(wire_length);
 }
 
-/* Books what was written: frames before head are delivered. */
+/* Books what was written: frames before head are. */
 static void settle(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->head == pipe->tail) {
-        pipe->delivered_total = pipe->dealt_total;
+        pipe->written_total = pipe->dealt_total;
         pipe->head = pipe->tail = pipe->frame = pipe->begin;
         return;
     }
     for (uint64_t end = pipe->frame; (end += framed_bytes(pump, end)) <= pipe->head;) {
         pipe->frame = end;
-        pipe->delivered_total++;
+        pipe->written_total++;
     }
 }
 
 int outbox_flush(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
-    while (!pipe->full && pipe->head < pipe->tail) {
+    while (!pipe->full && pipe->fd >= 0 && pipe->head < pipe->tail) {
         const ssize_t written = write(pipe->fd, pump_at(pump, pipe->head), pipe->tail - pipe->head);
         if (written >= 0) {
             pipe->head += (size_t)written;
-            pipe->delivered_bytes_total += (uint64_t)written;
+            pipe->written_bytes_total += (uint64_t)written;
         } else if (errno == EAGAIN) {
             pipe->full = 1;
             pump->full_count++;
@@ -94,11 +112,15 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
     *counters = (struct pump_pipe_counters){
-        .records_total = pipe->dealt_total,
-        .delivered_total = pipe->delivered_total,
-        .delivered_bytes_total = pipe->delivered_bytes_total,
+        .records_total = pipe->dealt_total + pipe->dropped_total,
+        .written_total = pipe->written_total,
+        .written_bytes_total = pipe->written_bytes_total,
         .waiting_bytes = pipe->tail - pipe->head,
+        .dropped_total = pipe->dropped_total,
+        .stopped_ns_total = pipe->stopped_ns_total,
     };
+    if (pump->counters.stopped && pump->counters.full_pipe == number)
+        counters->stopped_ns_total += now_ns() - pump->stopped_since_ns;
     for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += framed_bytes(pump, frame))
         counters->waiting_records++;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 
 enum {
     TLS_APPLICATION_DATA = 23,        /* RFC 8446 B.1 */
@@ -20,13 +19,6 @@ enum {
 #define SOL_TLS 282
 #endif
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Reserves the next part of the mapping and returns its offset. */
 static uint64_t reserve(uint64_t *mapped_bytes, uint64_t part_bytes)
 {
@@ -39,7 +31,7 @@ struct pump *pump_new(const struct pump_config *config)
 {
     uint64_t mapped_bytes = 0;
     const size_t input_bytes = config->max_frame_bytes + 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES;
-    const uint64_t outbox_bytes = config->high_water_bytes + PUMP_LENGTH_BYTES + config->max_frame_bytes + DEAL_PAD_BYTES;
+    const uint64_t outbox_bytes = outbox_room_bytes(config, input_bytes) + DEAL_PAD_BYTES;
     reserve(&mapped_bytes, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
     const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 2) * sizeof(struct pollfd));
@@ -48,7 +40,7 @@ struct pump *pump_new(const struct pump_config *config)
     for (uint32_t number = 0; number < config->pipes; number++)
         reserve(&mapped_bytes, outbox_bytes);
 
-    /* Most of it is never touched: an outbox has room for the longest record, and no page of it before one comes. */
+    /* Most of it is never touched, and so has no memory: an outbox could hold the longest record, or all that comes at a drain. */
     struct pump *pump =
         mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pump == MAP_FAILED)
@@ -77,6 +69,27 @@ void pump_set_pipe(struct pump *pump, uint32_t number, int fd)
     pump->pipe[number].fd = fd;
 }
 
+void pump_set_policy(struct pump *pump, uint32_t number, enum pump_policy policy)
+{
+    pump->pipe[number].policy = (uint8_t)policy;
+}
+
+static void set_done(struct pump *pump, struct pump_pipe *pipe)
+{
+    if (pump->draining && !pipe->is_done)
+        pump->undrained_count--;
+    pipe->is_done = 1;
+}
+
+void pump_close_pipe(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    set_done(pump, pipe);
+    pump->full_count -= pipe->full;
+    pipe->full = 0;
+    pipe->fd = -1;
+}
+
 void pump_attach(struct pump *pump, enum pump_source source, int fd)
 {
     input_reset(pump);
@@ -103,7 +116,12 @@ void pump_drain(struct pump *pump)
 {
     pump->source = PUMP_SOURCE_NONE;
     pump->feed_fd = -1;
+    if (pump->draining)
+        return;
     pump->draining = 1;
+    outbox_lift_limits(pump);
+    for (uint32_t number = 0; number < pump->config.pipes; number++)
+        pump->undrained_count += !pump->pipe[number].is_done;
 }
 
 uint8_t *pump_room(struct pump *pump, size_t *room_bytes)
@@ -206,6 +224,61 @@ static int receive(struct pump *pump)
     return 0;
 }
 
+/* When PUMP_STALLED is to be told; INT64_MAX where nothing is stopped, or it was. */
+static int64_t stall_due_ns(const struct pump *pump)
+{
+    return pump->counters.stopped && !pump->is_stall_told ? pump->stopped_since_ns + pump->config.stall_ns : INT64_MAX;
+}
+
+static void end_stop(struct pump *pump, int64_t at_ns)
+{
+    const uint32_t number = pump->counters.full_pipe;
+    const int64_t stopped_ns = at_ns - pump->stopped_since_ns;
+    pump->pipe[number].stopped_ns_total += stopped_ns;
+    if (!pump->is_stall_told)
+        return;
+    pump->is_stall_told = 0;
+    pump->has_resumed = 1;
+    pump->resumed_pipe = number;
+    pump->stalled_ns = stopped_ns;
+}
+
+/* Books which pipe stops the reading now. A pipe's stop goes on where it was dealt some records and is full again; it ends where
+ * another pipe takes its place. */
+static void note_stop(struct pump *pump, uint32_t is_stopped)
+{
+    struct pump_counters *counters = &pump->counters;
+    if (is_stopped == counters->stopped && (!is_stopped || pump->held_pipe == counters->full_pipe))
+        return;
+    const int64_t at_ns = now_ns();
+    if (counters->stopped)
+        end_stop(pump, at_ns);
+    if (!is_stopped)
+        counters->last_input_ns = at_ns; /* the silence was ours */
+    else
+        counters->full_total += !counters->stopped;
+    pump->stopped_since_ns = at_ns;
+    counters->full_pipe = pump->held_pipe;
+    counters->stopped = is_stopped;
+}
+
+/* Returns PUMP_STALLED or PUMP_RESUMED where that is to be told, or 0. */
+static int stall_event(struct pump *pump)
+{
+    const int64_t due_ns = stall_due_ns(pump);
+    if (pump->has_resumed) {
+        pump->has_resumed = 0;
+        pump->detail.pipe = pump->resumed_pipe;
+        pump->detail.stalled_ns = pump->stalled_ns;
+        return PUMP_RESUMED;
+    }
+    if (due_ns == INT64_MAX || now_ns() < due_ns)
+        return 0;
+    pump->is_stall_told = 1;
+    pump->detail.pipe = pump->counters.full_pipe;
+    return PUMP_STALLED;
+}
+
 static int poll_timeout_ms(int64_t deadline_ns)
 {
     const int64_t left_ns = deadline_ns - now_ns();
@@ -247,12 +320,13 @@ static int flush_writable(struct pump *pump, const struct pollfd *polled)
     return 0;
 }
 
-/* Returns 0 when there may be work, or PUMP_WAKE, PUMP_READABLE, PUMP_DEADLINE, or an error. */
+/* Returns 0 when there may be work or a stall to tell, or PUMP_WAKE, PUMP_READABLE, PUMP_DEADLINE, or an error. */
 static int wait_for_work(struct pump *pump, int64_t deadline_ns)
 {
+    const int64_t stall_ns = stall_due_ns(pump);
     struct pollfd *polled = (struct pollfd *)(void *)pump_at(pump, pump->polled_offset);
     const nfds_t count = list_polled(pump, polled);
-    const int timeout_ms = poll_timeout_ms(deadline_ns);
+    const int timeout_ms = poll_timeout_ms(deadline_ns < stall_ns ? deadline_ns : stall_ns);
     const int is_pause = pump->arrived == PUMP_ARRIVED_PART && timeout_ms > PART_PAUSE_MS;
     const int is_glance = pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped;
     const int ready = poll(polled, count, is_glance ? 0 : is_pause ? PART_PAUSE_MS : timeout_ms);
@@ -271,7 +345,7 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
         pump->arrived = PUMP_ARRIVED_POLLED;
         return pump->source == PUMP_SOURCE_CALLER ? PUMP_READABLE : 0;
     }
-    return ready == 0 && !is_pause && !is_glance ? PUMP_DEADLINE : 0;
+    return ready == 0 && !is_pause && !is_glance && deadline_ns <= stall_ns ? PUMP_DEADLINE : 0;
 }
 
 /* Parses and deals all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
@@ -280,15 +354,10 @@ static int work(struct pump *pump)
     const int rc = input_parse(pump);
     const int ends_session = rc < 0 || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
     pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */
-    const uint32_t stopped = rc == DEAL_FULL;
-    if (stopped && !pump->counters.stopped)
-        pump->counters.full_total++;
-    if (!stopped && pump->counters.stopped)
-        pump->counters.last_input_ns = now_ns(); /* the silence was ours */
-    pump->counters.stopped = stopped;
+    note_stop(pump, rc == DEAL_FULL);
     if (!pump->has_work && pump->source == PUMP_SOURCE_NONE)
         input_reset(pump);
-    return stopped ? 0 : rc;
+    return rc == DEAL_FULL ? 0 : rc;
 }
 
 static uint64_t staged_bytes_total(const struct pump *pump)
@@ -323,14 +392,22 @@ static int can_read(const struct pump *pump)
     return reads_itself && !pump->counters.stopped && pump->arrived >= PUMP_ARRIVED_SOME;
 }
 
-static int nothing_waits(const struct pump *pump)
+/* Returns PUMP_PIPE_DRAINED for the next pipe that is, PUMP_DRAINED when all are, or 0. */
+static int drain_event(struct pump *pump)
 {
-    if (pump->counters.stopped)
-        return 0;
-    for (uint32_t number = 0; number < pump->config.pipes; number++)
-        if (pump->pipe[number].head < pump->pipe[number].tail)
-            return 0;
-    return 1;
+    if (pump->undrained_count == 0)
+        return PUMP_DRAINED;
+    for (uint32_t looked_at = 0; looked_at < pump->config.pipes; looked_at++) {
+        const uint32_t number = pump->drain_at;
+        struct pump_pipe *pipe = &pump->pipe[number];
+        pump->drain_at = number + 1 < pump->config.pipes ? number + 1 : 0;
+        if (pipe->is_done || pipe->head < pipe->tail)
+            continue;
+        set_done(pump, pipe);
+        pump->detail.pipe = number;
+        return PUMP_PIPE_DRAINED;
+    }
+    return 0;
 }
 
 /* Whether to read again without a poll(). The kernel's TLS may keep a record that poll() does not show: a key update that was found
@@ -349,10 +426,12 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);
         if (!holds)
             rc = flush(pump, rc);
+        if (rc == 0)
+            rc = stall_event(pump);
+        if (rc == 0 && pump->draining && !pump->has_work)
+            rc = drain_event(pump);
         if (rc != 0)
             return rc;
-        if (pump->draining && nothing_waits(pump))
-            return PUMP_DRAINED;
         if (has_rest && !pump->has_work)
             return PUMP_BUDGET; /* pump_has_input() is over: the caller may be waiting for that */
         const int reads_on = holds || should_read_on(pump);

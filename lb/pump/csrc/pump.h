@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "pump_rc.h"
 #include "scan.h"
@@ -31,6 +32,15 @@ enum pump_source {
 
 enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
 
+/* What a venue's messages look like. */
+enum pump_layout { PUMP_LAYOUT_POLYGON };
+
+/* What happens to a record whose pipe is full. */
+enum pump_policy {
+    PUMP_POLICY_BLOCK,      /* reading stops until there is room */
+    PUMP_POLICY_DROP_NEWEST /* it is dropped, and counted */
+};
+
 /* Which instructions deal records. */
 enum pump_vectors { PUMP_VECTORS_BASELINE, PUMP_VECTORS_AVX2, PUMP_VECTORS_AVX512 };
 
@@ -40,12 +50,15 @@ enum pump_event {
     PUMP_DEADLINE,   /* the deadline has passed */
     PUMP_WAKE,       /* the wake-up fd is readable */
     PUMP_READABLE,   /* PUMP_SOURCE_CALLER: there is something to read, and room for it */
-    PUMP_STATUS,     /* event bytes: a status record */
+    PUMP_NOTICE,     /* event bytes: a record that is the venue's own word, not the market's */
     PUMP_CONTROL,    /* event bytes: the payload of a control frame; event.opcode: which */
     PUMP_TLS_RECORD, /* event bytes: a TLS record that is no application data; event.opcode: its type; event.end: its last piece */
     PUMP_MALFORMED,  /* event bytes: from the fault on, as far as received; event.error: which; its message's rest is skipped */
     PUMP_EOF,        /* the peer has closed; everything before was dealt */
-    PUMP_DRAINED     /* after pump_drain(): nothing waits any more */
+    PUMP_STALLED,    /* event.pipe: full, and has stopped the reading for stall_ns without interruption */
+    PUMP_RESUMED,    /* event.pipe: after PUMP_STALLED, stops the reading no more; event.stalled_ns: for how long it did */
+    PUMP_PIPE_DRAINED, /* after pump_drain(), event.pipe: nothing waits for it any more; once per pipe that is not closed */
+    PUMP_DRAINED     /* after pump_drain(): nothing waits any more for any pipe that is not closed */
 };
 
 /* What the last event was about. The bytes are valid until the next call with the same pump. */
@@ -56,6 +69,8 @@ struct pump_detail {
     int opcode;
     int end;
     uint64_t message_offset_bytes; /* PUMP_MALFORMED: where in its message the fault is */
+    uint32_t pipe;
+    int64_t stalled_ns;
 };
 
 struct pump_counters {
@@ -63,10 +78,10 @@ struct pump_counters {
     uint64_t received_bytes_total;      /* from the session, websocket framing included */
     uint64_t frames_total;
     uint64_t messages_total;
-    uint64_t records_total;             /* dealt to a pipe's outbox */
-    uint64_t record_bytes_total;        /* of those, without the 4-byte lengths */
+    uint64_t records_total;             /* dealt: written, waiting or dropped */
+    uint64_t record_bytes_total;        /* of those that were not dropped, without the 4-byte lengths */
     uint64_t records_exact_total;       /* of those, cut by the exact scanner */
-    uint64_t status_total;
+    uint64_t notices_total;
     uint64_t malformed_total;           /* messages given up in part or whole */
     uint64_t cut_off_bytes_total;       /* of records that their session's end cut off */
     uint64_t full_total;                /* times a full pipe stopped the reading */
@@ -76,11 +91,19 @@ struct pump_counters {
 };
 
 struct pump_pipe_counters {
-    uint64_t records_total;             /* dealt to this pipe */
-    uint64_t delivered_total;           /* written to it whole */
-    uint64_t delivered_bytes_total;     /* written to it, lengths included, in part too */
+    uint64_t records_total;             /* dealt to this pipe: written_total + waiting_records + dropped_total */
+    uint64_t written_total;             /* written to it whole */
+    uint64_t written_bytes_total;       /* written to it, lengths included, in part too */
     uint64_t waiting_records;           /* in its outbox, counted there one by one */
     uint64_t waiting_bytes;             /* in its outbox, not written yet */
+    uint64_t dropped_total;             /* PUMP_POLICY_DROP_NEWEST: found it full */
+    int64_t stopped_ns_total;           /* for how long it has stopped the reading, up to now */
+};
+
+/* What pump_unread() found: see there. */
+struct pump_unread {
+    uint64_t records;
+    uint64_t bytes;
 };
 
 struct pump_config {
@@ -90,6 +113,8 @@ struct pump_config {
     uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
     int wake_fd;                        /* polled for reading, never read */
     uint32_t vectors;                   /* enum pump_vectors: no wider ones, for the tests of each */
+    uint32_t layout;                    /* enum pump_layout */
+    int64_t stall_ns;                   /* after how long PUMP_STALLED tells */
 };
 
 /* Returns a pump, or NULL with errno. */
@@ -98,6 +123,10 @@ void pump_free(struct pump *pump);
 
 /* Gives the pump the write end of a pipe, O_NONBLOCK. */
 void pump_set_pipe(struct pump *pump, uint32_t pipe, int fd);
+void pump_set_policy(struct pump *pump, uint32_t pipe, enum pump_policy policy);
+
+/* The pump never writes to this pipe again. What waits for it stays and is counted as waiting; what is dealt to it from now on, too. */
+void pump_close_pipe(struct pump *pump, uint32_t pipe);
 
 /* Begins a session. The fd must be non-blocking; it stays the caller's. */
 void pump_attach(struct pump *pump, enum pump_source source, int fd);
@@ -108,7 +137,8 @@ void pump_detach(struct pump *pump);
 /* Whether bytes given with pump_fed(), or left of an ended session, are still to be dealt. No session may begin before that is done. */
 int pump_has_input(const struct pump *pump);
 
-/* From now on pump_run() answers PUMP_DRAINED once nothing waits. */
+/* Ends the session for good. What was received is dealt at once, full pipes or not: outboxes have room for all of it. From then on
+ * pump_run() answers PUMP_PIPE_DRAINED for each pipe and PUMP_DRAINED after the last. */
 void pump_drain(struct pump *pump);
 
 /* Works until there is an event (enum pump_event), or an error of the session (enum pump_rc, < 0).
@@ -138,6 +168,13 @@ int pump_layout(const struct pump *pump, uint32_t index, struct pump_sample *sam
  * that the next reader begins with a frame. A record of which the pipe holds no further byte is sent again whole.
  * Returns the number of bytes dropped, or PUMP_ERR_PIPE with errno. */
 int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
+
+/* Reads a pipe that has no reader any more to its end, and counts what nobody took: the records that were written whole and not read
+ * whole, and their bytes, lengths included, as far as they were not read. Blocks never, whatever the flags of read_fd. A record
+ * written in part is waiting, with all its bytes: no part of it is counted here, and should the pipe go on, it is sent again whole.
+ * So written_total = read whole by somebody + unread.records, and a record is waiting or unread, never both.
+ * Returns 0, or PUMP_ERR_PIPE with errno. */
+int pump_unread(struct pump *pump, uint32_t pipe, int read_fd, struct pump_unread *unread);
 /* cffi: end */
 
 enum {
@@ -173,8 +210,12 @@ struct pump_pipe {
     int fd;
     uint8_t full;         /* the last write met EAGAIN: poll() tells when to try again */
     uint8_t touched;      /* in the list of outboxes to be written */
-    uint64_t delivered_total;
-    uint64_t delivered_bytes_total;
+    uint8_t policy;       /* enum pump_policy */
+    uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
+    uint64_t written_total;
+    uint64_t written_bytes_total;
+    uint64_t dropped_total;
+    int64_t stopped_ns_total;
 };
 
 /* Constants of the fast path's vectors. A compiler that saw their values would make them anew for every record. */
@@ -213,6 +254,14 @@ struct pump {
     size_t text_begin, text_end, raw_begin, raw_end;
     size_t held_bytes;        /* length of a record at text_begin that was cut and found its pipe full */
     uint8_t held_cut;         /* how it was cut */
+    uint32_t held_pipe;       /* which pipe that was */
+
+    /* the stop: counters.stopped, counters.full_pipe */
+    int64_t stopped_since_ns;
+    uint8_t is_stall_told;
+    uint8_t has_resumed;      /* PUMP_RESUMED is still to be told, of: */
+    uint32_t resumed_pipe;
+    int64_t stalled_ns;
 
     /* layouts that miss the fast path */
     uint32_t layout_count;
@@ -224,6 +273,8 @@ struct pump {
     uint32_t next_pipe;       /* of round-robin */
     uint32_t touched_count;
     uint32_t full_count;
+    uint32_t undrained_count; /* draining: pipes that are not done */
+    uint32_t drain_at;        /* draining: where the search for the next one that is begins */
     uint64_t flushed_bytes_total; /* staged_bytes_total() at the last flush */
     uint64_t touched_offset;  /* uint32_t[pipes]: outboxes with bytes to write */
     uint64_t polled_offset;   /* struct pollfd[pipes + 2] */
@@ -233,6 +284,13 @@ struct pump {
 static inline uint8_t *pump_at(const struct pump *pump, uint64_t offset)
 {
     return (uint8_t *)(uintptr_t)pump + offset;
+}
+
+static inline int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static inline const uint8_t *pump_text(const struct pump *pump)
@@ -245,7 +303,7 @@ static inline uint32_t *pump_touched(struct pump *pump)
     return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
 }
 
-/* deal.c: cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done, PUMP_STATUS,
+/* deal.c: cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done, PUMP_NOTICE,
  * DEAL_FULL, or an error of the message. */
 enum { DEAL_FULL = 1000 };
 int deal_text(struct pump *pump);
@@ -260,5 +318,7 @@ int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes); /* 1: ther
 void outbox_init(struct pump *pump, uint32_t pipe, uint64_t begin);
 int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0 or an error */
 int outbox_flush_touched(struct pump *pump);
+uint64_t outbox_room_bytes(const struct pump_config *config, size_t input_bytes); /* without the pad behind it */
+void outbox_lift_limits(struct pump *pump);
 
 #endif

@@ -51,10 +51,10 @@ static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint
     return at == last;
 }
 
-/* Fills the peek from the pipe. Returns 1, 0 when the pipe is empty, or -1 with errno. */
-static int look(struct peek *peek, int read_fd)
+/* Fills the peek with the `seen` bytes that tee() or splice() has put into the scratch pipe. Returns 1, 0 when there were none, or -1
+ * with errno. */
+static int look(struct peek *peek, ssize_t seen)
 {
-    const ssize_t seen = tee(read_fd, peek->in, PEEK_BYTES, SPLICE_F_NONBLOCK);
     if (seen <= 0)
         return seen == 0 || errno == EAGAIN ? 0 : -1;
     for (peek->length = 0; peek->length < (size_t)seen;) {
@@ -99,15 +99,18 @@ static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, siz
     return at;
 }
 
-static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *peek, int read_fd)
+/* Returns how many bytes were dropped, or PUMP_ERR_PIPE. *is_begun_again: they are of a record that is sent again whole. */
+static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *peek, int read_fd, int *is_begun_again)
 {
+    *is_begun_again = 0;
     int64_t dropped_bytes = 0;
     for (;;) {
         int queued_bytes;
-        const int seen = look(peek, read_fd);
+        const int seen = look(peek, tee(read_fd, peek->in, PEEK_BYTES, SPLICE_F_NONBLOCK));
         if (seen < 0 || ioctl(read_fd, FIONREAD, &queued_bytes) < 0)
             return PUMP_ERR_PIPE;
         if (seen == 0) {
+            *is_begun_again = pipe->head > pipe->frame;
             pipe->head = pipe->frame;
             return dropped_bytes;
         }
@@ -123,22 +126,92 @@ static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *p
     }
 }
 
-int64_t pump_realign(struct pump *pump, uint32_t number, int read_fd)
+static struct peek *open_peek(void)
 {
     int ends[2];
     struct peek *peek = malloc(sizeof *peek);
     if (!peek || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
         free(peek);
-        return PUMP_ERR_PIPE;
+        return NULL;
     }
     peek->out = ends[0];
     peek->in = ends[1];
     fcntl(peek->in, F_SETPIPE_SZ, PEEK_BYTES); /* a smaller one only looks less far */
-    const int64_t dropped_bytes = realign(pump, &pump->pipe[number], peek, read_fd);
+    return peek;
+}
+
+/* Leaves errno as it is. */
+static void close_peek(struct peek *peek)
+{
     const int saved_errno = errno;
     close(peek->in);
     close(peek->out);
     free(peek);
     errno = saved_errno;
+}
+
+int64_t pump_realign(struct pump *pump, uint32_t number, int read_fd)
+{
+    int is_begun_again;
+    struct peek *peek = open_peek();
+    if (!peek)
+        return PUMP_ERR_PIPE;
+    const int64_t dropped_bytes = realign(pump, &pump->pipe[number], peek, read_fd, &is_begun_again);
+    close_peek(peek);
     return dropped_bytes;
+}
+
+/* A place in a stream of frames. */
+struct frame_place {
+    size_t left_bytes; /* of the record in hand */
+    size_t length_bytes; /* of the length in hand, 0 to 3 */
+    uint32_t length;
+};
+
+/* Counts the frames that end within the bytes of the peek. */
+static void count_frames(const struct peek *peek, struct frame_place *place, struct pump_unread *unread)
+{
+    for (size_t at = 0; at < peek->length;) {
+        if (place->left_bytes == 0) {
+            place->length |= (uint32_t)peek->bytes[at++] << 8 * place->length_bytes;
+            if (++place->length_bytes < PUMP_LENGTH_BYTES)
+                continue;
+            place->left_bytes = place->length;
+        }
+        const size_t here_bytes = place->left_bytes < peek->length - at ? place->left_bytes : peek->length - at;
+        at += here_bytes;
+        place->left_bytes -= here_bytes;
+        if (place->left_bytes)
+            return;
+        unread->records++;
+        unread->bytes += PUMP_LENGTH_BYTES + place->length;
+        *place = (struct frame_place){0};
+    }
+}
+
+static int unread_frames(struct peek *peek, int read_fd, struct pump_unread *unread)
+{
+    struct frame_place place = {0};
+    int seen;
+    while ((seen = look(peek, splice(read_fd, NULL, peek->in, NULL, PEEK_BYTES, SPLICE_F_NONBLOCK))) > 0)
+        count_frames(peek, &place, unread);
+    return seen;
+}
+
+int pump_unread(struct pump *pump, uint32_t number, int read_fd, struct pump_unread *unread)
+{
+    int is_begun_again;
+    struct pump_pipe *pipe = &pump->pipe[number];
+    struct peek *peek = open_peek();
+    if (!peek)
+        return PUMP_ERR_PIPE;
+    *unread = (struct pump_unread){0};
+    const int64_t dropped_bytes = realign(pump, pipe, peek, read_fd, &is_begun_again);
+    if (dropped_bytes > 0 && !is_begun_again)
+        *unread = (struct pump_unread){1, (uint64_t)dropped_bytes};
+    const int is_read = dropped_bytes >= 0 && unread_frames(peek, read_fd, unread) == 0;
+    if (is_read)
+        pipe->head = pipe->frame;
+    close_peek(peek);
+    return is_read ? 0 : PUMP_ERR_PIPE;
 }

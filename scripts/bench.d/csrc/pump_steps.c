@@ -70,6 +70,7 @@ static struct pump *new_pump(uint32_t pipes, uint32_t vectors)
         .high_water_bytes = HIGH_WATER_BYTES,
         .wake_fd = eventfd(0, 0),
         .vectors = vectors,
+        .stall_ns = INT64_MAX / 2,
     };
     struct pump *pump = pump_new(&config);
     if (!pump || sink < 0)
