@@ -5,8 +5,8 @@ sent, and at full speed no Python code runs per record, per message or per frame
 
 Reading order: `topics` and `dialogue` (what is said, without I/O), `tape` and `files` and `synthetic` (what is played),
 `frames` and `reel` (the same, as bytes for the wire), `player` (which bytes go next, and when), `wire`, `connection`,
-`stage`, `tally`, `authority` and `server` (sockets, threads, TLS), `options`, `key`, `progress`, `serve` and `cli` (the
-command `lb-replay`).
+`stage`, `tally`, `authority` and `server` (sockets, threads, TLS), `options`, `key`, `command`, `progress`, `serve` and
+`cli` (the command `lb-replay`).
 
 In a test:
 

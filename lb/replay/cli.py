@@ -22,7 +22,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lb-replay: {error}", file=sys.stderr)
         return error.exit_code
     return os.EX_OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

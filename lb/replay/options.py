@@ -13,7 +13,7 @@ _DESCRIPTION = """\
 Serves recorded or synthetic market data over a websocket, in the protocol of the
 Polygon/Massive feeds. Give FILES of one message (a JSON array of records) per line, as .jsonl,
 .gz or .zst, or --synthetic. Every new session is sent the data from its beginning. The first
-line on standard output names the URL."""
+line on standard output names the URL, the last one is a command of lb to paste."""
 
 _EPILOG = """\
 examples:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lb.replay.authority import context_from_files
+from lb.replay.command import lb_command
 from lb.replay.errors import UnavailableError
 from lb.replay.files import read_tape
 from lb.replay.key import read_key
@@ -47,9 +48,11 @@ def serve(options: argparse.Namespace) -> None:
             on_input_end=over.set if options.once else lambda: None,
         )
         with server:
-            print(f"listening on {server.url}", flush=True)
+            lines = [f"listening on {server.url}"]
             if server.ca_file:
-                print(f"ca file {server.ca_file}", flush=True)
+                lines.append(f"ca file {server.ca_file}")
+            command = lb_command(options.key, server.url, server.ca_file, tape.events, playback)
+            print(*lines, f"to try it: {command}", sep="\n", flush=True)
             if sys.stderr.isatty():
                 _watch(server, over, _expected_records(tape, playback))
             else:

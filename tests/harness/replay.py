@@ -22,7 +22,7 @@ class Replay:
 @contextmanager
 def replay(*options: str) -> Iterator[Replay]:
     """A running `lb-replay` that accepts the harness's KEY."""
-    command = [sys.executable, "-m", "lb.replay.cli", "--key", KEY, *options]
+    command = [sys.executable, "-m", "lb.replay", "--key", KEY, *options]
     with subprocess.Popen(command, env=lb_environment(), stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

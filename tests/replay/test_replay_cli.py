@@ -19,7 +19,7 @@ from lb.replay.synthetic import Layout, synthetic_market
 from lb.replay.tape import records_of
 from lb.version import VERSION
 
-COMMAND = [sys.executable, "-m", "lb.replay.cli"]
+COMMAND = [sys.executable, "-m", "lb.replay"]
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 MESSAGES = [message(record(1), record(2, "MSFT")), message(record(3, event="Q"))]
@@ -44,6 +44,13 @@ class Running:
         """Waits for it; its exit code and standard error."""
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
+
+    def command(self) -> str:
+        """The command of `lb` that it prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("to try it: ")
+        return line.removeprefix("to try it: ").rstrip("\n")
 
 
 @contextmanager
@@ -91,6 +98,25 @@ def test_a_signal_ends_it_with_a_report(recording: Path, number: signal.Signals)
     assert code == 0
     assert errors.startswith("sent ")
     assert errors.endswith("connections: 1\n")
+
+
+IS_INTERRUPTED_AT_AN_IMPORT = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == MODULE:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from lb.replay.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["lb.replay.cli", "lb.replay.serve"])
+def test_ctrl_c_amid_the_imports_ends_it_without_a_word(module: str, recording: Path) -> None:
+    program = IS_INTERRUPTED_AT_AN_IMPORT.replace("MODULE", repr(module))
+    done = subprocess.run([sys.executable, "-c", program, recording], env=ENVIRONMENT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_the_synthetic_market_over_wss() -> None:
