@@ -1,0 +1,26 @@
+"""`python -m demo market|plain SECONDS`. Law: SIGINT is taken from Python before anything else is imported."""
+
+import signal
+import sys
+
+
+def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from demo import market, plain
+    from demo.programs import Failed
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    show = {"market": market.show, "plain": plain.show}[sys.argv[1]]
+    try:
+        return show(int(sys.argv[2]))
+    except KeyboardInterrupt:
+        print("\ndemo: stopped", file=sys.stderr)
+        return 130
+    except Failed as failure:
+        print(f"demo: {failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

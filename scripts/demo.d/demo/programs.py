@@ -1,0 +1,117 @@
+"""The processes of the demo, each ended with its `with` block."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+PIPES = 4
+
+_LONGEST_END_S = 30
+_BESIDE = Path(sys.executable).parent
+_KEY = secrets.token_hex(16)
+_ENVIRONMENT = {**os.environ, "LB_DEMO_KEY": _KEY}
+
+Line = dict[str, Any]
+
+
+class Failed(Exception):
+    """A program of the demo ended with an error; the text is what it said."""
+
+
+class Program:
+    """A running process that tells how far it is in lines of JSON."""
+
+    def __init__(self, process: subprocess.Popen[str], told: IO[str]) -> None:
+        self._process = process
+        self._reader = threading.Thread(target=self._read, args=(told,), daemon=True)
+        self.lines: list[Line] = []
+        """As far as they came."""
+        self._reader.start()
+
+    def last(self, message: str) -> Line | None:
+        return next((line for line in reversed(self.lines) if line.get("message") == message), None)
+
+    @property
+    def runs(self) -> bool:
+        return self._reader.is_alive()
+
+    def end(self) -> None:
+        """Ask it to stop, and wait. Raises Failed where it is not content."""
+        self._process.terminate()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for its end. Raises Failed where it is not content."""
+        self._reader.join()
+        if self._process.wait() != 0:
+            said = "\n".join(str(line.get("message", line)) for line in self.lines[-5:])
+            raise Failed(f"{self._process.args!r} ended with exit code {self._process.returncode}:\n{said}")
+
+    def _read(self, told: IO[str]) -> None:
+        for text in told:
+            try:
+                self.lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                self.lines.append({"message": text.rstrip()})
+
+
+@dataclass(frozen=True)
+class Feed:
+    url: str
+    trust: Sequence[str]
+    """The options that make `lb` trust it."""
+
+
+@contextlib.contextmanager
+def feed(*options: str) -> Iterator[Feed]:
+    """`lb-replay` with a made-up market."""
+    command = [_BESIDE / "lb-replay", "--synthetic", "--key", "env:LB_DEMO_KEY", *options]
+    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("listening on ").rstrip("\n")
+        if not url:
+            raise Failed(f"{command!r} did not begin")
+        is_tls = url.startswith("wss")
+        trust = ("--ca-file", process.stdout.readline().removeprefix("ca file ").rstrip("\n")) if is_tls else ()
+        yield Feed(url, trust)
+
+
+@contextlib.contextmanager
+def balancer(source: Feed, folder: Path, worker: str, *worker_args: str) -> Iterator[Program]:
+    """`lb`, which tells its statistics twice a second; its worker runs in `folder`."""
+    options = [*source.trust, "--stats-interval", "0.5", "--log-format", "json"]
+    words = ["env:LB_DEMO_KEY", source.url, str(PIPES), folder, _BESIDE / worker, *worker_args]
+    with _running([_BESIDE / "lb", *options, *words], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        yield Program(process, process.stderr)
+
+
+@contextlib.contextmanager
+def ordinary_client(source: Feed) -> Iterator[Program]:
+    command = [sys.executable, Path(__file__).with_name("ordinary_client.py"), source.url, _KEY]
+    with _running(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield Program(process, process.stdout)
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str | Path], **streams: int) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, text=True, env=_ENVIRONMENT, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(_LONGEST_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
