@@ -6,7 +6,6 @@ due.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from lb.feed.keeper import Feed
 from lb.metrics import Snapshot
 from lb.pump import ControlFrame, Event, Layout, Malformed, Notice, Pump, Route, TlsRecord, Wake
 from lb.signals import WakeUps
+from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
 from lb.slots.supervisor import Supervisor
 
@@ -54,7 +54,8 @@ class Balancer:
         tls = session.choose(config)
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
-            self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes)
+            allowance = Allowance()
+            self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
@@ -66,17 +67,27 @@ class Balancer:
                 stall_ns=STALL_NS,
             )
             self._supervisor = supervisor = Supervisor(
-                config, pipes.read_fds, lambda pipe: pump.realign(pipe, pipes.read_fds[pipe])
-            )
-            stack.callback(supervisor.kill)
+                config, pipes, self._wake_ups, allowance,
+                realign=lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
+                taken_bytes=lambda pipe: pump.pipe_counters(pipe).written_bytes_total - pipes.unread_bytes(pipe),
+            )  # fmt: skip
+            stack.callback(supervisor.leave, "lb can't go on")
             if config.cpu is not None:
-                os.sched_setaffinity(0, {config.cpu})
+                allowance.keep_to_cpu(config.cpu)
             self._feed = Feed(config, tls, pump, self._wake_ups.wake)
-            supervisor.start()
+            self._start_workers()
             self._loop()
             self._end_workers()
             self._log_end()
         return self._exit_code
+
+    def _start_workers(self) -> None:
+        """No session before every worker runs: where one can't be started, no other client of the key is evicted."""
+        self._supervisor.start()
+        while not self._supervisor.is_started and self._stop_ns is None:
+            self._wake_ups.wait(self._supervisor.deadline_ns)
+            self._obey_signals()
+            self._supervisor.tend(time.monotonic_ns())
 
     def _loop(self) -> None:
         """Until a stop has drained the pump, or its grace has passed."""
@@ -173,7 +184,9 @@ class Balancer:
         while self._supervisor.running and self._signalled_stops < 2 and time.monotonic_ns() < (self._stop_ns or 0):
             self._wake_ups.wait(self._stop_ns or 0)
             self._obey_signals()
-        self._supervisor.kill()
+        self._supervisor.leave(
+            "lb was stopped a second time" if self._signalled_stops > 1 else "it did not end in time"
+        )
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(

@@ -41,8 +41,8 @@ KEY is the API key in one of four forms:
   KEY        the key itself; it is wiped from the process's command line at once
 
 WORKER runs in DIR as: WORKER [ARGS...] FD [FD...], the read ends of its pipes. All words behind WORKER are its own,
-options and -- too. A WORKER without a slash is looked for in DIR, then in PATH. On each pipe stand, one behind the
-other, a 4-byte little-endian length and a JSON object of that many bytes.
+options and -- too. A WORKER without a slash is looked for in PATH; ./WORKER is the one in DIR. On each pipe stand, one
+behind the other, a 4-byte little-endian length and a JSON object of that many bytes.
 
 signals:  SIGTERM, SIGINT, SIGHUP  stop reading, deliver what was received, exit 0
                                    a second one, a second or more after the first: exit at once with 1

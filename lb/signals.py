@@ -72,9 +72,12 @@ class WakeUps:
         self._callbacks[fd] = callback
 
     def unwatch(self, fd: int) -> None:
-        """To be called before `fd` is closed: a child that has inherited it would keep it in the epoll instance."""
-        del self._callbacks[fd]
-        self._epoll.unregister(fd)
+        """To be called before `fd` is closed: a child that has inherited it would keep it in the epoll instance.
+
+        Does nothing where `fd` is not watched.
+        """
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def wake(self) -> None:
         """Make the pump come back. For any thread."""

@@ -98,7 +98,7 @@ def test_only_the_session_knows_tls_and_the_websocket_library() -> None:
 
 
 def test_only_the_supervisor_starts_processes() -> None:
-    assert importers("lb.slots.spawn", among="lb") == {"lb.slots.supervisor"}
+    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor"}
     assert importers("subprocess", "multiprocessing", among="lb") == set()
 
 

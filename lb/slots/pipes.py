@@ -1,6 +1,6 @@
 """The pipes between the pump and the workers: made once, enlarged, and kept over every restart of a worker.
 
-Law: both ends stay open here for as long as the balancer runs. So a pipe outlives its worker, and writing to it never
+Law: both ends stay open here for as long as records are dealt. So a pipe outlives its worker, and writing to it never
 meets EPIPE.
 """
 
@@ -9,39 +9,40 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from termios import FIONREAD
 
 from lb import logs
 from lb.errors import Unavailable
+from lb.slots.allowance import Allowance
 
 LARGEST_BYTES = 1 << 28
 """The kernel grants no more: the array of a larger pipe passes its allocation limit (ENOMEM)."""
 
 _SMALLEST_BYTES = 4096
-_OTHER_DESCRIPTORS = 64
 
 
 class Pipes:
     """NPIPES pipes. Write ends do not block, read ends do."""
 
-    def __init__(self, count: int, asked_bytes: int | None) -> None:
+    def __init__(self, count: int, asked_bytes: int | None, allowance: Allowance) -> None:
         """`asked_bytes`: size of each; None: as much as is granted, all together at most a quarter of the memory.
 
         Raises Unavailable when the system has not that many descriptors.
         """
-        _allow_descriptors(2 * count + _OTHER_DESCRIPTORS)
+        allowance.add_descriptors(2 * count)
         self.read_fds: list[int] = []
         self.write_fds: list[int] = []
+        """Their numbers, also of those that close_write_end() has closed."""
+        self._writable: set[int] = set()
         target_bytes = asked_bytes or _largest_share_bytes(count)
         try:
             for _ in range(count):
                 read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
                 self.read_fds.append(read_fd)
                 self.write_fds.append(write_fd)
+                self._writable.add(write_fd)
                 os.set_blocking(write_fd, False)
         except OSError as error:
             self.close()
@@ -51,18 +52,25 @@ class Pipes:
 
     def backlog_bytes(self) -> list[int]:
         """What each pipe holds that its worker has not read."""
-        return list(self._queued_bytes())
+        return [self.unread_bytes(pipe) for pipe in range(len(self.read_fds))]
 
-    def _queued_bytes(self) -> Iterator[int]:
-        queued = array("i", [0])
-        for fd in self.read_fds:
-            fcntl.ioctl(fd, FIONREAD, queued)
-            yield queued[0]
+    def unread_bytes(self, pipe: int) -> int:
+        """What one pipe holds that its worker has not read."""
+        unread = array("i", [0])
+        fcntl.ioctl(self.read_fds[pipe], FIONREAD, unread)
+        return unread[0]
+
+    def close_write_end(self, pipe: int) -> None:
+        """The pipe's worker sees end of file once it has read what is there. The second time, nothing happens."""
+        fd = self.write_fds[pipe]
+        if fd in self._writable:
+            self._writable.remove(fd)
+            os.close(fd)
 
     def close_write_ends(self) -> None:
-        """Workers see end of file once they have read what is there."""
-        while self.write_fds:
-            os.close(self.write_fds.pop())
+        """Of all pipes."""
+        for pipe in range(len(self.write_fds)):
+            self.close_write_end(pipe)
 
     def close(self) -> None:
         self.close_write_ends()
@@ -83,17 +91,6 @@ class Pipes:
             )
         else:
             logs.info("larger pipes are possible", most_bytes=target_bytes, remedy=_remedy(target_bytes))
-
-
-def _allow_descriptors(needed: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise Unavailable(
-            f"{needed} descriptors are needed, {hard} are allowed: "
-            "raise the limit (ulimit -n, LimitNOFILE=) or lower NPIPES"
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _largest_share_bytes(count: int) -> int:

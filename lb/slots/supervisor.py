@@ -1,162 +1,295 @@
-"""Slots and the workers in them: start, notice the end, start again.
+"""Keeps a worker in every slot: start, notice the end, start again.
 
-    state     event                    action                          next state
-    EMPTY     start(), the restart     spawn                           RUNNING, or EMPTY with back-off
-    RUNNING   the worker ends          log, kill its group             LEAVING
-    LEAVING   all of its group ended   realign the pipes               EMPTY with back-off
-    any       stop()                   restart nothing any more
+    state      event     action                                  next state
+    EMPTY      DUE       realign the pipes, fork                 STARTING
+    STARTING   REFUSED   tell, back off                          EMPTY
+    STARTING   RUNS      tell                                    RUNNING
+    STARTING   FAILS     tell                                    LEAVING
+    RUNNING    ENDS      kill its group, reap it, tell           LEAVING
+    LEAVING    ENDS      reap it                                 LEAVING
+    LEAVING    GONE      realign the pipes, restart or back off  EMPTY
+
+After stop() nothing becomes DUE any more.
 
 Law: a worker is its slot's process group; when it ends nothing of it may go on reading the slot's pipes. Only this
-file spawns.
+file spawns, and nothing in it waits for a process, but leave() for a moment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
-import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from lb import logs
-from lb.backoff import Backoff
 from lb.config import Config, Spawn
 from lb.errors import Unavailable
-from lb.slots.spawn import spawn
+from lb.signals import WakeUps
+from lb.slots import channel, group
+from lb.slots.allowance import Allowance
+from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
+from lb.slots.pipes import Pipes
+from lb.slots.program import find_program
+from lb.slots.slot import NEVER_NS, Event, Slot, State
+from lb.slots.spawn import Order, report, spawn
 
 STABLE_S = 10.0
 """A worker that ran this long is healthy: its end is no part of a crash loop."""
+BRIEF_S = 1.0
+"""One that ran this long and has read something is, too."""
 
-_NEVER_NS = 1 << 62
-
-
-@dataclass
-class Slot:
-    """A numbered place for a worker, and the pipes that are read there."""
-
-    number: int
-    pipes: Sequence[int]
-    read_fds: Sequence[int]
-    backoff: Backoff = field(default_factory=lambda: Backoff(least_s=0.25, most_s=30.0))
-    pid: int | None = None
-    leaving: int | None = None
-    """The process group of a worker that has ended, while not all of it has."""
-    unaligned: list[int] = field(default_factory=list)
-    """Pipes that may begin with the rest of a record."""
-    started_ns: int = 0
-    ran_s: float = 0.0
-    restart_ns: int = _NEVER_NS
-    restarts_total: int = 0
+MOST_STARTING = 32
+"""Workers that are being started at a time: a report takes a descriptor each."""
+LEAVE_S = 1.0
+"""How long the end of killed processes is waited for at the end of lb."""
+_LAST_MESSAGES = 4096
 
 
 class Supervisor:
-    """Keeps a worker in every slot. `realign` makes a pipe begin with a whole frame again after its reader died."""
+    """Keeps a worker in every slot.
 
-    def __init__(self, config: Config, read_fds: Sequence[int], realign: Callable[[int], int]) -> None:
+    `realign` makes a pipe begin with a whole frame again after its reader died; `taken_bytes` says how much has been
+    read from a pipe, all readers together.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        pipes: Pipes,
+        wake_ups: WakeUps,
+        allowance: Allowance,
+        *,
+        realign: Callable[[int], int],
+        taken_bytes: Callable[[int], int],
+    ) -> None:
+        """Raises Unavailable when the system has not enough descriptors."""
         self._config = config
+        self._wake_ups = wake_ups
+        self._allowance = allowance
         self._realign = realign
+        self._taken_bytes = taken_bytes
         self._is_stopping = False
-        self._cpus = os.sched_getaffinity(0)
-        """Of the workers, also when lb has chosen fewer for itself."""
-        numbers = range(len(read_fds))
+        numbers = range(len(pipes.read_fds))
         shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
-        self.slots = [Slot(n, share, [read_fds[k] for k in share]) for n, share in enumerate(shares)]
+        self.slots = [Slot(n, {pipes.read_fds[k]: k for k in share}) for n, share in enumerate(shares)]
+        allowance.add_descriptors(len(self.slots))
+        self._due: list[tuple[int, int]] = []
+        """A heap of (restart_ns, slot); an entry is of the past where the slot's own restart_ns is another."""
+        self._by_pid: dict[int, Slot] = {}
+        """Whose process was not reaped yet."""
+        self._starting = 0
+        self._leaving: dict[int, Slot] = {}
+        self._not_yet_run = len(self.slots)
+        self.failures_total = 0
+        """Workers that ended by a signal, or with another exit code than 0, after stop()."""
 
     def start(self) -> None:
-        """Start every worker. Raises Unavailable where one can't be started."""
+        """Begin to start every worker; tend() goes on with it, until is_started.
+
+        That one can't be started the first time comes as Unavailable: from here, from tend(), from reap(), or out of
+        the wake-ups' take().
+        """
+        now_ns = time.monotonic_ns()
         for slot in self.slots:
-            try:
-                self._spawn(slot)
-            except OSError as error:
-                raise Unavailable(f"worker can't be started: {error.strerror}: {error.filename!r}") from None
+            self._start_at(slot, now_ns)
+        self.tend(now_ns)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether every slot has had a worker that ran."""
+        return not self._not_yet_run
 
     def tend(self, now_ns: int) -> None:
         """Start the workers whose time has come."""
-        for slot in self.slots:
-            if now_ns < slot.restart_ns:
-                continue
-            try:
-                self._realign_pipes(slot)
-                self._spawn(slot)
-                slot.restarts_total += 1
-            except OSError as error:
-                logs.error("worker can't be started", slot=slot.number, error=error.strerror, path=error.filename)
-                self._restart_later(slot, time.monotonic_ns())
+        while self.deadline_ns <= now_ns:
+            _, number = heapq.heappop(self._due)
+            self._happens(self.slots[number], Event.DUE)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next (CLOCK_MONOTONIC)."""
+        while self._due and self._due[0][0] != self.slots[self._due[0][1]].restart_ns:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due and self._starting < MOST_STARTING else NEVER_NS
 
     def reap(self) -> None:
         """Take the exit of every process that has ended: workers, and what they had started and left to us."""
-        while (pid := _ended_child()) is not None:
-            slot = next((slot for slot in self.slots if slot.pid == pid), None)
-            if slot is not None:
-                self._end(slot)
-            else:
+        while (pid := group.ended_child()) is not None:
+            slot = self._by_pid.get(pid)
+            if slot is None:
                 os.waitpid(pid, 0)
-        for slot in self.slots:
-            if slot.leaving is not None and _is_gone(slot.leaving):
-                slot.leaving = None
-                self._vacated(slot)
+                continue
+            if slot.state is State.STARTING:
+                self._read_report(slot)  # it is complete
+            self._happens(slot, Event.ENDS)
+        for slot in [slot for slot in self._leaving.values() if group.is_gone(slot.pid)]:
+            self._happens(slot, Event.GONE)
 
     def stop(self) -> None:
         """From now on nothing is restarted."""
         self._is_stopping = True
         for slot in self.slots:
-            slot.restart_ns = _NEVER_NS
+            slot.restart_ns = NEVER_NS
+        self._due.clear()
 
-    def kill(self) -> None:
-        """SIGKILL for every worker and what it started."""
+    def terminate(self) -> None:
+        """SIGTERM for every worker and what it started, also for those that are stopped."""
+        for slot in self._alive():
+            if group.may_signal(slot.pid, signal.SIGTERM) and group.may_signal(slot.pid, signal.SIGCONT):
+                logs.info("worker asked to end", slot=slot.number, pid=slot.pid)
+            else:
+                self._tell_forbidden(slot)
+
+    def kill(self, why: str) -> None:
+        """SIGKILL for every worker and what it started. `why` is told; reap() sees the ends."""
+        for slot in self._alive():
+            if group.may_signal(slot.pid, signal.SIGKILL):
+                logs.warning(f"worker killed: {why}", slot=slot.number, pid=slot.pid)
+            else:
+                self._tell_forbidden(slot)
+
+    def leave(self, why: str) -> None:
+        """The end of lb: kill what there still is, for the reason `why`, and see it end.
+
+        What does not end, because it is traced, or amid a system call that can't be interrupted, or not ours to kill,
+        is told and left behind.
+        """
+        self.stop()
+        self.kill(why)
+        deadline_ns = time.monotonic_ns() + int(LEAVE_S * 1e9)
+        self.reap()
+        while self.running and time.monotonic_ns() < deadline_ns:
+            self._wake_ups.wait(deadline_ns)
+            self._wake_ups.take()
+            self.reap()
         for slot in self.slots:
-            if slot.pid is not None:
-                logs.warning("worker killed: it did not end in time", slot=slot.number, pid=slot.pid)
-                self._end(slot)
+            if slot.state is not State.EMPTY:
+                logs.error("worker left behind: it does not end", slot=slot.number, pid=slot.pid)
+                self._close_descriptors(slot)
 
     @property
     def running(self) -> int:
-        return sum(slot.pid is not None for slot in self.slots)
+        """Slots of whose worker, or of what it started, something is still there."""
+        return sum(slot.state is not State.EMPTY for slot in self.slots)
 
     @property
     def restarts_total(self) -> int:
-        return sum(slot.restarts_total for slot in self.slots)
+        return sum(max(slot.starts_total - 1, 0) for slot in self.slots)
 
-    @property
-    def deadline_ns(self) -> int:
-        """When tend() has something to do next."""
-        return min(slot.restart_ns for slot in self.slots)
+    def _happens(self, slot: Slot, event: Event) -> None:
+        action, after = ACTIONS[slot.state, event]
+        self._starting += (after is State.STARTING) - (slot.state is State.STARTING)
+        slot.state = after
+        action(self, slot)
+
+    def _fork(self, slot: Slot) -> None:
+        slot.restart_ns = NEVER_NS
+        try:
+            self._realign_pipes(slot)
+            self._spawn(slot)
+        except OSError as fault:
+            slot.fault = fault
+            self._happens(slot, Event.REFUSED)
 
     def _spawn(self, slot: Slot) -> None:
-        config = self._config
-        slot.restart_ns = _NEVER_NS
-        argv = [config.worker, *config.worker_args, *(str(fd) for fd in slot.read_fds)]
-        path = find_program(config.worker, config.directory)
-        slot.pid = spawn(path, argv, os.environ, config.directory, slot.read_fds, self._cpus)
-        slot.started_ns = time.monotonic_ns()
-        logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
+        """Raises OSError; then there is no process. All that can fail comes before it."""
+        path = find_program(self._config.worker, self._config.directory)
+        try:
+            slot.channel = Channel()
+            self._wake_ups.watch(slot.channel.fileno(), lambda: self._hear(slot))
+            slot.report_fd, report_end = os.pipe2(os.O_CLOEXEC)
+            with os.fdopen(report_end, "wb", 0):
+                self._wake_ups.watch(slot.report_fd, lambda: self._read_report(slot))
+                slot.taken_bytes_before = self._taken(slot)
+                slot.started_ns = time.monotonic_ns()
+                slot.order = self._order(path, slot)
+                slot.pid = spawn(slot.order, report_end)
+        except OSError:
+            self._close_descriptors(slot)
+            raise
+        slot.channel.close_worker_end()
+        slot.status = ""
+        slot.acknowledged.clear()
+        self._by_pid[slot.pid] = slot
 
-    def _end(self, slot: Slot) -> None:
-        """The worker has ended, or shall. Its group is killed before it is reaped: its number stays its own until
-        then."""
-        assert slot.pid is not None
-        _kill_group(slot.pid)
-        _, status = os.waitpid(slot.pid, 0)
-        slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
-        slot.pid, slot.leaving = None, slot.pid
-        is_clean = self._is_stopping and status == 0
-        (logs.info if is_clean else logs.error)(
-            "worker ended", slot=slot.number, pid=slot.leaving, **_cause(status), ran_s=slot.ran_s
+    def _order(self, path: str, slot: Slot) -> Order:
+        config, allowance = self._config, self._allowance
+        assert slot.channel is not None
+        channel_fd = slot.channel.worker_fd()
+        return Order(
+            path,
+            argv=[config.worker, *config.worker_args, *map(str, slot.pipe_by_fd)],
+            environment={**os.environ, "LB_PIPES": channel.PROTOCOL, "LB_CHANNEL": str(channel_fd)},
+            directory=config.directory,
+            fds=[*slot.pipe_by_fd, channel_fd],
+            soft_descriptors=allowance.worker_descriptors(len(slot.pipes)),
+            cpus=allowance.worker_cpus(),
         )
 
-    def _vacated(self, slot: Slot) -> None:
+    def _read_report(self, slot: Slot) -> None:
+        assert slot.order is not None
+        assert slot.report_fd is not None
+        slot.fault = report(slot.order, slot.report_fd)
+        self._close_report(slot)
+        self._happens(slot, Event.RUNS if slot.fault is None else Event.FAILS)
+
+    def _tell_start(self, slot: Slot) -> None:
+        logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
+        self._not_yet_run -= slot.starts_total == 0
+        slot.starts_total += 1
+
+    def _tell_refusal(self, slot: Slot) -> None:
+        self._tell_fault(slot)
+        self._restart_later(slot)
+
+    def _tell_failure(self, slot: Slot) -> None:
+        self._leaving[slot.number] = slot
+        self._tell_fault(slot)
+
+    def _tell_fault(self, slot: Slot) -> None:
+        fault = slot.fault
+        assert fault is not None
+        if slot.starts_total == 0 and not self._is_stopping:
+            raise Unavailable(f"worker can't be started: {fault.strerror}: {fault.filename!r}")
+        logs.error("worker can't be started", slot=slot.number, error=fault.strerror, path=fault.filename)
+
+    def _bury(self, slot: Slot) -> None:
+        """The group is killed before its leader is reaped: its number stays its own until then."""
+        self._leaving[slot.number] = slot
+        may_kill = group.may_signal(slot.pid, signal.SIGKILL)
+        status = self._reap(slot)
+        slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
+        is_clean = self._is_stopping and status == 0
+        self.failures_total += self._is_stopping and status != 0
+        (logs.info if is_clean else logs.error)(
+            "worker ended", slot=slot.number, pid=slot.pid, **group.cause(status), ran_s=slot.ran_s
+        )
+        if not may_kill and not group.is_gone(slot.pid):
+            logs.warning("what the worker has left running can't be killed: it is waited for", slot=slot.number)
+
+    def _reap(self, slot: Slot) -> int:
+        _, status = os.waitpid(slot.pid, 0)
+        del self._by_pid[slot.pid]
+        return status
+
+    def _vacate(self, slot: Slot) -> None:
         """Nothing of the worker reads the slot's pipes any more."""
+        del self._leaving[slot.number]
+        self._hear(slot, _LAST_MESSAGES)
+        self._close_descriptors(slot)
         if self._is_stopping:
             return
-        slot.unaligned = list(slot.pipes)
-        with contextlib.suppress(OSError):  # said when it happens again, before the next start
-            self._realign_pipes(slot)
-        if slot.ran_s >= STABLE_S:
-            slot.backoff.reset()
-        self._restart_later(slot, time.monotonic_ns())
+        if slot.fault is None:
+            made_progress = self._taken(slot) > slot.taken_bytes_before
+            if slot.ran_s >= STABLE_S or (made_progress and slot.ran_s >= BRIEF_S):
+                slot.backoff.reset()
+            slot.unaligned = list(slot.pipes)
+            with contextlib.suppress(OSError):  # said when it happens again, before the next start
+                self._realign_pipes(slot)
+        self._restart_later(slot)
 
     def _realign_pipes(self, slot: Slot) -> None:
         """Raises OSError with the pipe as its filename."""
@@ -167,47 +300,72 @@ class Supervisor:
             if dropped_bytes:
                 logs.warning("rest of a half-read record dropped", pipe=pipe, bytes=dropped_bytes)
 
-    def _restart_later(self, slot: Slot, now_ns: int) -> None:
+    def _restart_later(self, slot: Slot) -> None:
+        if self._is_stopping:
+            return
         is_first = slot.backoff.failures == 0
         delay_s = slot.backoff.next_delay_s()
-        slot.restart_ns = now_ns if is_first else now_ns + int(delay_s * 1e9)
+        self._start_at(slot, time.monotonic_ns() + (0 if is_first else int(delay_s * 1e9)))
         if not is_first:
             logs.info("worker is restarted later", slot=slot.number, delay_s=delay_s)
 
+    def _start_at(self, slot: Slot, restart_ns: int) -> None:
+        slot.restart_ns = restart_ns
+        heapq.heappush(self._due, (restart_ns, slot.number))
 
-def find_program(worker: str, directory: str) -> str:
-    """The path to run, seen from `directory`: a name without a slash is looked for there, then in PATH."""
-    if "/" in worker or os.access(Path(directory) / worker, os.X_OK):
-        return worker if "/" in worker else f"./{worker}"
-    return shutil.which(worker) or worker
+    def _hear(self, slot: Slot, most: int = channel.MOST_AT_ONCE) -> None:
+        """What the worker tells. Nothing depends on it yet."""
+        if slot.channel is None:
+            return
+        for message in slot.channel.receive(most):
+            match message:
+                case Ready():
+                    slot.ready_total += 1
+                    logs.debug("worker ready", slot=slot.number, pid=slot.pid)
+                case Acknowledged(fd, records) if fd in slot.pipe_by_fd:
+                    slot.acknowledged[slot.pipe_by_fd[fd]] = records
+                case Status(text):
+                    slot.status = text
+                case Acknowledged() | Unknown():
+                    slot.unknown_messages_total += 1
+        if slot.channel.has_ended:
+            self._close_channel(slot)
+
+    def _taken(self, slot: Slot) -> int:
+        return sum(self._taken_bytes(pipe) for pipe in slot.pipes)
+
+    def _alive(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.state in (State.STARTING, State.RUNNING)]
+
+    def _tell_forbidden(self, slot: Slot) -> None:
+        logs.error("worker may not be signalled: it is another user's", slot=slot.number, pid=slot.pid)
+
+    def _close_descriptors(self, slot: Slot) -> None:
+        self._close_report(slot)
+        self._close_channel(slot)
+
+    def _close_report(self, slot: Slot) -> None:
+        if slot.report_fd is not None:
+            self._wake_ups.unwatch(slot.report_fd)
+            os.close(slot.report_fd)
+            slot.report_fd = None
+
+    def _close_channel(self, slot: Slot) -> None:
+        if slot.channel is not None:
+            self._wake_ups.unwatch(slot.channel.fileno())
+            slot.channel.close()
+            slot.channel = None
 
 
-def _ended_child() -> int | None:
-    """The pid of a child that has ended, which stays to be reaped."""
-    try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return None
-    return None if ended is None else ended.si_pid
+Action = Callable[[Supervisor, Slot], object]
 
-
-def _is_gone(group: int) -> bool:
-    """Whether all of a killed group has ended and was reaped. Orphans of it are our children (lb/slots/spawn)."""
-    try:
-        os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return True
-    return False
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _cause(status: int) -> dict[str, object]:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        known = {member.value: member.name for member in signal.Signals}  # real-time signals but two have no name
-        return {"signal": known.get(number, number)}
-    return {"exit_code": os.WEXITSTATUS(status)}
+ACTIONS: Mapping[tuple[State, Event], tuple[Action, State]] = {
+    (State.EMPTY, Event.DUE): (Supervisor._fork, State.STARTING),
+    (State.STARTING, Event.REFUSED): (Supervisor._tell_refusal, State.EMPTY),
+    (State.STARTING, Event.RUNS): (Supervisor._tell_start, State.RUNNING),
+    (State.STARTING, Event.FAILS): (Supervisor._tell_failure, State.LEAVING),
+    (State.RUNNING, Event.ENDS): (Supervisor._bury, State.LEAVING),
+    (State.LEAVING, Event.ENDS): (Supervisor._reap, State.LEAVING),
+    (State.LEAVING, Event.GONE): (Supervisor._vacate, State.EMPTY),
+}
+"""The table above."""

@@ -1,4 +1,4 @@
-"""SIGKILL to lb ends every worker; the end of a worker ends every process that it started."""
+"""SIGKILL to lb ends every worker, one way or another; the end of a worker ends every process that it started."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import Feed, Flood, Lb, inline, lb_environment
-from harness.flood import numbers_of
+from harness import Feed, Flood, Lb, inline, lb_environment, message
+from harness.flood import numbers_of, record
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
@@ -35,13 +35,8 @@ def is_alive(pidfd: int) -> bool:
     return not select.select([pidfd], [], [], 0)[0]
 
 
-IGNORES_ALL_IT_CAN = inline("""
+NEVER_READS = inline("""
     import signal
-    for number in range(1, 65):
-        try:
-            signal.signal(number, signal.SIG_IGN)
-        except OSError:
-            pass
     print("ready", flush=True)
     while True:
         signal.pause()
@@ -49,8 +44,9 @@ IGNORES_ALL_IT_CAN = inline("""
 
 
 @pytest.mark.parametrize("spawn", ["shared", "per-pipe"])
-def test_no_worker_survives_sigkill_of_lb(spawn: str) -> None:
-    with Lb(NO_FEED, 4, "--spawn", spawn, worker=IGNORES_ALL_IT_CAN) as lb:
+def test_a_worker_that_does_nothing_about_it_gets_sigterm(spawn: str) -> None:
+    """One that reads nothing would never see the end of its pipes."""
+    with Lb(NO_FEED, 4, "--spawn", spawn, worker=NEVER_READS) as lb:
         pids = [lb.await_line("worker started")["pid"] for _ in range(4 if spawn == "per-pipe" else 1)]
         lb.await_output(b"ready\n" * len(pids))
         with watched(pids[0]) as first, watched(pids[-1]) as last:
@@ -59,6 +55,32 @@ def test_no_worker_survives_sigkill_of_lb(spawn: str) -> None:
             assert_ends(first)
             assert_ends(last)
         assert lb.wait().exit_code == -signal.SIGKILL
+
+
+READS_ON_AFTER_LB = inline("""
+    import os, signal, sys
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    print("ready", flush=True)
+    signal.sigwait([signal.SIGTERM])
+    while data := os.read(int(sys.argv[1]), 65536):
+        sys.stdout.buffer.write(data)
+    sys.stdout.buffer.write(b" the end")
+""")
+
+
+def test_a_worker_that_ignores_sigterm_reads_its_pipes_to_their_end() -> None:
+    """What lb had written to them is not lost with lb."""
+    records = [record(number) for number in range(1000)]
+    with Feed() as feed, Lb(feed.url, 1, worker=READS_ON_AFTER_LB) as lb, feed.session() as peer:
+        lb.await_output(b"ready\n")
+        peer.say(message(records))
+        while lb.balance()["delivered"] < len(records):
+            pass
+        lb.send_signal(signal.SIGKILL)
+        assert lb.wait().exit_code == -signal.SIGKILL
+        framed = b"".join(len(text).to_bytes(4, "little") + text for text in records)
+        assert lb.output == b"ready\n" + framed + b" the end"
 
 
 def test_nor_one_that_was_restarted_while_sessions_came_and_went() -> None:
@@ -106,8 +128,12 @@ int prctl(int option, ...)
 
 SPAWNS = """
 import os
-from lb.slots.spawn import spawn
-spawn("/bin/sh", ["sh", "-c", "echo the worker runs"], os.environ, "/", [], os.sched_getaffinity(0))
+from lb.slots.spawn import Order, report, spawn
+order = Order("/bin/sh", ["sh", "-c", "echo the worker runs"], os.environ, "/", [], 64, os.sched_getaffinity(0))
+report_fd, report_end = os.pipe2(os.O_CLOEXEC)
+spawn(order, report_end)
+os.close(report_end)
+report(order, report_fd)
 """
 
 

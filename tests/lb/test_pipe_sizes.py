@@ -13,6 +13,7 @@ from harness import Lb, inline
 from lb import logs
 from lb.config import LogFormat, LogLevel
 from lb.slots import pipes
+from lb.slots.allowance import Allowance
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
@@ -82,7 +83,7 @@ def test_more_than_the_kernel_can_give_is_said_to_be_so() -> None:
 
 def test_sizes_that_differ_are_numbers_too(capfd: pytest.CaptureFixture[str]) -> None:
     logs.start(LogLevel.INFO, LogFormat.JSON)
-    made = pipes.Pipes(3, 4096)
+    made = pipes.Pipes(3, 4096, Allowance())
     try:
         made.size_bytes[1] = 8192
         capfd.readouterr()
@@ -103,7 +104,7 @@ def test_all_pipes_together_ask_for_at_most_a_quarter_of_the_memory(count: int) 
 
 
 def test_backlog_is_what_the_reader_has_not_read() -> None:
-    made = pipes.Pipes(2, 65536)
+    made = pipes.Pipes(2, 65536, Allowance())
     try:
         os.write(made.write_fds[1], b"12345")
         assert made.backlog_bytes() == [0, 5]

@@ -5,25 +5,14 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { EXIT_NOT_STARTED = 127 };
 
-struct child {
-    const char *path;
-    char *const *argv;
-    char *const *envp;
-    const char *directory;
-    const unsigned long *cpus;
-    size_t cpus_bytes;
-    const int *fds;
-    size_t fd_count;
-    pid_t parent;
-};
-
-/* A caught signal is reset by exec, an ignored or blocked one is not: Python ignores SIGPIPE, and a worker must not inherit that. */
+/* A caught signal is reset by exec, an ignored or blocked one is not: Python ignores SIGPIPE, and a worker must not inherit that.
+ * All are blocked until here, so that no handler of the parent's runs in the child. */
 static void reset_signals(void)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
@@ -44,73 +33,59 @@ static int keep_only(const int *fds, size_t fd_count)
     return 0;
 }
 
+static int set_soft_limit(uint64_t descriptors)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -1;
+    limit.rlim_cur = descriptors < limit.rlim_max ? descriptors : limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Returns the step that failed, with errno. Does not return where none did. */
-static enum spawn_step become(const struct child *child)
+static enum spawn_step become(const struct spawn_order *order, pid_t parent)
 {
     reset_signals();
     setpgid(0, 0); /* a terminal's ^C is for the parent alone: workers end with their pipes */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
         return SPAWN_DEATH_SIGNAL;
-    if (getppid() != child->parent) /* it died before prctl() could see it */
+    if (getppid() != parent) /* it died before prctl() could see it */
         _exit(EXIT_NOT_STARTED);
-    if (syscall(SYS_sched_setaffinity, 0, child->cpus_bytes, child->cpus) < 0)
+    if (syscall(SYS_sched_setaffinity, 0, order->cpus_bytes, order->cpus) < 0)
         return SPAWN_CPUS;
-    if (chdir(child->directory) < 0)
+    if (chdir(order->directory) < 0)
         return SPAWN_DIRECTORY;
-    if (keep_only(child->fds, child->fd_count) < 0)
+    if (keep_only(order->fds, order->fd_count) < 0)
         return SPAWN_DESCRIPTORS;
-    execve(child->path, child->argv, child->envp);
+    if (set_soft_limit(order->soft_descriptors) < 0)
+        return SPAWN_LIMIT;
+    execve(order->path, order->argv, order->envp);
     return SPAWN_EXEC;
 }
 
-static void report_and_exit(int report_fd, enum spawn_step step)
+static void become_or_report(const struct spawn_order *order, pid_t parent)
 {
-    const struct spawn_failure failure = {.step = (int)step, .error = errno};
-    const ssize_t written = write(report_fd, &failure, sizeof failure);
+    struct spawn_failure failure = {.step = (int)become(order, parent)};
+    failure.error = errno;
+    const ssize_t written = write(order->report_fd, &failure, sizeof failure);
     _exit(written == (ssize_t)sizeof failure ? EXIT_NOT_STARTED : EXIT_NOT_STARTED - 1);
 }
 
-/* Waits until the child runs its program (end of file) or has said why it can't. Returns 1 where it has. */
-static int read_report(int report_fd, struct spawn_failure *failure)
+int spawn_process(const struct spawn_order *order)
 {
-    ssize_t got;
-    do
-        got = read(report_fd, failure, sizeof *failure);
-    while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof *failure;
-}
-
-static int fail(struct spawn_failure *failure, enum spawn_step step)
-{
-    failure->step = (int)step;
-    failure->error = errno;
-    return -1;
-}
-
-int spawn_process(const char *path, char *const argv[], char *const envp[], const char *directory, const unsigned long *cpus,
-                  size_t cpus_bytes, const int *fds, size_t fd_count, struct spawn_failure *failure)
-{
-    const struct child child = {path, argv, envp, directory, cpus, cpus_bytes, fds, fd_count, getpid()};
-    int report[2];
+    const pid_t parent = getpid();
+    sigset_t all, before;
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* since Linux 3.4; it can't fail */
-    if (pipe2(report, O_CLOEXEC) < 0)
-        return fail(failure, SPAWN_PIPE);
+    /* Else the child might run a handler of the parent's, which writes to the parent's wake-up socket (as in glibc's posix_spawn). */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     const pid_t pid = fork();
-    if (pid < 0) {
-        const int rc = fail(failure, SPAWN_FORK);
-        close(report[0]);
-        close(report[1]);
-        return rc;
-    }
+    const int error = errno;
     if (pid == 0)
-        report_and_exit(report[1], become(&child));
-    setpgid(pid, pid); /* in both processes: whichever comes first, the group is there when either goes on */
-    close(report[1]);
-    const int failed = read_report(report[0], failure);
-    close(report[0]);
-    if (!failed)
-        return pid;
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return -1;
+        become_or_report(order, parent);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0)
+        setpgid(pid, pid); /* in both processes: whichever comes first, the group is there when either goes on */
+    errno = error;
+    return pid;
 }

@@ -1,0 +1,69 @@
+"""A slot: a numbered place for a worker, which comes and goes while the slot and its pipes stay."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from lb.backoff import Backoff
+from lb.slots.channel import Channel
+from lb.slots.spawn import Order
+
+NEVER_NS = 1 << 62
+
+
+class State(enum.Enum):
+    EMPTY = "no process"
+    STARTING = "forked, and does not run its program yet"
+    RUNNING = "runs its program"
+    LEAVING = "ends, or has ended while not all of its group has"
+
+
+class Event(enum.Enum):
+    DUE = "the time to start has come"
+    REFUSED = "no process could be made"
+    RUNS = "the process runs its program"
+    FAILS = "the process can't run its program, says why and ends"
+    ENDS = "the process has ended"
+    GONE = "and so has all of its group"
+
+
+@dataclass
+class Slot:
+    """What is known of a place, and of the worker that is or was last in it."""
+
+    number: int
+    pipe_by_fd: Mapping[int, int]
+    """The pipes that are read here, by their read ends."""
+    state: State = State.EMPTY
+    backoff: Backoff = field(default_factory=lambda: Backoff(least_s=0.25, most_s=30.0))
+    restart_ns: int = NEVER_NS
+    starts_total: int = 0
+    """Workers that ran their program."""
+    unaligned: list[int] = field(default_factory=list)
+    """Pipes that may begin with the rest of a record."""
+
+    # of the worker
+    pid: int = 0
+    """Its process group too, also after its end."""
+    order: Order | None = None
+    report_fd: int | None = None
+    channel: Channel | None = None
+    fault: OSError | None = None
+    """Why it does not run."""
+    started_ns: int = 0
+    ran_s: float = 0.0
+    taken_bytes_before: int = 0
+    """What had been taken from the pipes when it was started."""
+
+    # what the workers have told
+    ready_total: int = 0
+    unknown_messages_total: int = 0
+    status: str = ""
+    acknowledged: dict[int, int] = field(default_factory=dict)
+    """Records by pipe, of the worker that is or was last here."""
+
+    @property
+    def pipes(self) -> Collection[int]:
+        return self.pipe_by_fd.values()
