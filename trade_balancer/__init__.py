@@ -24,7 +24,8 @@ same as a loop, by batches of bytes:
     for fd, records in trade_balancer.batches(trade_balancer.fds_of_command_line(sys.argv)):
         print(len(records), "records from", fd)
 
-With asyncio, a task per pipe:
+`run(..., decode=...)` hands over what a function makes of the bytes; `trade_balancer.typed.decode` makes objects with
+typed members of them. With asyncio, a task per pipe:
 
     import asyncio
     import sys
@@ -53,6 +54,11 @@ handler that does nothing):
 The package needs the standard library and orjson; it imports nothing of the balancer. `workers` is a short name for it.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from trade_balancer.asynchronous import records
 from trade_balancer.decoding import Record
 from trade_balancer.errors import (
@@ -70,6 +76,9 @@ from trade_balancer.pipes import batches, views
 from trade_balancer.runner import Totals, fds_of_command_line, run
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import OnError
+
+if TYPE_CHECKING:
+    from trade_balancer.typed import *  # noqa: F403
 
 __all__ = [
     "ChildError",
@@ -91,3 +100,13 @@ __all__ = [
     "run",
     "views",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """The classes of `trade_balancer.typed`, imported when they are asked for: msgspec comes with an extra."""
+        if name[:1].isupper():
+            typed = importlib.import_module("trade_balancer.typed")
+            if name in typed.__all__:
+                return getattr(typed, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,24 +6,30 @@ Law: as in pipes.py the fd stays blocking; it is read once each time the event l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Literal, overload
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal, TypeVar, overload
 
-from trade_balancer.decoding import Record, decoded
+from trade_balancer.decoding import Record, decoder
 from trade_balancer.pipes import Pipes
 from trade_balancer.skips import OnError, Skips
+
+_T = TypeVar("_T")
 
 
 @overload
 def records(fd: int, *, raw: Literal[False] = False, on_error: OnError = "skip") -> AsyncIterator[Record]: ...
 @overload
 def records(fd: int, *, raw: Literal[True]) -> AsyncIterator[bytes]: ...
+@overload
+def records(fd: int, *, decode: Callable[[bytes], _T], on_error: OnError = "skip") -> AsyncIterator[_T]: ...
 
 
-async def records(fd: int, *, raw: bool = False, on_error: OnError = "skip") -> AsyncIterator[Any]:
-    """Yields the records of the pipe `fd` as dicts, or as bytes with `raw`, until it ends.
+async def records(
+    fd: int, *, raw: bool = False, decode: Callable[[bytes], Any] | None = None, on_error: OnError = "skip"
+) -> AsyncIterator[Any]:
+    """Yields the records of the pipe `fd` as dicts, as bytes with `raw`, or as what `decode` makes of them, to its end.
 
-    A record that is no JSON object is shown on standard error and passed over; with `on_error="raise"` it ends the
+    A record that can't be decoded is shown on standard error and passed over; with `on_error="raise"` it ends the
     iteration once all others of its read have been yielded. Signals are left alone: see `outlive_stop_signals`.
 
     Raises:
@@ -33,6 +39,7 @@ async def records(fd: int, *, raw: bool = False, on_error: OnError = "skip") -> 
     """
     pipe = Pipes([fd])
     skips = Skips(on_error)
+    decoded = decoder(raw, decode)
     loop = asyncio.get_running_loop()
     while True:
         await _readable(loop, fd)
@@ -40,7 +47,7 @@ async def records(fd: int, *, raw: bool = False, on_error: OnError = "skip") -> 
         if batch is None:
             pipe.check_ends()
             return
-        for record in batch if raw else decoded(batch, fd, skips):
+        for record in decoded(batch, fd, skips):
             yield record
         skips.raise_fault()
 

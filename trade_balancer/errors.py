@@ -60,6 +60,13 @@ class ChildError(WorkerError):
         self.exit_code = exit_code
 
 
+class MissingExtraError(ImportError):
+    """A package is not installed that is wanted for this part of the SDK alone."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs the package {package}: pip install 'trade-balancer[{extra}]'")
+
+
 def report(fault: WorkerError) -> int:
     """Says in one line on standard error what happened, after the program's name; returns the exit code for it."""
     tell(str(fault))

@@ -10,19 +10,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import length_hint
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
-from trade_balancer.decoding import Record, decoded
+from trade_balancer.decoding import Decode, Record, decoder
 from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.pipes import Pipes
 from trade_balancer.processes import fork_per_pipe
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import OnError, Skips
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Totals:
-    """What `run` has read: all records; those of them that are no JSON objects; those that the handler failed on."""
+    """What `run` has read: all records; those of them that could not be decoded; those that the handler failed on."""
 
     records: int = 0
     undecodable: int = 0
@@ -34,7 +36,7 @@ class Totals:
     def __str__(self) -> str:
         return (
             f"{self.records} records, {self.undecodable + self.failed} of them skipped: "
-            f"{self.undecodable} no JSON objects, {self.failed} by failures of the handler"
+            f"{self.undecodable} undecodable, {self.failed} by failures of the handler"
         )
 
 
@@ -57,6 +59,15 @@ def run(
 ) -> Totals: ...
 @overload
 def run(
+    handler: Callable[[_T, int], object],
+    fds: Sequence[int] | None = None,
+    *,
+    decode: Callable[[bytes], _T],
+    processes: bool = False,
+    on_error: OnError | None = None,
+) -> Totals: ...
+@overload
+def run(
     handler: Callable[[list[Record], int], object],
     fds: Sequence[int] | None = None,
     *,
@@ -74,6 +85,16 @@ def run(
     processes: bool = False,
     on_error: OnError | None = None,
 ) -> Totals: ...
+@overload
+def run(
+    handler: Callable[[list[_T], int], object],
+    fds: Sequence[int] | None = None,
+    *,
+    decode: Callable[[bytes], _T],
+    batch: Literal[True],
+    processes: bool = False,
+    on_error: OnError | None = None,
+) -> Totals: ...
 
 
 def run(
@@ -81,6 +102,7 @@ def run(
     fds: Sequence[int] | None = None,
     *,
     raw: bool = False,
+    decode: Callable[[bytes], Any] | None = None,
     batch: bool = False,
     processes: bool = False,
     on_error: OnError | None = None,
@@ -93,6 +115,8 @@ def run(
         handler: what to do with a record and the pipe it came from.
         fds: the pipes; by default the numbers that end the command line (`fds_of_command_line`).
         raw: hand over the record's bytes instead of the decoded dict.
+        decode: hand over what this makes of the record's bytes, for example `trade_balancer.typed.decode`. Whatever
+            exception it raises says that the record can't be decoded.
         batch: hand over lists: all records that arrived in one read, at least one.
         processes: read each pipe in a forked process of its own; what the handler keeps in memory stays there.
         on_error: what follows an exception, which is shown on standard error with the record (its first 240 bytes; of a
@@ -100,9 +124,9 @@ def run(
 
             "skip": the next record, or batch.
             "raise": the worker's end, and lb starts it again. An exception of the handler ends it at once, with a note
-            that says how many records of the same read are not handled; a record that is no JSON object ends it when
+            that says how many records of the same read are not handled; a record that can't be decoded ends it when
             all others of its read have been handled.
-            None, the default: "skip" for a record that is no JSON object, for it is the feed's, a new process would get
+            None, the default: "skip" for a record that can't be decoded, for it is the feed's, a new process would get
             no better one, and lb holds up the feed while there is none; "raise" for an exception of the handler, for
             nobody knows what it has left half done, and a new process begins with nothing.
 
@@ -111,7 +135,7 @@ def run(
             that ended inside a frame (everything was handled).
     """
     outlive_stop_signals()
-    consume = (_as_a_batch if batch else _one_by_one)(handler, raw)
+    consume = (_as_a_batch if batch else _one_by_one)(handler, decoder(raw, decode))
     try:
         pipes = fds_of_command_line(sys.argv) if fds is None else fds
         if processes:
@@ -161,10 +185,10 @@ def _read(fds: Sequence[int], consume: _Consume, skips: Skips) -> _Part:
     return _Part(Totals(pipes.records_total, skips.undecodable_total, skips.failed_total), pipes.truncated())
 
 
-def _one_by_one(handler: Callable[[Any, int], object], raw: bool) -> _Consume:
+def _one_by_one(handler: Callable[[Any, int], object], decode: Decode) -> _Consume:
     def consume(records: list[bytes], fd: int, skips: Skips) -> None:
         rest = iter(records)
-        for record in rest if raw else decoded(rest, fd, skips):
+        for record in decode(rest, fd, skips):
             try:
                 handler(record, fd)
             except Exception as error:
@@ -175,9 +199,9 @@ def _one_by_one(handler: Callable[[Any, int], object], raw: bool) -> _Consume:
     return consume
 
 
-def _as_a_batch(handler: Callable[[Any, int], object], raw: bool) -> _Consume:
+def _as_a_batch(handler: Callable[[Any, int], object], decode: Decode) -> _Consume:
     def consume(records: list[bytes], fd: int, skips: Skips) -> None:
-        batch = records if raw else list(decoded(records, fd, skips))
+        batch = list(decode(records, fd, skips))
         if not batch:
             return
         try:

@@ -1,4 +1,4 @@
-"""The records that a worker passes over: those that are no JSON objects, and those that its handler failed on.
+"""The records that a worker passes over: those that can't be decoded, and those that its handler failed on.
 
 Law: each is counted. They are shown, with the record, as long as a person can read them: a flood of them costs neither
 the log nor the worker's time.
@@ -43,7 +43,7 @@ class Skips:
         self._hidden = 0
 
     def undecodable(self, record: bytes, fd: int, why: str) -> None:
-        """Takes a record that is no JSON object; `raise_fault()` raises it, if anything does."""
+        """Takes a record that can't be decoded; `raise_fault()` raises it, if anything does."""
         self.undecodable_total += 1
         fault = RecordError(f"fd {fd}: record of {len(record)} bytes is {why}: {shown(record)}")
         if self._ends_at_undecodable:

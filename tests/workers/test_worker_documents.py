@@ -41,6 +41,7 @@ PRINTED = [
     r"(process \d+ has (BRK\.A|AAPL)\n){4}",
     r"(2 records from \d+\n){2}",
     r"((BRK\.A|AAPL)\n){4}",
+    r"(BRK\.A trades for 1426001\.0\nAAPL is bid 1\.5\n){2}",
 ]
 
 
@@ -59,6 +60,17 @@ def test_a_snippet_of_the_readme_runs_as_it_stands_there(number: int, tmp_path: 
     ended = on_two_pipes(script)
     assert (ended.code, ended.err) == (0, "")
     assert re.fullmatch(PRINTED[number], ended.out), ended.out
+
+
+def test_the_snippets_are_typed(tmp_path: Path) -> None:
+    """As strictly as mypy can see it, without this project's own settings."""
+    for number, text in enumerate(snippets()):
+        (tmp_path / f"snippet_{number}.py").write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache'}", "."]
+    checked = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_first_snippet_is_the_file_that_the_readme_names() -> None:
@@ -87,7 +99,7 @@ def test_the_commands_of_the_readme_show_it_at_work() -> None:
     pipes, directory, worker = balancer.groups()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with (
-        replay(*feed[1].split(), "--speed", "max") as server,
+        replay(*feed[1].split()) as server,
         Lb(server.url, pipes, worker=[worker], directory=directory, environment={"PATH": path}, cwd=ROOT) as lb,
     ):
         assert re.match(rb"\S+ [\d.]+ \d+\n", lb.await_output())

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from feeding import framed, run_worker
 
 import trade_balancer
 import workers
+from trade_balancer import typed
 
 
 def test_both_names_give_the_same_objects() -> None:
     assert workers.__all__ == trade_balancer.__all__
-    assert all(getattr(workers, name) is getattr(trade_balancer, name) for name in trade_balancer.__all__)
+    for name in [*trade_balancer.__all__, *set(typed.__all__) - {"decode"}]:
+        assert getattr(workers, name) is getattr(trade_balancer, name)
+    for package in (workers, trade_balancer):
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            package.Nothing  # noqa: B018
 
 
 def test_a_project_with_a_package_called_workers_uses_the_sdk_by_its_unmistakable_name(tmp_path: Path) -> None:

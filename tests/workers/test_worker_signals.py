@@ -60,7 +60,7 @@ def test_a_worker_goes_on_to_the_end_of_its_pipes(
             os.close(pipe)
         out, err = worker.communicate()
     assert (worker.returncode, err) == (0, "")
-    assert out.endswith("30 records, 0 of them skipped: 0 no JSON objects, 0 by failures of the handler\n")
+    assert out.endswith("30 records, 0 of them skipped: 0 undecodable, 0 by failures of the handler\n")
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes"]])

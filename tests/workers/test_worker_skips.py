@@ -41,7 +41,7 @@ def numbered(*numbers: int) -> list[bytes]:
     return [b'{"n":%d}' % number for number in numbers]
 
 
-ONE_SKIPPED = "1000 records, 1 of them skipped: 1 no JSON objects, 0 by failures of the handler"
+ONE_SKIPPED = "1000 records, 1 of them skipped: 1 undecodable, 0 by failures of the handler"
 
 
 @given(st.lists(st.lists(good_records | bad_records), min_size=1, max_size=3), st.booleans())
@@ -106,10 +106,25 @@ def test_a_handler_that_fails_is_passed_over_where_that_is_asked_for(processes: 
     end = ended(tmp_path, f'run(on_record, on_error="skip"{processes})', *streams)
     assert end.code == 0
     assert sorted(end.out.split()[:4]) == ["1", "3", "5", "6"]
-    assert end.out.endswith("8 records, 4 of them skipped: 1 no JSON objects, 3 by failures of the handler\n")
+    assert end.out.endswith("8 records, 4 of them skipped: 1 undecodable, 3 by failures of the handler\n")
     assert end.err.count("the handler failed on a record of 8 bytes: '{\"n\":13}'; skipped\nTraceback (most") == 3
     assert end.err.count("AssertionError: unlucky") == 3
     assert end.err.count("3 by failures of the handler\n") == 1
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_decoder_of_the_programs_own_says_what_it_can_not_decode(
+    batch: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    received: list[int] = []
+    with pipes_with([[framed([b"1", b"x", b"3"])]]) as (fd,):
+        if batch:
+            totals = run(lambda numbers, fd: received.extend(numbers), [fd], decode=int, batch=True)
+        else:
+            totals = run(lambda number, fd: received.append(number), [fd], decode=int)
+    assert (received, totals) == ([1, 3], Totals(3, undecodable=1))
+    told = "record of 1 bytes is not decodable (ValueError: invalid literal for int() with base 10: b'x'): 'x'"
+    assert f"fd {fd}: {told}; skipped\n" in capsys.readouterr().err
 
 
 def test_an_exit_is_no_failure(tmp_path: Path) -> None:
