@@ -1,7 +1,7 @@
 """`lb` as a process of its own, with its log read line by line.
 
 Law: a test waits for what `lb` logs, or for what its workers tell, never for time. Whatever `lb` prints is looked
-through for the key and for tracebacks, in every test.
+through for the key, for tracebacks, and for numbers that are not numbers in JSON, in every test.
 """
 
 from __future__ import annotations
@@ -210,6 +210,8 @@ class Lb:
     def _assert_decent(self) -> None:
         assert "Traceback" not in self.log, self.log
         assert KEY not in self.log, self.log
+        texts = {(name, value) for line in self.lines for name, value in line.items() if isinstance(value, str)}
+        assert not [text for text in texts if text[1].lstrip("-").replace(".", "", 1).isdigit()], "a number in quotes"
 
     def _read_log(self) -> None:
         assert self._process.stderr is not None

@@ -298,3 +298,11 @@ def test_log_lines_for_people_have_time_level_message_and_named_values() -> None
 def test_the_module_runs_wherever_it_is_called_from(tmp_path: Path) -> None:
     done = run_lb("--version", cwd=tmp_path)
     assert done.returncode == 0
+
+
+def test_a_grace_as_long_as_a_life_is_no_hindrance_to_a_stop() -> None:
+    """ "As long as it takes" is what such a value says; poll(2) takes 24 days at most."""
+    with Feed() as feed, Lb(feed.url, 1, "--grace", "1e9") as lb, feed.session() as peer:
+        peer.say(message([b'{"ev":"T"}']))
+        lb.await_records(1)
+        assert lb.stop().exit_code == 0
