@@ -10,7 +10,7 @@ from lb import logs, options
 from lb.balancer import Balancer
 from lb.config import LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
-from lb.key import hide_key_in
+from lb.key import Key, hide_key_in
 
 
 def main() -> int:
@@ -21,7 +21,8 @@ def main() -> int:
     logs.start(LogLevel.INFO, log_format, hide_key_in(key_form))
     try:
         config = options.parse(words)
-        logs.start(config.log_level, config.log_format, config.key.hide)
+        query = Key(config.endpoint.query)
+        logs.start(config.log_level, config.log_format, lambda text: config.key.hide(query.hide(text)))
         return Balancer(config).run()
     except UsageError as error:
         logs.last_words(str(error), f"lb: usage: {options.USAGE}; lb --help tells more\n")

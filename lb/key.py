@@ -77,7 +77,14 @@ def read_key(form: str) -> Key:
 def hide_key_in(form: str) -> Callable[[str], str]:
     """What takes the key out of a text before it is read; where `form` only names its place, there is none in it."""
     names_a_place = form == "-" or form.startswith(("@", "env:"))
-    return str if names_a_place or not form.strip() else Key(form.strip()).hide
+    return Key("" if names_a_place else form.strip()).hide
+
+
+def erase_query(url: str) -> None:
+    """Take what stands behind the `?` of a URL, where some venues want a credential, off the process's command line."""
+    shown, mark, query = os.fsencode(url).partition(b"?")
+    if query:
+        _erase(os.fsencode(url), "arg", keep_bytes=len(shown + mark))
 
 
 def _in_file(file: str) -> str:
@@ -128,7 +135,7 @@ def _checked(place: str, text: str) -> str:
 def _any_form(key: str) -> re.Pattern[str]:
     """Finds the key, also as JSON, repr() and URLs spell it (RFC 8259 section 7, RFC 3986 section 2.1), or two of them
     one after the other."""
-    spelled = "".join(map(_any_spelling, key))
+    spelled = "".join(map(_any_spelling, key)) or r"(?!)"  # where there is no key, nothing is found
     return re.compile(spelled if len(key) >= _SHORT else rf"(?<!\w){spelled}(?!\w)", re.IGNORECASE)
 
 
@@ -140,15 +147,16 @@ def _any_spelling(character: str) -> str:
     return rf"(?:\\{{0,4}}{re.escape(character)}|{in_json}|{in_repr}|{in_url})"
 
 
-def _erase(entry: bytes, region: str) -> None:
-    """Overwrite `entry` where /proc/self/cmdline ("arg") or /proc/self/environ ("env") shows it (proc(5))."""
+def _erase(entry: bytes, region: str, keep_bytes: int = 0) -> None:
+    """Overwrite `entry`, but for its first bytes, where /proc/self/cmdline ("arg") or /proc/self/environ ("env") shows
+    it (proc(5))."""
     ffi = FFI()
     start, end = _region(region)
     memory: Any = ffi.buffer(ffi.cast("char *", start), end - start)
     at = 0
     for shown in memory[:].split(b"\0"):
         if shown == entry:
-            memory[at : at + len(shown)] = b"*" * len(shown)
+            memory[at + keep_bytes : at + len(shown)] = b"*" * (len(shown) - keep_bytes)
         at += len(shown) + 1
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn, TypeVar
 
 from lb.config import MAX_PIPES, Config, Endpoint, LogFormat, LogLevel, Route, Spawn, Tls, topics_of
 from lb.errors import UsageError
-from lb.key import read_key
+from lb.key import erase_query, read_key
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.version import VERSION
 
@@ -60,15 +60,17 @@ example:  lb @/etc/lb/key wss://socket.massive.com/stocks 4 /srv/bars lb-bars --
 
 
 def parse(words: Sequence[str]) -> Config:
-    """Read the command line. Reads, and wipes, the key. Raises UsageError or KeyUnreadable."""
+    """Read the command line. Reads the key, and wipes it and the URL's query. Raises UsageError or KeyUnreadable."""
     parser = _parser()
     parted = _part(words, _options_of(parser))
     for name in parted.unknown:
         near = difflib.get_close_matches(name, _options_of(parser), 1)
         raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
     args = parser.parse_args(parted.of_lb)
+    endpoint = Endpoint.parse(args.url)
+    erase_query(args.url)
     return Config(
-        endpoint=Endpoint.parse(args.url),
+        endpoint=endpoint,
         key=read_key(args.key),
         pipes=args.pipes,
         directory=args.directory,

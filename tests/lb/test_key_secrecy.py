@@ -197,7 +197,10 @@ def test_a_query_is_asked_for_and_not_logged() -> None:
     with Feed() as feed, Lb(f"{feed.url}?token={KEY}-2", 1, "--log-level", "debug", key="other") as lb:
         with feed.connection() as peer:
             assert peer.read_request().startswith(f"GET /stocks?token={KEY}-2 HTTP/1.1")
-            peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            assert KEY.encode() not in command_line(lb.pid)
+            assert feed.url.encode() + b"?*" in command_line(lb.pid)
+            location = f"/stocks?token={KEY}-2".encode()
+            peer.send(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
         with feed.session():
             assert lb.await_line("session open")["url"] == feed.url
         lb.await_line("session lost")
