@@ -20,6 +20,9 @@ from ktls.key_schedule import TrafficKeys
 # What the ciphers are made of, by the names that the crypto subsystem asks for.
 _CIPHER_MODULES = "crypto-gcm crypto-ctr crypto-ghash crypto-rfc7539 crypto-chacha20 crypto-poly1305"
 
+_LOOPBACK_TIMEOUT_S = 1.0
+"""A loopback that drops packets (a firewall's fault) must not hold up who asks."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -60,7 +63,7 @@ def probe() -> Capabilities:
             (version, cipher) for version in VERSION_NAMES for cipher in CIPHERS if _accepts(version, cipher)
         )
     except OSError as error:
-        missing = f"cannot try kernel TLS over loopback: {error.strerror}"
+        missing = f"cannot try kernel TLS over loopback: {error.strerror or error}"
         return Capabilities(release, True, frozenset(), kernel.can_rekey(), missing, "ip link set lo up")
     can_rekey = kernel.can_rekey()
     incapable = None if ciphers else f"Linux {release} has TLS, but none of the ciphers"
@@ -92,5 +95,8 @@ def _accepts(version: TLSVersion, cipher: Cipher) -> bool:
 
 @contextmanager
 def _loopback_connection() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as sock:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), timeout=_LOOPBACK_TIMEOUT_S) as sock,
+    ):
         yield sock

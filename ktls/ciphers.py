@@ -21,6 +21,8 @@ class Cipher:
     hash_name: str
     has_explicit_nonce: bool
     """Whether TLS 1.2 sends part of each nonce with the record (RFC 5288 3), so that the keys give only the salt."""
+    tls_1_2_suites: str
+    """The forward secret suites of TLS 1.2 that have it, in OpenSSL's cipher list format."""
 
     def iv_bytes(self, version: TLSVersion) -> int:
         """How many bytes of each direction's nonce the key schedule gives."""
@@ -28,9 +30,11 @@ class Cipher:
         return GCM_SALT_BYTES if explicit else NONCE_BYTES
 
 
-AES_128_GCM = Cipher("AES-128-GCM", lib.KTLS_CIPHER_AES_GCM_128, 16, "sha256", True)
-AES_256_GCM = Cipher("AES-256-GCM", lib.KTLS_CIPHER_AES_GCM_256, 32, "sha384", True)
-CHACHA20_POLY1305 = Cipher("CHACHA20-POLY1305", lib.KTLS_CIPHER_CHACHA20_POLY1305, 32, "sha256", False)
+AES_128_GCM = Cipher("AES-128-GCM", lib.KTLS_CIPHER_AES_GCM_128, 16, "sha256", True, "ECDHE+AES128+AESGCM")
+AES_256_GCM = Cipher("AES-256-GCM", lib.KTLS_CIPHER_AES_GCM_256, 32, "sha384", True, "ECDHE+AES256+AESGCM")
+CHACHA20_POLY1305 = Cipher(
+    "CHACHA20-POLY1305", lib.KTLS_CIPHER_CHACHA20_POLY1305, 32, "sha256", False, "ECDHE+CHACHA20"
+)
 
 CIPHERS = (AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305)
 
@@ -44,8 +48,10 @@ _SUITE_ENDINGS = {
     "CHACHA20-POLY1305": CHACHA20_POLY1305,
 }
 
-# The TLS 1.2 suites to offer: forward secret, and one of the three ciphers. (TLS 1.3 has only such suites by default.)
-TLS_1_2_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# The TLS 1.2 suites to offer, in this order: forward secret, and one of the three ciphers. (TLS 1.3 has only such
+# suites by default.)
+PREFERRED = (AES_256_GCM, AES_128_GCM, CHACHA20_POLY1305)
+TLS_1_2_SUITES = ":".join(cipher.tls_1_2_suites for cipher in PREFERRED)
 
 
 def cipher_of_suite(suite: str) -> Cipher | None:

@@ -2,26 +2,44 @@
 
 import socket
 import ssl
+from collections.abc import Collection
 from contextlib import suppress
 from time import monotonic
 
 from ktls import kernel
-from ktls.ciphers import TLS_1_2_SUITES
+from ktls.ciphers import PREFERRED, TLS_1_2_SUITES, Cipher
 from ktls.errors import Error, HandshakeCut, HandshakeTimeout
 from ktls.handshake import DirectionKeys, Handshake, TlsSession
 from ktls.tls_socket import Socket
 
 
-def create_context(cafile: str | None = None) -> ssl.SSLContext:
+def create_context(
+    cafile: str | None = None, offer: Collection[tuple[ssl.TLSVersion, Cipher]] | None = None
+) -> ssl.SSLContext:
     """A context that verifies, and that offers only what the kernel can take over.
 
-    `cafile` names a PEM file of trusted authorities instead of the system's. Contexts made otherwise do as well; with
-    those, a server may choose a TLS 1.2 suite the kernel does not know, and `connect` raises KernelUnsupported.
+    `cafile` names a PEM file of trusted authorities instead of the system's. `offer`: what this kernel has, as
+    `probe().ciphers` says (None: all that Linux knows). OpenSSL can't be told which TLS 1.3 suites to offer (Python's
+    ssl has no call for it): where the kernel lacks one of them, TLS 1.2 alone is offered, if that leaves any. Contexts
+    made otherwise do as well; with those, a server may choose what the kernel does not know, and `connect` raises
+    KernelUnsupported. Raises OSError where `cafile` can't be read.
     """
     context = ssl.create_default_context(cafile=cafile)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(TLS_1_2_SUITES)
+    if offer is not None:
+        _narrow(context, offer)
     return context
+
+
+def _narrow(context: ssl.SSLContext, offer: Collection[tuple[ssl.TLSVersion, Cipher]]) -> None:
+    suites = [cipher.tls_1_2_suites for cipher in PREFERRED if (ssl.TLSVersion.TLSv1_2, cipher) in offer]
+    if suites:
+        context.set_ciphers(":".join(suites))
+        if any((ssl.TLSVersion.TLSv1_3, cipher) not in offer for cipher in PREFERRED):
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+    else:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
 
 
 def connect(

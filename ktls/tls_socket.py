@@ -146,12 +146,13 @@ class Socket(socket.socket):
             self._pay_key_update_if_there_is_room()
 
     def _pay_key_update_if_there_is_room(self) -> None:
-        """A reader must not wait to write: the peer may be waiting for us to read. Who sends next pays then."""
+        """A reader must neither wait to write (the peer may be waiting for us to read) nor fail because it can't (what
+        the kernel holds is still to be read). Who sends next pays then, or meets the error."""
         if self._sending.acquire(blocking=False):
             try:
                 # Asked first, because on a socket with a timeout Python waits even with MSG_DONTWAIT.
                 if self._is_ready(POLLOUT, monotonic()):
-                    with suppress(BlockingIOError):
+                    with suppress(OSError):
                         self._pay_key_update(socket.MSG_DONTWAIT)
             finally:
                 self._sending.release()

@@ -1,23 +1,40 @@
 """The parent process: one loop around the pump.
 
-Law: this file alone knows all the others. Each turn: let the pump run, hand its event to whom it concerns, do what is
-due.
+Law: this file alone knows all the others. Each turn: do what is due, let the pump run, hand its event to whom it
+concerns, obey the signals. How it ends is a table (lifecycle.py); here its actions are carried out.
 """
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from lb import config as configuration
 from lb import logs
 from lb.config import Config
-from lb.errors import LbError, SessionError
-from lb.feed import session
-from lb.feed.keeper import Feed
+from lb.errors import EX_IOERR, InternalError, LbError, SessionError
+from lb.feed import session, venues
+from lb.feed.keeper import Keeper
+from lb.lifecycle import Action, State, next_step
+from lb.lifecycle import Event as Happening
 from lb.metrics import Snapshot
-from lb.pump import ControlFrame, Event, Layout, Malformed, Notice, Pump, Route, TlsRecord, Wake
+from lb.pump import (
+    ControlFrame,
+    Event,
+    Malformed,
+    Notice,
+    PipeDrained,
+    Pump,
+    Resumed,
+    Route,
+    Stalled,
+    TlsRecord,
+    Unread,
+    Wake,
+)
+from lb.reporter import Reporter
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
@@ -28,9 +45,15 @@ WAITING_BYTES = 32 << 20
 read."""
 LEAST_WAITING_BYTES = 64 << 10
 """Of one outbox, however many there are: less would mean more system calls per record."""
-STALL_NS = 1_000_000_000
-MALFORMED_LOG_INTERVAL_NS = 1_000_000_000
+STALLED_AFTER_S = 1.0
+"""A full pipe that has stopped the reading for so long is told."""
+SECOND_STOP_AFTER_S = 1.0
+"""Signals that come sooner after the first are the same wish: `timeout` and service managers send several."""
+KILL_AFTER_S = 1.0
+"""Between SIGTERM and SIGKILL for a worker that did not end with its pipes."""
 
+_NEVER_NS = 1 << 62
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
 
 
@@ -39,19 +62,18 @@ class Balancer:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._state = State.RUNNING
+        self._until_ns = _NEVER_NS
+        self._first_stop_ns: int | None = None
         self._exit_code = 0
-        self._stop_ns: int | None = None
-        self._signalled_stops = 0
-        self._next_statistics_ns = 1 << 62
-        self._last_malformed_ns = 0
-        self._unlogged_malformed = 0
-        self._logged_layouts = 0
+        self._open_pipes = [True] * config.pipes
 
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
         config = self._config
         session.set_dumpable(config.dumpable)
-        tls = session.choose(config)
+        security = session.Security(config)
+        venue = venues.DEFAULT
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             allowance = Allowance()
@@ -60,11 +82,11 @@ class Balancer:
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=_ROUTES[config.route],
-                layout=Layout.POLYGON,
+                layout=venue.layout,
                 max_frame_bytes=config.max_frame_bytes,
                 high_water_bytes=max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES),
                 wake_fd=self._wake_ups.fileno(),
-                stall_ns=STALL_NS,
+                stall_ns=int(STALLED_AFTER_S * 1e9),
             )
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
@@ -74,79 +96,98 @@ class Balancer:
             stack.callback(supervisor.leave, "lb can't go on")
             if config.cpu is not None:
                 allowance.keep_to_cpu(config.cpu)
-            self._feed = Feed(config, tls, pump, self._wake_ups.wake)
+            self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
+            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s)
             self._start_workers()
-            self._loop()
-            self._end_workers()
-            self._log_end()
+            while self._state is not State.ENDED:
+                self._turn()
+            self._settle()
         return self._exit_code
 
     def _start_workers(self) -> None:
         """No session before every worker runs: where one can't be started, no other client of the key is evicted."""
         self._supervisor.start()
-        while not self._supervisor.is_started and self._stop_ns is None:
+        while not self._supervisor.is_started and self._state is State.RUNNING:
             self._wake_ups.wait(self._supervisor.deadline_ns)
-            self._obey_signals()
+            self._obey()
             self._supervisor.tend(time.monotonic_ns())
 
-    def _loop(self) -> None:
-        """Until a stop has drained the pump, or its grace has passed."""
-        self._first = self._before = self._snapshot()
-        if self._config.stats_interval_s:
-            self._next_statistics_ns = self._first.taken_ns + int(self._config.stats_interval_s * 1e9)
-        while True:
-            now_ns = time.monotonic_ns()
-            if self._signalled_stops > 1 or (self._stop_ns is not None and now_ns >= self._stop_ns):
-                return
-            try:
-                self._tend(now_ns)
-                event = self._pump.run(self._deadline_ns())
-                if event is Wake.DRAINED:
-                    return
-                self._handle(event)
-                self._obey_signals()  # whatever the event: a pump that never waits does not look at the wake-up socket
-            except SessionError as error:
-                self._session_failed(error)
-            except LbError as error:
-                self._stop(error)
+    def _turn(self) -> None:
+        self._guarded(self._tend)
+        self._guarded(self._work)
+        self._guarded(self._obey)  # in every turn: a pump that never waits, or always fails, does not look for signals
 
-    def _tend(self, now_ns: int) -> None:
-        self._feed.tend(now_ns)
-        if now_ns >= self._supervisor.deadline_ns:
-            self._supervisor.tend(now_ns)
-        if now_ns >= self._next_statistics_ns:
-            self._log_statistics(now_ns)
+    def _guarded(self, part: Callable[[], None]) -> None:
+        """What goes wrong in a part of a turn is an event of the table, and keeps no other part from its turn."""
+        try:
+            part()
+        except SessionError as error:
+            self._session_failed(error)
+        except LbError as error:
+            self._failed(error)
 
-    def _deadline_ns(self) -> int:
-        deadlines = [self._feed.deadline_ns, self._supervisor.deadline_ns, self._next_statistics_ns]
-        return min(deadlines if self._stop_ns is None else [*deadlines, self._stop_ns])
+    def _tend(self) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._until_ns:
+            self._happened(Happening.OVERDUE)
+        self._keeper.tend(now_ns)
+        self._supervisor.tend(now_ns)
+        self._reporter.tend(now_ns)
+
+    def _work(self) -> None:
+        """Let the pump run, or wait for the workers' end, until something happens."""
+        deadline_ns = min(
+            self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns, self._until_ns
+        )
+        match self._state:
+            case State.RUNNING | State.DRAINING:
+                self._handle(self._pump.run(deadline_ns))
+            case State.FINISHING | State.KILLING if self._supervisor.running:
+                self._wake_ups.wait(deadline_ns)
+            case State.FINISHING | State.KILLING:
+                self._happened(Happening.GONE)
 
     def _handle(self, event: Event) -> None:
         match event:
             case Wake.READABLE:
-                self._feed.readable()
+                self._keeper.readable()
             case Wake.EOF:
-                self._feed.ended()
+                self._keeper.ended()
+            case Wake.DRAINED:
+                self._happened(Happening.DRAINED)
+            case PipeDrained(pipe):
+                self._close_pipe(pipe)
             case Notice():
-                self._feed.status(event)
+                self._keeper.notice(event)
             case TlsRecord():
-                self._feed.tls_record(event)
+                self._keeper.tls_record(event)
             case ControlFrame():
-                self._feed.control(event)
+                self._keeper.control(event)
             case Malformed():
-                self._log_malformed(event)
+                self._reporter.malformed(event)
+            case Stalled(pipe):
+                slot = self._supervisor.slot_of(pipe)
+                self._reporter.stalled(event, slot.number, slot.pid)
+            case Resumed():
+                self._reporter.resumed(event)
 
     def _session_failed(self, error: SessionError) -> None:
-        """From the pump: the session is lost. From the feed: it has given up."""
-        if error.retry:
-            try:
-                self._feed.lost(error)
-            except LbError as refusal:
-                self._stop(refusal)
-        else:
-            self._stop(error)
+        """From the pump: the session is lost. From the keeper: it has given up."""
+        if not error.retry:
+            self._failed(error)
+            return
+        try:
+            self._keeper.lost(error)
+        except LbError as refusal:
+            self._failed(refusal)
 
-    def _obey_signals(self) -> None:
+    def _failed(self, error: LbError) -> None:
+        (logs.error if error.exit_code else logs.info)(str(error))
+        self._exit_code = self._exit_code or error.exit_code
+        self._happened(Happening.FAILED if isinstance(error, InternalError) else Happening.STOP)
+
+    def _obey(self) -> None:
+        """Signals, and whatever else has woken us."""
         numbers = self._wake_ups.take()
         for number in numbers:
             self._signalled(number)
@@ -154,82 +195,68 @@ class Balancer:
             self._supervisor.reap()  # a SIGCHLD that found the socket full is in none of them
 
     def _signalled(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._signalled_stops += 1
-            if self._signalled_stops > 1:
+        if number == signal.SIGUSR1:
+            self._reporter.balance()
+        elif number in _STOP_SIGNALS:
+            now_ns = time.monotonic_ns()
+            if self._first_stop_ns is None:
+                self._first_stop_ns = now_ns
+                logs.info("stopping", signal=signal.Signals(number).name, grace_s=self._config.grace_s)
+                self._happened(Happening.STOP)
+            elif now_ns >= self._first_stop_ns + int(SECOND_STOP_AFTER_S * 1e9):
                 logs.error("stopped a second time: leaving at once")
                 self._exit_code = 1
-            elif self._stop_ns is None:
-                logs.info("stopping", signal=signal.Signals(number).name, grace_s=self._config.grace_s)
-                self._stop(None)
-        elif number == signal.SIGUSR1:
-            logs.info("balance", **self._snapshot().balance())
+                self._happened(Happening.STOP_AGAIN)
 
-    def _stop(self, error: LbError | None) -> None:
-        """Read no more, deliver what was received. `error` is why, and decides the exit code."""
-        if error is not None:
-            logs.error(str(error))
-            self._exit_code = error.exit_code
-        self._feed.stop()
-        self._pump.drain()
-        if self._stop_ns is None:
-            self._stop_ns = time.monotonic_ns() + int(self._config.grace_s * 1e9)
+    def _happened(self, event: Happening) -> None:
+        action, state = next_step(self._state, event)
+        if state is not self._state:
+            self._state = state
+            time_s = {State.KILLING: KILL_AFTER_S}.get(state, self._config.grace_s)
+            self._until_ns = time.monotonic_ns() + int(time_s * 1e9)
+        match action:
+            case Action.DRAIN:
+                self._keeper.stop()
+                self._pump.drain()
+            case Action.CLOSE_PIPES:
+                self._supervisor.stop()
+                for pipe in range(self._config.pipes):
+                    self._close_pipe(pipe)
+            case Action.TERMINATE:
+                self._supervisor.terminate()
+            case Action.KILL:
+                is_late = event is Happening.OVERDUE
+                self._supervisor.leave("it did not end in time" if is_late else "lb was stopped a second time")
 
-    def _end_workers(self) -> None:
-        """Close the pipes, and wait for the workers as long as the grace lasts."""
-        self._supervisor.stop()
-        self._final = self._snapshot()
-        self._pipes.close_write_ends()
-        self._supervisor.reap()
-        while self._supervisor.running and self._signalled_stops < 2 and time.monotonic_ns() < (self._stop_ns or 0):
-            self._wake_ups.wait(self._stop_ns or 0)
-            self._obey_signals()
-        self._supervisor.leave(
-            "lb was stopped a second time" if self._signalled_stops > 1 else "it did not end in time"
-        )
+    def _close_pipe(self, pipe: int) -> None:
+        """Its workers see its end once they have read what is in it."""
+        if self._open_pipes[pipe]:
+            self._open_pipes[pipe] = False
+            self._pump.close_pipe(pipe)
+            self._pipes.close_write_end(pipe)
+            self._supervisor.retire(pipe)
 
-    def _snapshot(self) -> Snapshot:
+    def _settle(self) -> None:
+        """Tell what became of every record. What nobody got is an error."""
+        unread = [self._unread(pipe) for pipe in range(self._config.pipes)]
+        if self._reporter.end(self._snapshot(unread)) or self._supervisor.failures_total:
+            self._exit_code = self._exit_code or EX_IOERR
+
+    def _unread(self, pipe: int) -> Unread:
+        try:
+            return self._pump.unread(pipe, self._pipes.read_fds[pipe])
+        except OSError as error:
+            logs.error("records left in a pipe can't be counted", pipe=pipe, error=error.strerror)
+            return Unread(records=0, bytes=self._pipes.backlog_bytes()[pipe])
+
+    def _snapshot(self, unread: list[Unread] | None = None) -> Snapshot:
         return Snapshot(
             taken_ns=time.monotonic_ns(),
             counters=self._pump.counters(),
             pipes=[self._pump.pipe_counters(number) for number in range(self._config.pipes)],
             backlog_bytes=self._pipes.backlog_bytes(),
-            sessions_total=self._feed.sessions_total,
+            sessions_total=self._keeper.sessions_total,
             restarts_total=self._supervisor.restarts_total,
-            tls=self._feed.tls,
+            tls=self._keeper.tls,
+            unread=unread,
         )
-
-    def _log_statistics(self, now_ns: int) -> None:
-        snapshot = self._snapshot()
-        logs.info("statistics", **snapshot.statistics(self._before))
-        self._log_layouts()
-        self._before = snapshot
-        self._next_statistics_ns = now_ns + int(self._config.stats_interval_s * 1e9)
-
-    def _log_end(self) -> None:
-        logs.info("statistics", **self._final.statistics(self._first))
-        self._log_layouts()
-        logs.info("balance", **self._final.balance())
-        if self._unlogged_malformed:
-            logs.error("malformed messages not logged singly", messages=self._unlogged_malformed)
-
-    def _log_layouts(self) -> None:
-        samples = self._pump.layouts()
-        for sample in samples[self._logged_layouts :]:
-            logs.info("records of this layout miss the fast path", sample=repr(sample))
-        self._logged_layouts = len(samples)
-
-    def _log_malformed(self, event: Malformed) -> None:
-        now_ns = time.monotonic_ns()
-        if now_ns - self._last_malformed_ns < MALFORMED_LOG_INTERVAL_NS:
-            self._unlogged_malformed += 1
-            return
-        logs.error(
-            "malformed message",
-            fault=event.fault,
-            offset_bytes=event.offset_bytes,
-            sample=repr(event.sample),
-            unlogged=self._unlogged_malformed,
-        )
-        self._last_malformed_ns = now_ns
-        self._unlogged_malformed = 0

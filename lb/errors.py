@@ -7,9 +7,11 @@
     |-- InternalError       a bug or a failing system call of ours               exit 70
     +-- SessionError        the session can't go on
         |-- Refused         the feed refuses the key or the plan                 exit 77
+        |-- OnceOver        --once: there is no next session                     exit 0, or 69
         +-- (retry)         the balancer opens the next session
             |-- ConnectFailed    name, address, TLS or upgrade
             |-- SessionLost      closed, reset or silent
+            |   +-- FeedClosed       by a close frame
             |-- ProtocolError    the feed broke RFC 6455; has the close code
             +-- Evicted          the feed ended the session in its own words
 
@@ -23,6 +25,7 @@ EX_USAGE = 64
 EX_NOINPUT = 66
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
+EX_IOERR = 74
 EX_NOPERM = 77
 
 
@@ -53,7 +56,10 @@ class SessionError(LbError):
     """`least_delay_s`: the back-off before the next session is no shorter."""
 
     retry = True
-    least_delay_s = 0.0
+
+    def __init__(self, text: str, least_delay_s: float = 0.0) -> None:
+        super().__init__(text)
+        self.least_delay_s = least_delay_s
 
 
 class Refused(SessionError):
@@ -69,6 +75,14 @@ class SessionLost(SessionError):
     pass
 
 
+class FeedClosed(SessionLost):
+    """`is_normal`: the close code says that the feed has nothing more to send (RFC 6455 section 7.4.1)."""
+
+    def __init__(self, text: str, *, is_normal: bool) -> None:
+        super().__init__(text)
+        self.is_normal = is_normal
+
+
 class ProtocolError(SessionError):
     """`close_code`: RFC 6455 section 7.4.1."""
 
@@ -80,6 +94,14 @@ class ProtocolError(SessionError):
 class Evicted(SessionError):
     """The feed said why it ends the session."""
 
-    def __init__(self, text: str, least_delay_s: float = 0.0) -> None:
-        super().__init__(text)
-        self.least_delay_s = least_delay_s
+
+class OnceOver(SessionError):
+    """The only session that was asked for has ended, by the feed's normal close or by `error`."""
+
+    retry = False
+    exit_code = EX_UNAVAILABLE
+
+    def __init__(self, error: SessionError) -> None:
+        super().__init__(f"--once: {error}")
+        if isinstance(error, FeedClosed) and error.is_normal:
+            self.exit_code = 0

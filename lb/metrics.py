@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lb.pump import Counters, PipeCounters
+from lb.pump import Counters, PipeCounters, Unread
 
 _LISTED_PIPES = 16
 """Up to this many pipes a line names each one's backlog; beyond, the least, the most and the sum."""
@@ -21,6 +22,8 @@ class Snapshot:
     sessions_total: int
     restarts_total: int
     tls: str
+    unread: list[Unread] | None = None
+    """At the end, when no worker is left: what stood in each pipe."""
 
     def statistics(self, before: Snapshot) -> dict[str, object]:
         """The values of a line of statistics; rates are over the time since `before`."""
@@ -37,6 +40,8 @@ class Snapshot:
             "records_exact": now.records_exact_total,
             "malformed": now.malformed_total,
             "full": now.full_total,
+            **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
+            **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),
             **_listed("backlog_bytes", self.backlog_bytes),
             "reconnects": max(self.sessions_total - 1, 0),
             "restarts": self.restarts_total,
@@ -44,18 +49,34 @@ class Snapshot:
         }
 
     def balance(self) -> dict[str, object]:
-        """Every record accounted for: received is counted at the cut, delivered at the write, waiting in the
-        outboxes."""
+        """Every record accounted for: received is counted at the cut, written when it stands in its pipe whole, waiting
+        in the outboxes, dropped where a pipe's policy says so. At the end also unread: written, and taken by nobody."""
         received = self.counters.records_total
-        delivered = sum(pipe.written_total for pipe in self.pipes)
+        written = sum(pipe.written_total for pipe in self.pipes)
         waiting = sum(pipe.waiting_records for pipe in self.pipes)
+        dropped = sum(pipe.dropped_total for pipe in self.pipes)
+        unread = {} if self.unread is None else {"unread": sum(pipe.records for pipe in self.unread)}
         return {
             "received": received,
-            "delivered": delivered,
+            "written": written,
             "waiting": waiting,
-            "exact": received == delivered + waiting,
+            "dropped": dropped,
+            **unread,
+            "exact": received == written + waiting + dropped,
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
         }
+
+    def undelivered(self) -> Iterator[dict[str, int]]:
+        """Of each pipe whose records did not all reach a worker: how many, and where they were left."""
+        for number, (pipe, unread) in enumerate(zip(self.pipes, self.unread or [], strict=False)):
+            if pipe.waiting_records or unread.bytes:
+                yield {
+                    "pipe": number,
+                    "records": pipe.waiting_records + unread.records,
+                    "waiting": pipe.waiting_records,
+                    "unread": unread.records,
+                    "unread_bytes": unread.bytes,
+                }
 
 
 def _listed(name: str, values: list[int]) -> dict[str, object]:

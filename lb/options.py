@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeVar
 
-from lb.config import MAX_PIPES, Config, Endpoint, LogFormat, LogLevel, Route, Spawn, Tls, topics_of
+from lb.config import MAX_PIPES, Config, LogFormat, LogLevel, OnQuiet, Route, Spawn, Tls, topics_of
+from lb.endpoint import Endpoint
 from lb.errors import UsageError
+from lb.hours import Hours
 from lb.key import erase_query, read_key
+from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.version import VERSION
 
@@ -46,8 +49,9 @@ behind the other, a 4-byte little-endian length and a JSON object of that many b
 
 signals:  SIGTERM, SIGINT, SIGHUP  stop reading, deliver what was received, exit 0
                                    a second one, a second or more after the first: exit at once with 1
-          SIGUSR1                  one line of totals: received = delivered + waiting
+          SIGUSR1                  one line of totals: received = written + waiting + dropped
 exit:     0   stopped on request, and everything was delivered
+          1   stopped a second time
           64  usage
           66  the key can't be read
           69  unavailable: worker, directory, kernel feature
@@ -82,15 +86,25 @@ def parse(words: Sequence[str]) -> Config:
         pipe_size_bytes=args.pipe_size,
         tls=args.tls,
         ca_file=args.ca_file,
+        proxy=_proxy(args.proxy, endpoint),
         max_frame_bytes=args.max_frame_bytes,
         cpu=args.cpu,
         once=args.once,
+        quiet_after_s=args.quiet_after,
+        hours=None if args.hours is None else Hours.parse(args.hours),
+        on_quiet=args.on_quiet,
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
         dumpable=args.dumpable,
         log_level=args.log_level,
         log_format=args.log_format,
     )
+
+
+def _proxy(word: str | None, endpoint: Endpoint) -> Proxy | None:
+    if word is None:
+        return None
+    return Proxy.of_environment(endpoint) if word == "env" else Proxy.parse(word)
 
 
 def peek(words: Sequence[str]) -> tuple[str, LogFormat]:
@@ -186,6 +200,26 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
         "otherwise (default: the next session follows)",
     )
     add(
+        "--quiet-after",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="a session that brings no record for S seconds, though it lives, is an error; 0 is off (default: 0)",
+    )
+    add(
+        "--hours",
+        metavar="HOURS",
+        help='when the market is open, for --quiet-after, such as "Mon-Fri 09:30-16:00 America/New_York" (default: '
+        "always)",
+    )
+    add(
+        "--on-quiet",
+        type=_one_of(OnQuiet),
+        default=OnQuiet.TELL,
+        metavar="tell|reconnect",
+        help="what to do about such a session: a line in the log, or the next session, too (default: tell)",
+    )
+    add(
         "--tls",
         type=_one_of(Tls),
         default=Tls.AUTO,
@@ -193,6 +227,12 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
         help="where the TLS session lives: in the kernel where it can, always there, never there (default: auto)",
     )
     add("--ca-file", metavar="FILE", help="PEM certificates to trust instead of the system's")
+    add(
+        "--proxy",
+        metavar="URL|env",
+        help="go through this HTTP proxy, http://[USER:PASSWORD@]HOST[:PORT], or the one that HTTPS_PROXY (wss), "
+        "HTTP_PROXY (ws) and NO_PROXY name (default: directly, whatever they name)",
+    )
     add(
         "--max-frame-bytes",
         type=_whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),

@@ -96,9 +96,21 @@ def test_ktls_needs_nothing_but_the_standard_library() -> None:
     assert others == set()
 
 
-def test_only_the_session_knows_tls_and_the_websocket_library() -> None:
-    users = importers("ssl", "websocket", "ktls", among="lb")
+def test_only_the_session_knows_tls() -> None:
+    users = importers("ssl", "ktls", among="lb")
     assert {module for module in users if not within(module, "lb.feed.session", "lb.replay")} == set()
+
+
+def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
+    """Its dialogue, its row in the pump, and the tables that list both."""
+    venues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
+    tables = {"lb/feed/venues/__init__.py", "lb/pump/__init__.py", "lb/pump/_pump.pyi", "lb/pump/build.py"}
+    tables |= {f"lb/pump/csrc/{name}" for name in ("pump.h", "layout.h", "layout.c", "deal_avx2.c", "deal_avx512.c")}
+    for path in sorted((PROJECT / "lb").rglob("*")):
+        name = str(path.relative_to(PROJECT))
+        if path.suffix in (".py", ".pyi", ".c", ".h") and name not in tables and not name.startswith("lb/replay/"):
+            spelled = {venue for venue in venues if venue in path.read_text().lower()}
+            assert spelled <= {path.stem}, name
 
 
 def test_only_the_supervisor_starts_processes() -> None:
@@ -128,9 +140,12 @@ def test_the_pump_knows_errors_alone() -> None:
     } == set()
 
 
-NO_INPUT_OR_OUTPUT = ("lb.feed.venues", "lb.backoff", "lb.config")
+NO_INPUT_OR_OUTPUT = (
+    *("lb.backoff", "lb.config", "lb.lifecycle", "lb.feed.venues", "lb.feed.venue", "lb.feed.dialogue"),
+    *("lb.feed.subscriptions", "lb.feed.session.frames", "lb.feed.session.upgrade", "lb.feed.session.answer"),
+)
 INPUT_AND_OUTPUT = ("socket", "select", "selectors", "os", "io", "subprocess", "threading", "asyncio", "pathlib", "ssl")
-INPUT_AND_OUTPUT += ("websocket", "urllib.request", "http", "fcntl", "signal", "mmap", "tempfile", "shutil", "time")
+INPUT_AND_OUTPUT += ("urllib.request", "http", "fcntl", "signal", "mmap", "tempfile", "shutil", "time")
 
 
 @pytest.mark.parametrize("name", [name for name in IMPORTS if within(name, *NO_INPUT_OR_OUTPUT)])

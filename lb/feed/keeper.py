@@ -1,271 +1,400 @@
 """Keeps one session with the feed: opens it, watches over it, opens the next.
 
-    state     event                     action                                    next state
-    WAITING   its time has come         start an attempt                          OPENING
-    OPENING   the attempt ended         give the pump what the feed said till     OPEN, or WAITING with back-off
-              ATTEMPT_TIMEOUT_S passed  abandon it                                WAITING with back-off
-    OPEN      15 s without a byte       ping
-              30 s, an end, an error    close, log                                WAITING with back-off
-              a status of the end       go on reading; at most 2 s
-    any       stop()                    close                                     STOPPED
+    state       event                        action                                   next state
+    Waiting     its time has come            start an attempt                         Opening
+    Opening     the attempt has a session    attach it, begin the dialogue            Talking
+                the attempt failed           log                                      Waiting, with back-off
+                ATTEMPT_TIMEOUT_S passed     abandon it                               Waiting, with back-off
+    Talking     the dialogue is ready        log                                      Open
+                a step takes too long,       close, log                               Waiting, with back-off
+                an end, an error
+    Open        no byte for ping_after_s     ping
+                no byte for lost_after_s,    close, log                               Waiting, with back-off
+                an end, an error
+    Talking,    the feed ends the session,   remember why, read on                    Ending
+    Open        sending fails
+    Ending      the end of the stream,       close, log                               Waiting, with back-off
+                ENDING_S passed
+    any         stop()                       close                                    Stopped
 
-Law: the pump has a session's descriptor exactly while the state is OPEN.
+Law: the pump has the session's descriptor exactly in the states Talking, Open and Ending. What the feed has sent before
+its session ends is read to the end, whatever sending says.
 """
 
 from __future__ import annotations
 
-import enum
-import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lb import logs
 from lb.backoff import Backoff
-from lb.config import Config, Tls
-from lb.errors import LbError, ProtocolError, SessionError, SessionLost
-from lb.feed.session import Attempt, Session, close_reason
-from lb.feed.venues import polygon
+from lb.config import Config, OnQuiet
+from lb.errors import FeedClosed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
+from lb.feed import dialogue as said
+from lb.feed.dialogue import Action, Dialogue
+from lb.feed.quiet import Quiet
+from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
+from lb.feed.subscriptions import Subscriptions
+from lb.feed.venue import Venue
 from lb.pump import ControlFrame, Notice, Pump, Source, TlsRecord
+from lb.ration import Ration
 
-PING_AFTER_S = 15.0
-LOST_AFTER_S = 30.0
 ATTEMPT_TIMEOUT_S = 60.0
+"""For everything that opens a session, the dialogue included."""
 LEAST_DELAY_S = 0.25
 MOST_DELAY_S = 30.0
 STABLE_S = 10.0
 """A session this old has shown that it works: only then are earlier failures forgotten (two clients on one key would
 else fight)."""
 ENDING_S = 2.0
-"""How long the feed may take to close a session that it has said it ends."""
+"""How long the feed may take to close a session that is over."""
+ACKNOWLEDGE_S = 10.0
+"""A topic that the feed has not acknowledged by then is told."""
+WORDS_PER_S = 50
+"""Of the feed's own that are logged; the rest is counted."""
+RESEND_S = 0.01
+"""Between two tries to send what the connection had no room for."""
 
-_OPCODE_CLOSE, _OPCODE_PING, _OPCODE_PONG = 0x8, 0x9, 0xA
 _NEVER_NS = 1 << 62
 
 
-class State(enum.Enum):
-    WAITING = enum.auto()
-    OPENING = enum.auto()
-    OPEN = enum.auto()
-    STOPPED = enum.auto()
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    due_ns: int
 
 
-class Feed:
-    """Drives the pump's session. `tls`: who holds TLS sessions. `wake` makes the pump come back, from any thread."""
+@dataclass(frozen=True, slots=True)
+class Opening:
+    attempt: Attempt
+    until_ns: int
 
-    def __init__(self, config: Config, tls: Tls, pump: Pump, wake: Callable[[], None]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Talking:
+    session: Session
+    dialogue: Dialogue
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    session: Session
+    dialogue: Dialogue
+    began_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    session: Session
+    error: SessionError
+    began_ns: int | None
+    """When the session was open; None where it has never been."""
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    pass
+
+
+State = Waiting | Opening | Talking | Open | Ending | Stopped
+
+
+class Keeper:
+    """Drives the pump's session. `wake` makes the pump come back, from any thread."""
+
+    def __init__(self, config: Config, venue: Venue, security: Security, pump: Pump, wake: Callable[[], None]) -> None:
         self._config = config
-        self._tls = tls
+        self._venue = venue
+        self._opener = Opener(config.endpoint, config.proxy, security)
         self._pump = pump
         self._wake = wake
         self._backoff = Backoff(LEAST_DELAY_S, MOST_DELAY_S)
-        self._attempt: Attempt | None = None
-        self._session: Session | None = None
-        self._ending: SessionError | None = None
+        self._health_due_ns = 0
         self._pinged_ns = 0
-        self._began_ns = 0
-        self.state = State.WAITING
-        self._due_ns = 0
+        self._acknowledge_due_ns = _NEVER_NS
+        self._words = Ration(WORDS_PER_S)
+        self._quiet = Quiet(config)
+        self.subscriptions = Subscriptions(config.subscribe)
+        self.state: State = Waiting(0)
         self.sessions_total = 0
         self.tls = "none"
 
     @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next. Not before the pump has dealt what it has, where that is waited for."""
-        is_over = self.state is State.WAITING or (self._attempt is not None and self._attempt.has_ended)
-        return _NEVER_NS if is_over and self._pump.has_input else self._due_ns
+        match self.state:
+            case Waiting(due_ns):
+                return _NEVER_NS if self._pump.has_input else due_ns
+            case Opening(attempt, until_ns):
+                return until_ns if not attempt.has_ended else _NEVER_NS if self._pump.has_input else 0
+            case Talking(session) | Open(session) if session.unsent_bytes:
+                return time.monotonic_ns() + int(RESEND_S * 1e9)
+            case Talking(until_ns=until_ns):
+                return min(until_ns, self._health_due_ns)
+            case Open():
+                return min(self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns)
+            case Ending(until_ns=until_ns):
+                return until_ns
+            case Stopped():
+                return _NEVER_NS
 
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
-        if self.state is State.OPENING:
-            self._finish_attempt(now_ns)
-        elif self.state is State.WAITING and now_ns >= self._due_ns and not self._pump.has_input:
-            self._attempt = Attempt(self._config, self._tls, self._wake)
-            self.state = State.OPENING
-            self._due_ns = now_ns + int(ATTEMPT_TIMEOUT_S * 1e9)
-        elif self.state is State.OPEN and now_ns >= self._due_ns:
-            self._check_health(now_ns)
+        match self.state:
+            case Waiting(due_ns) if now_ns >= due_ns and not self._pump.has_input:
+                self._start_attempt(now_ns)
+            case Opening(attempt, until_ns):
+                self._await_attempt(attempt, until_ns, now_ns)
+            case Talking(session, _, until_ns):
+                self._flush(session)
+                self._check_progress(until_ns, now_ns)
+            case Open(session):
+                self._flush(session)
+                self._check_health(session, now_ns)
+                self._check_acknowledgements(now_ns)
+                self._check_records(now_ns)
+            case Ending(error=error, until_ns=until_ns) if now_ns >= until_ns:
+                self.lost(error)
 
     def readable(self) -> None:
         """The pump has room, and the session's socket may have something."""
-        assert self._session is not None
+        if (session := self._session) is None:
+            return
         try:
-            self._pump.fed(self._session.read_into(self._pump.room()))
+            self._pump.fed(session.read_into(self._pump.room()))
         except EOFError:
             self.ended()
         except SessionLost as error:
             self.lost(error)
 
-    def status(self, record: Notice) -> None:
+    def notice(self, notice: Notice) -> None:
         """The feed has said something about the session itself."""
-        status = polygon.Status.parse(record.text)
-        ending = polygon.ending_of(status)
-        if ending is not None and self._session is not None and self._ending is None:
-            logs.error(str(ending))
-            self._ending = ending
-            self._due_ns = time.monotonic_ns() + int(ENDING_S * 1e9)
-        elif status.status == "error":
-            logs.warning("the feed reports an error", text=status.message)
-        elif status.status not in ("connected", "auth_success"):
-            logs.info("the feed says", status=status.status, text=status.message)
+        match self.state:
+            case Talking(dialogue=dialogue) | Open(dialogue=dialogue):
+                self._obey(dialogue.receive(notice.text))
+            case _:
+                logs.debug("the feed says, behind its session's end", text=notice.text[:200].decode("utf-8", "replace"))
 
     def control(self, frame: ControlFrame) -> None:
         """A ping is answered, a close is answered and obeyed (RFC 6455 sections 5.5.1 to 5.5.3)."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             return
-        try:
-            if frame.opcode == _OPCODE_PING:
-                self._session.send(_OPCODE_PONG, frame.payload)
-            elif frame.opcode == _OPCODE_CLOSE:
-                check_close(frame.payload)
-                self._session.send(_OPCODE_CLOSE, frame.payload[:2])
-        except SessionError as error:
-            self.lost(error)
-            return
-        if frame.opcode == _OPCODE_CLOSE:
-            self.lost(SessionLost(f"the feed closed the session: {close_reason(frame.payload)}"))
+        if frame.opcode == frames.PING:
+            self._send(frames.PONG, frame.payload)
+        elif frame.opcode == frames.CLOSE:
+            try:
+                code = frames.close_code(frame.payload)
+            except ProtocolError as error:
+                self.lost(error)
+                return
+            self._send(frames.CLOSE, frame.payload[:2])
+            is_normal = code in (None, frames.NORMAL_CLOSURE, frames.GOING_AWAY)
+            reason = f"the feed closed the session: {frames.close_reason(frame.payload)}"
+            self.lost(FeedClosed(reason, is_normal=is_normal))
 
     def ended(self) -> None:
         """The connection has ended without a close frame."""
-        assert self._session is not None
-        how = "close_notify" if self._session.needs_close_notify else "a close frame"
-        self.lost(SessionLost(f"connection closed without {how}"))
+        if (session := self._session) is not None:
+            how = "close_notify" if session.needs_close_notify else "a close frame"
+            self.lost(SessionLost(f"connection closed without {how}"))
 
     def tls_record(self, record: TlsRecord) -> None:
         """A TLS record that is no application data has come to the kernel's session."""
-        assert self._session is not None
+        if (session := self._session) is None:
+            return
         try:
-            self._session.control_record(record)
+            session.control_record(record)
         except EOFError:
             self.lost(SessionLost("connection closed without a close frame"))
         except SessionLost as error:
             self.lost(error)
 
     def lost(self, error: SessionError) -> None:
-        """Give the session up. Raises `error` itself where a new session would not mend it."""
+        """Give the session up. Raises LbError where a new session would not mend it."""
+        session = self._session
+        if session is None:  # the fault is in the rest of a session that is over
+            return
         cut_off_before = self._pump.counters().cut_off_bytes_total
-        close_code = error.close_code if isinstance(error, ProtocolError) else None
-        error = self._ending or error
         self._pump.detach()
-        if self._attempt is not None:  # the fault is in what the feed said before the session began
-            self._attempt.abandon(close_code)
-            self._attempt_failed(error)
-            return
-        if self._session is None:  # the fault is in the rest of a session that is over
-            return
-        self._session.close(close_code)
-        age_s = (time.monotonic_ns() - self._began_ns) / 1e9
+        session.close(error.close_code if isinstance(error, ProtocolError) else None)
         cut_off_bytes = self._pump.counters().cut_off_bytes_total - cut_off_before
-        logs.warning("session lost", reason=str(error), age_s=age_s, cut_off_bytes=cut_off_bytes)
-        if age_s >= STABLE_S:
-            self._backoff.reset()
-        self._session = None
-        self._wait(error)
+        state = self.state
+        error = state.error if isinstance(state, Ending) else error
+        began_ns = state.began_ns if isinstance(state, Open | Ending) else None
+        if began_ns is None:
+            logs.error("no session", reason=str(error))
+        else:
+            age_s = (time.monotonic_ns() - began_ns) / 1e9
+            logs.warning("session lost", reason=str(error), age_s=age_s, cut_off_bytes=cut_off_bytes)
+            if age_s >= STABLE_S:
+                self._backoff.reset()
+        self._wait(error, was_open=began_ns is not None)
 
     def stop(self) -> None:
         """Close the session; no other follows."""
-        if self._attempt is not None:
-            self._attempt.abandon(1000)
-            self._attempt = None
+        if isinstance(self.state, Opening):
+            self.state.attempt.abandon()
         self._pump.detach()
-        if self._session is not None:
-            self._session.close(1000)
-            self._session = None
-        self.state = State.STOPPED
-        self._due_ns = _NEVER_NS
+        if (session := self._session) is not None:
+            session.close(frames.NORMAL_CLOSURE)
+        self.state = Stopped()
 
-    def _wait(self, error: LbError) -> None:
-        self.state = State.WAITING
-        self._ending = None
-        if not (isinstance(error, SessionError) and error.retry):
+    @property
+    def _session(self) -> Session | None:
+        match self.state:
+            case Talking(session) | Open(session) | Ending(session):
+                return session
+            case _:
+                return None
+
+    def _wait(self, error: LbError, *, was_open: bool = False) -> None:
+        """Raises what no new session would mend."""
+        self.state = Waiting(_NEVER_NS)
+        if self._config.once and was_open and isinstance(error, SessionError):
+            raise OnceOver(error)
+        least_delay_s = error.least_delay_s if isinstance(error, SessionError) else 0.0
+        if isinstance(error, Refused) and self._config.key.read_again():
+            logs.warning("the key has changed: trying the new one")
+        elif not error.retry:
             raise error
-        delay_s = self._backoff.next_delay_s(error.least_delay_s)
-        self._due_ns = time.monotonic_ns() + int(delay_s * 1e9)
+        delay_s = self._backoff.next_delay_s(least_delay_s)
+        self.state = Waiting(time.monotonic_ns() + int(delay_s * 1e9))
         logs.info("next session", delay_s=delay_s)
 
-    def _finish_attempt(self, now_ns: int) -> None:
-        attempt = self._attempt
-        assert attempt is not None
-        if not attempt.has_ended:
-            if now_ns >= self._due_ns:
-                attempt.abandon(1000)
-                self._attempt_failed(SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
-            return
-        while attempt.messages and not self._pump.has_input:
-            self._give(*attempt.messages.pop(0))
-            self._due_ns = now_ns  # come back as soon as the pump has dealt with it
-        if attempt.messages or self._pump.has_input:
-            return
-        if attempt.error is not None:
-            self._attempt_failed(attempt.error)
-        elif attempt.session is not None:
-            self._attempt = None
-            self._open(attempt.session)
+    def _start_attempt(self, now_ns: int) -> None:
+        until_ns = now_ns + int(ATTEMPT_TIMEOUT_S * 1e9)
+        self.state = Opening(Attempt(self._opener, self._wake), until_ns)
 
-    def _attempt_failed(self, error: LbError) -> None:
-        self._attempt = None
-        logs.error("no session", reason=str(error))
-        self._wait(error)
+    def _await_attempt(self, attempt: Attempt, until_ns: int, now_ns: int) -> None:
+        if attempt.has_ended and not self._pump.has_input:
+            if attempt.session is not None:
+                self._attach(attempt.session, until_ns)
+            elif attempt.error is not None:
+                logs.error("no session", reason=str(attempt.error))
+                self._wait(attempt.error)
+        elif not attempt.has_ended and now_ns >= until_ns:
+            attempt.abandon()
+            error = SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s")
+            logs.error("no session", reason=str(error))
+            self._wait(error)
 
-    def _open(self, session: Session) -> None:
-        self._session = session
-        self._began_ns = time.monotonic_ns()
-        self.sessions_total += 1
+    def _attach(self, session: Session, until_ns: int) -> None:
+        """The pump reads from the first byte behind the upgrade on."""
+        dialogue = self._venue.dialogue(self._config.key.reveal(), self.subscriptions.wanted)
+        self.state = Talking(session, dialogue, until_ns)
         self.tls = session.description
-        self.state = State.OPEN
-        self._due_ns = self._began_ns + int(PING_AFTER_S * 1e9)
+        self.subscriptions.begin_session()
         self._pump.attach(session.source, session.fileno())
-        logs.info("session open", url=self._config.endpoint.url, tls=session.description)
+        self._health_due_ns = time.monotonic_ns() + int(limits.STEP_TIMEOUT_S * 1e9)
+        if session.early:
+            self._pump.room()[: len(session.early)] = session.early
+            self._pump.fed(len(session.early))
+        self._obey(dialogue.begin())
         if session.source is Source.CALLER:
-            self.readable()  # the dialogue may have received more than it read
+            self.readable()  # the upgrade may have received more than it read
 
-    def _give(self, opcode: int, message: bytes) -> None:
-        """Put a message that websocket-client took off its frames back into one, for the pump to read."""
-        frame = _frame_header(opcode, len(message)) + message
-        self._pump.room()[: len(frame)] = frame
-        self._pump.fed(len(frame))
+    def _obey(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case said.Send(text):
+                    self._send(frames.TEXT, text)
+                case said.Ready():
+                    self._ready()
+                case said.Acknowledged(topic):
+                    self.subscriptions.acknowledge(topic)
+                case said.Rejected(text, topic):
+                    self.subscriptions.reject(text, topic)
+                    self._log_word(logs.warning, "the feed reports an error", text=text, topic=topic)
+                case said.Said(status, text):
+                    self._log_word(logs.info, "the feed says", status=status, text=text)
+                case said.Ended(error):
+                    self._end(error)
 
-    def _check_health(self, now_ns: int) -> None:
-        if self._ending is not None:
-            self.lost(self._ending)
-            return
+    def _log_word(self, log: Callable[..., None], message: str, **values: object) -> None:
+        if self._words.allows(time.monotonic_ns()):
+            unlogged = self._words.left_out()
+            log(message, **values, **({"unlogged": unlogged} if unlogged else {}))
+
+    def _ready(self) -> None:
+        if isinstance(self.state, Talking):
+            now_ns = time.monotonic_ns()
+            self.state = Open(self.state.session, self.state.dialogue, now_ns)
+            self.sessions_total += 1
+            self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
+            self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
+            self._quiet.begin(self._pump.counters().records_total, now_ns)
+            logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
+
+    def _end(self, error: SessionError) -> None:
+        """The session is over, but for what the feed has sent already. Of a refused key nothing more is to come."""
+        if not error.retry:
+            self.lost(error)
+        elif isinstance(self.state, Talking | Open):
+            logs.error(str(error))
+            began_ns = self.state.began_ns if isinstance(self.state, Open) else None
+            until_ns = time.monotonic_ns() + int(ENDING_S * 1e9)
+            self.state = Ending(self.state.session, error, began_ns, until_ns)
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        if isinstance(self.state, Talking | Open):
+            try:
+                self.state.session.send(opcode, payload)
+            except SessionLost as error:
+                self._end(error)
+
+    def _flush(self, session: Session) -> None:
+        try:
+            session.flush()
+        except SessionLost as error:
+            self._end(error)
+
+    def _quiet_s(self, now_ns: int) -> float:
         counters = self._pump.counters()
-        quiet_s = 0.0 if counters.stopped else (now_ns - counters.last_input_ns) / 1e9
-        if quiet_s >= LOST_AFTER_S:
+        return 0.0 if counters.stopped else (now_ns - counters.last_input_ns) / 1e9
+
+    def _check_progress(self, until_ns: int, now_ns: int) -> None:
+        if now_ns >= until_ns:
+            self.lost(SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
+        elif now_ns >= self._health_due_ns:
+            left_s = limits.STEP_TIMEOUT_S - self._quiet_s(now_ns)
+            if left_s <= 0:
+                self.lost(SessionLost(f"no answer within {limits.STEP_TIMEOUT_S:g} s"))
+            self._health_due_ns = now_ns + int(left_s * 1e9)
+
+    def _check_health(self, session: Session, now_ns: int) -> None:
+        if now_ns < self._health_due_ns or not isinstance(self.state, Open):
+            return
+        health = self._venue.health
+        quiet_s = self._quiet_s(now_ns)
+        if quiet_s >= health.lost_after_s:
             self.lost(SessionLost(f"no byte from the feed for {quiet_s:.1f} s"))
             return
-        is_answered = self._pinged_ns < counters.last_input_ns
-        if quiet_s >= PING_AFTER_S and is_answered:
+        is_answered = self._pinged_ns < self._pump.counters().last_input_ns
+        if quiet_s >= health.ping_after_s and is_answered:
             is_answered = False
             self._pinged_ns = now_ns
-            assert self._session is not None
-            try:
-                self._session.send(_OPCODE_PING, b"")
-            except SessionLost as error:
-                self.lost(error)
-                return
-        limit_s = PING_AFTER_S if is_answered else LOST_AFTER_S
-        self._due_ns = now_ns + int((limit_s - quiet_s) * 1e9)
+            self._send(frames.PING, b"")
+        limit_s = health.ping_after_s if is_answered else health.lost_after_s
+        self._health_due_ns = now_ns + int((limit_s - quiet_s) * 1e9)
 
+    def _check_records(self, now_ns: int) -> None:
+        if not isinstance(self.state, Open) or now_ns < self._quiet.due_ns:
+            return
+        counters = self._pump.counters()
+        quiet_s = self._quiet.look(counters.records_total, now_ns, time.time(), is_ours=bool(counters.stopped))
+        if quiet_s is not None:
+            logs.error("no record from a session that lives", for_s=quiet_s)
+            if self._config.on_quiet is OnQuiet.RECONNECT:
+                self.lost(SessionLost(f"no record for {quiet_s:.1f} s"))
 
-def _frame_header(opcode: int, length_bytes: int) -> bytes:
-    """A server's header of a message in one frame (RFC 6455 section 5.2)."""
-    first = 0x80 | opcode
-    if length_bytes < 126:
-        return struct.pack("!BB", first, length_bytes)
-    if length_bytes <= 0xFFFF:
-        return struct.pack("!BBH", first, 126, length_bytes)
-    return struct.pack("!BBQ", first, 127, length_bytes)
-
-
-def check_close(payload: bytes) -> None:
-    """Raises ProtocolError for a close frame that RFC 6455 sections 5.5.1 and 7.4 do not allow."""
-    if len(payload) == 1:
-        raise ProtocolError(1002, "close frame of 1 byte, expected none or at least 2")
-    if len(payload) >= 2:
-        code = int.from_bytes(payload[:2], "big")
-        if not (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) and not 3000 <= code <= 4999:
-            raise ProtocolError(1002, f"close frame with the reserved code {code}")
-        try:
-            payload[2:].decode()
-        except UnicodeDecodeError:
-            raise ProtocolError(1007, "close reason that is not UTF-8") from None
+    def _check_acknowledgements(self, now_ns: int) -> None:
+        if now_ns >= self._acknowledge_due_ns:
+            self._acknowledge_due_ns = _NEVER_NS
+            if missing := self.subscriptions.unacknowledged:
+                logs.error(
+                    "topics that the feed has not acknowledged",
+                    topics=missing[:20], more=max(len(missing) - 20, 0), after_s=ACKNOWLEDGE_S,
+                )  # fmt: skip

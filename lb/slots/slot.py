@@ -43,6 +43,8 @@ class Slot:
     """Workers that ran their program."""
     unaligned: list[int] = field(default_factory=list)
     """Pipes that may begin with the rest of a record."""
+    retired_pipes: int = 0
+    """Of its pipes, those into which nothing will be written any more."""
 
     # of the worker
     pid: int = 0
@@ -63,6 +65,11 @@ class Slot:
     status: str = ""
     acknowledged: dict[int, int] = field(default_factory=dict)
     """Records by pipe, of the worker that is or was last here."""
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether its worker is to end by itself: every pipe has its end in sight."""
+        return self.retired_pipes == len(self.pipe_by_fd)
 
     @property
     def pipes(self) -> Collection[int]:

@@ -9,7 +9,7 @@
     LEAVING    ENDS      reap it                                 LEAVING
     LEAVING    GONE      realign the pipes, restart or back off  EMPTY
 
-After stop() nothing becomes DUE any more.
+After stop() nothing becomes DUE any more; a worker that ends after its pipes were all retired has no successor.
 
 Law: a worker is its slot's process group; when it ends nothing of it may go on reading the slot's pipes. Only this
 file spawns, and nothing in it waits for a process, but leave() for a moment.
@@ -75,6 +75,7 @@ class Supervisor:
         numbers = range(len(pipes.read_fds))
         shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
         self.slots = [Slot(n, {pipes.read_fds[k]: k for k in share}) for n, share in enumerate(shares)]
+        self._slot_of_pipe = {pipe: slot for slot in self.slots for pipe in slot.pipes}
         allowance.add_descriptors(len(self.slots))
         self._due: list[tuple[int, int]] = []
         """A heap of (restart_ns, slot); an entry is of the past where the slot's own restart_ns is another."""
@@ -84,7 +85,7 @@ class Supervisor:
         self._leaving: dict[int, Slot] = {}
         self._not_yet_run = len(self.slots)
         self.failures_total = 0
-        """Workers that ended by a signal, or with another exit code than 0, after stop()."""
+        """Workers that were to end by themselves, and did so by a signal or with another exit code than 0."""
 
     def start(self) -> None:
         """Begin to start every worker; tend() goes on with it, until is_started.
@@ -127,6 +128,14 @@ class Supervisor:
             self._happens(slot, Event.ENDS)
         for slot in [slot for slot in self._leaving.values() if group.is_gone(slot.pid)]:
             self._happens(slot, Event.GONE)
+
+    def slot_of(self, pipe: int) -> Slot:
+        """Where the pipe is read."""
+        return self._slot_of_pipe[pipe]
+
+    def retire(self, pipe: int) -> None:
+        """Nothing will be written to this pipe any more. To be called once for each."""
+        self._slot_of_pipe[pipe].retired_pipes += 1
 
     def stop(self) -> None:
         """From now on nothing is restarted."""
@@ -262,8 +271,8 @@ class Supervisor:
         may_kill = group.may_signal(slot.pid, signal.SIGKILL)
         status = self._reap(slot)
         slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
-        is_clean = self._is_stopping and status == 0
-        self.failures_total += self._is_stopping and status != 0
+        is_clean = self._is_ending(slot) and status == 0
+        self.failures_total += self._is_ending(slot) and status != 0
         (logs.info if is_clean else logs.error)(
             "worker ended", slot=slot.number, pid=slot.pid, **group.cause(status), ran_s=slot.ran_s
         )
@@ -280,7 +289,7 @@ class Supervisor:
         del self._leaving[slot.number]
         self._hear(slot, _LAST_MESSAGES)
         self._close_descriptors(slot)
-        if self._is_stopping:
+        if self._is_ending(slot):
             return
         if slot.fault is None:
             made_progress = self._taken(slot) > slot.taken_bytes_before
@@ -301,7 +310,7 @@ class Supervisor:
                 logs.warning("rest of a half-read record dropped", pipe=pipe, bytes=dropped_bytes)
 
     def _restart_later(self, slot: Slot) -> None:
-        if self._is_stopping:
+        if self._is_ending(slot):
             return
         is_first = slot.backoff.failures == 0
         delay_s = slot.backoff.next_delay_s()
@@ -330,6 +339,9 @@ class Supervisor:
                     slot.unknown_messages_total += 1
         if slot.channel.has_ended:
             self._close_channel(slot)
+
+    def _is_ending(self, slot: Slot) -> bool:
+        return self._is_stopping or slot.is_finishing
 
     def _taken(self, slot: Slot) -> int:
         return sum(self._taken_bytes(pipe) for pipe in slot.pipes)

@@ -60,9 +60,10 @@ def test_a_stopped_worker_goes_on_where_it_was(authority: Authority, tls: bool, 
 
 def test_the_feed_is_not_read_while_a_pipe_is_full_and_memory_stays_bounded() -> None:
     """The feed sends as much as it can; what lb takes of it ends."""
+    options = ("--pipe-size", "65536", "--stats-interval", "0.05")
     with (
         Feed() as feed,
-        Lb(feed.url, 4, "--pipe-size", "65536", "--stats-interval", "0.05", worker=NEVER_READS) as lb,
+        Lb(feed.url, 4, *options, worker=NEVER_READS, constants={"lb.balancer.SECOND_STOP_AFTER_S": 0.0}) as lb,
         feed.session() as peer,
         Flood(peer) as flood,
     ):

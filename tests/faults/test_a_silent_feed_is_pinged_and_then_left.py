@@ -10,13 +10,15 @@ from harness import SOON, Authority, Feed, Flood, Lb, message
 from harness.feed import PING, PONG, frame
 from harness.flood import numbers_of, record
 
-from lb.feed import keeper
+from lb.feed.venue import Health
+from lb.feed.venues import DEFAULT
 
-SHORT = SOON | {"lb.feed.keeper.PING_AFTER_S": 0.3, "lb.feed.keeper.LOST_AFTER_S": 1.3}
+HEALTH = "lb.feed.venues.polygon.VENUE.health"
+SHORT = SOON | {f"{HEALTH}.ping_after_s": 0.3, f"{HEALTH}.lost_after_s": 1.3}
 
 
 def test_the_limits_are_15_s_and_30_s() -> None:
-    assert (keeper.PING_AFTER_S, keeper.LOST_AFTER_S) == (15, 30)
+    assert DEFAULT.health == Health(ping_after_s=15, lost_after_s=30)
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -50,7 +52,7 @@ def test_any_byte_is_life() -> None:
 
 def test_a_feed_that_talks_is_not_pinged() -> None:
     """Also where no ping was ever needed before."""
-    with Feed() as feed, Lb(feed.url, constants={"lb.feed.keeper.PING_AFTER_S": 5.0}) as lb, feed.session() as peer:
+    with Feed() as feed, Lb(feed.url, constants={f"{HEALTH}.ping_after_s": 5.0}) as lb, feed.session() as peer:
         for number in range(20):
             peer.say(message([record(number)]))
             lb.await_records(number + 1)

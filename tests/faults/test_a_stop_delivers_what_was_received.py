@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: read no more, deliver what was received, let the workers end, exit 0."""
+"""SIGTERM, SIGINT and SIGHUP: read no more, deliver what was received, let the workers end, exit 0."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import pytest
 from harness import SOON, Authority, Feed, Flood, Lb, inline, message, replay
 from harness.flood import numbers_of, record
 
+from lb import balancer
+from lb.errors import EX_IOERR
+
 NO_FEED = "ws://127.0.0.1:1/stocks"
 NEVER_READS = inline("import signal; signal.pause()")
+AT_ONCE = {"lb.balancer.SECOND_STOP_AFTER_S": 0.0}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("tls", [False, True])
 def test_in_the_middle_of_a_stream_at_full_speed(authority: Authority, number: signal.Signals, tls: bool) -> None:
     context = authority.server_context("127.0.0.1") if tls else None
@@ -30,7 +34,7 @@ def test_in_the_middle_of_a_stream_at_full_speed(authority: Authority, number: s
         assert lb.await_line("stopping", signal=number.name)
         assert lb.await_line("worker ended", level="info", exit_code=0)
     assert end.exit_code == 0
-    assert end.balance["received"] == end.balance["delivered"] == lb.recording.total
+    assert end.balance["received"] == end.balance["written"] == lb.recording.total
     assert end.balance["waiting"] == 0
     assert end.balance["per_pipe"] == [len(lb.recording.pipes[pipe]) for pipe in range(3)]
     assert (lb.recording.ended_pipes, lb.recording.cut_off_pipes) == (3, 0), "every worker saw the end of its pipe"
@@ -51,7 +55,7 @@ def test_in_the_middle_of_a_replay_at_full_speed_the_balance_is_exact(wss: bool)
     assert end.exit_code == 0
     assert end.balance["exact"]
     assert end.balance["waiting"] == 0
-    assert end.balance["delivered"] == lb.recording.total
+    assert end.balance["written"] == lb.recording.total
     assert end.balance["per_pipe"] == [len(lb.recording.pipes[pipe]) for pipe in range(4)]
 
 
@@ -64,7 +68,7 @@ def test_at_any_moment_of_a_replay_at_full_speed_the_balance_is_exact() -> None:
         seen = [lb.balance() for _ in range(50)]
         lb.await_records(1000)
         seen += [lb.balance() for _ in range(50)]
-        assert all(line["exact"] and line["received"] == line["delivered"] + line["waiting"] for line in seen)
+        assert all(line["exact"] and line["received"] == line["written"] + line["waiting"] for line in seen)
         received = [line["received"] for line in seen]
         assert received == sorted(received)
         assert received[-1] > received[0]
@@ -100,7 +104,7 @@ def test_a_worker_that_does_not_end_is_killed_after_the_grace() -> None:
     with Feed() as feed, Lb(feed.url, 1, "--grace", "1", worker=worker) as lb, feed.session():
         pid = lb.await_line("worker started")["pid"]
         lb.await_line("session open")
-        assert lb.stop().exit_code == 0
+        assert lb.stop().exit_code == EX_IOERR
         assert lb.output == b"sees the end\n"
         assert lb.await_line("worker killed: it did not end in time", slot=0, pid=pid)
         assert lb.await_line("worker ended", signal="SIGKILL")
@@ -117,16 +121,16 @@ def test_a_worker_that_never_reads_holds_the_stop_no_longer_than_the_grace() -> 
         while lb.balance()["received"] < 1000:
             pass
         end = lb.stop()
-        assert end.exit_code == 0
+        assert end.exit_code == EX_IOERR
         assert (end.balance["received"], end.balance["exact"]) == (1000, True)
-        assert end.balance["waiting"] == 1000 - end.balance["delivered"] > 0
+        assert end.balance["waiting"] == 1000 - end.balance["written"] > 0
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
 def test_a_second_signal_leaves_at_once_with_exit_code_1(numbers: tuple[signal.Signals, ...]) -> None:
     with (
         Feed() as feed,
-        Lb(feed.url, 1, "--pipe-size", "4096", "--grace", "1000", worker=NEVER_READS) as lb,
+        Lb(feed.url, 1, "--pipe-size", "4096", "--grace", "1000", worker=NEVER_READS, constants=AT_ONCE) as lb,
         feed.session() as peer,
     ):
         peer.say(message(record(number) for number in range(1000)))
@@ -141,11 +145,40 @@ def test_a_second_signal_leaves_at_once_with_exit_code_1(numbers: tuple[signal.S
 
 
 def test_a_second_signal_also_while_workers_are_waited_for() -> None:
-    with Feed() as feed, Lb(feed.url, 1, "--grace", "1000", worker=NEVER_READS) as lb, feed.session():
+    with (
+        Feed() as feed,
+        Lb(feed.url, 1, "--grace", "1000", worker=NEVER_READS, constants=AT_ONCE) as lb,
+        feed.session(),
+    ):
         lb.await_line("session open")
         lb.send_signal(signal.SIGTERM)
         lb.await_line("stopping")
         assert lb.stop().exit_code == 1
+
+
+@pytest.mark.parametrize("others", [[signal.SIGTERM], [signal.SIGINT, signal.SIGHUP]])
+def test_signals_that_come_together_are_one(others: list[signal.Signals]) -> None:
+    """`timeout` signals its child and then its group; a service manager may do as much."""
+    with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer, Flood(peer):
+        lb.await_records(1000)
+        lb.send_signal(signal.SIGSTOP)  # so that all have come before the first is looked at
+        for number in (signal.SIGTERM, *others):
+            lb.send_signal(number)
+        lb.send_signal(signal.SIGCONT)
+        end = lb.wait()
+        assert end.exit_code == 0
+        assert end.balance["received"] == lb.recording.total
+        assert lb.await_line("worker ended", level="info", exit_code=0)
+
+
+def test_the_manuals_second_is_a_second() -> None:
+    assert balancer.SECOND_STOP_AFTER_S == 1
+
+
+def test_a_grace_of_any_length_is_taken() -> None:
+    with Feed() as feed, Lb(feed.url, 1, "--grace", "1e9") as lb, feed.session():
+        lb.await_recorders(1)
+        assert lb.stop().exit_code == 0
 
 
 @contextmanager

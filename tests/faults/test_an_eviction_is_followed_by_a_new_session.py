@@ -8,7 +8,10 @@ from harness import KEY, SOON, Feed, Lb, message
 from harness.feed import CONNECTED, Peer
 from harness.flood import record
 
-NEXT_TO_NOTHING = SOON | {"lb.feed.venues.polygon.MAX_CONNECTIONS_LEAST_DELAY_S": 0.01}
+NEXT_TO_NOTHING = SOON | {
+    "lb.feed.venues.polygon.MAX_CONNECTIONS_LEAST_DELAY_S": 0.01,
+    "lb.feed.keeper.ENDING_S": 0.1,
+}
 
 EVICTIONS = [
     ("auth_timeout", "No authentication request received."),
@@ -37,8 +40,7 @@ def assert_whole_dialogue(feed: Feed) -> Peer:
 @pytest.mark.parametrize(("status", "words"), EVICTIONS)
 @pytest.mark.parametrize("end", ["close", "reset", "silence"])
 def test_in_the_middle_of_a_session(status: str, words: str, end: str) -> None:
-    constants = NEXT_TO_NOTHING | {"lb.feed.keeper.ENDING_S": 0.1}
-    with Feed() as feed, Lb(feed.url, 3, "--subscribe", "T.AAPL,Q.*", constants=constants) as lb:
+    with Feed() as feed, Lb(feed.url, 3, "--subscribe", "T.AAPL,Q.*", constants=NEXT_TO_NOTHING) as lb:
         with assert_whole_dialogue(feed) as peer:
             peer.say(message([record(0), eviction(status, words), record(1)]))
             peer.say(message([record(2), record(3)]))

@@ -75,7 +75,7 @@ def test_a_worker_that_ignores_sigterm_reads_its_pipes_to_their_end() -> None:
     with Feed() as feed, Lb(feed.url, 1, worker=READS_ON_AFTER_LB) as lb, feed.session() as peer:
         lb.await_output(b"ready\n")
         peer.say(message(records))
-        while lb.balance()["delivered"] < len(records):
+        while lb.balance()["written"] < len(records):
             pass
         lb.send_signal(signal.SIGKILL)
         assert lb.wait().exit_code == -signal.SIGKILL

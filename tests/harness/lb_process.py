@@ -30,16 +30,16 @@ _Found = TypeVar("_Found")
 
 KEY = "k3y-that-nobody-may-see"
 
-SOON = {"lb.feed.keeper.LEAST_DELAY_S": 0.005}
+SOON = {"lb.feed.keeper.LEAST_DELAY_S": 0.005, "lb.feed.session.limits.HOPELESS_LEAST_DELAY_S": 0.005}
 """`constants` for tests in which the next session follows many times."""
 
 _WITH_CONSTANTS = """\
-import importlib, sys
+import pkgutil, sys
 for name, value in {constants!r}.items():
-    module, _, constant = name.rpartition(".")
-    owner = importlib.import_module(module)
+    place, _, constant = name.rpartition(".")
+    owner = pkgutil.resolve_name(place)
     assert hasattr(owner, constant), name
-    setattr(owner, constant, value)
+    object.__setattr__(owner, constant, value)  # of modules and of frozen values
 from lb.cli import main
 sys.exit(main())
 """
@@ -87,8 +87,8 @@ class Lb:
         records: bool | None = None,
         **popen: Any,
     ) -> None:
-        """`constants`: values for the names of `lb` modules, such as {"lb.feed.keeper.PING_AFTER_S": 0.1}, so that no
-        test waits for as long as the product does. `before`: a command that runs the command behind it. `records`:
+        """`constants`: values for the names of `lb` modules, such as {"lb.feed.keeper.ENDING_S": 0.1}, so that no test
+        waits for as long as the product does. `before`: a command that runs the command behind it. `records`:
         whether the workers tell as the recorder does (default: where it is the recorder)."""
         program = ["-c", _WITH_CONSTANTS.format(constants=dict(constants))] if constants else ["-m", "lb"]
         self.command = [

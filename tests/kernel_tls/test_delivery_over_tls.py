@@ -45,7 +45,7 @@ def test_the_opening_second(opening_second: Market, tls: str, pipes: int, route:
         lb.await_records(records_total)
         end = lb.stop()
     assert end.exit_code == 0
-    assert (end.balance["received"], end.balance["delivered"], end.balance["exact"]) == (
+    assert (end.balance["received"], end.balance["written"], end.balance["exact"]) == (
         records_total,
         records_total,
         True,
@@ -92,7 +92,7 @@ def test_a_stop_in_the_middle_delivers_what_was_received(market: Market, tls: st
         lb.await_records(2000)
         end = lb.stop()
     assert end.exit_code == 0
-    assert end.balance["received"] == end.balance["delivered"] == lb.recording.total
+    assert end.balance["received"] == end.balance["written"] == lb.recording.total
     assert (end.balance["waiting"], end.balance["exact"]) == (0, True)
     assert end.balance["per_pipe"] == [len(lb.recording.pipes[pipe]) for pipe in range(4)]
     assert (lb.recording.ended_pipes, lb.recording.cut_off_pipes) == (4, 0)

@@ -59,7 +59,7 @@ def test_wrong_sizes_are_named(version: TLSVersion, cipher: ktls.Cipher) -> None
 def test_other_versions_and_ciphers_are_named() -> None:
     with pytest.raises(ValueError, match="wrong version"):
         crypto_info(TLSVersion.TLSv1_1, ktls.AES_128_GCM, keys_for(ktls.AES_128_GCM, bytes(12)), 0)
-    unknown = ktls.Cipher("AES-128-CCM", 53, 16, "sha256", True)
+    unknown = ktls.Cipher("AES-128-CCM", 53, 16, "sha256", True, "")
     with pytest.raises(ValueError, match="wrong cipher for AES-128-CCM"):
         crypto_info(V1_3, unknown, keys_for(unknown, bytes(12)), 0)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lb.config import Endpoint, topics_of
+from lb.config import topics_of
+from lb.endpoint import Endpoint
 from lb.errors import LbError, UsageError
 
 
@@ -97,8 +98,10 @@ def test_the_tree_of_errors_is_what_its_file_draws() -> None:
         "InternalError": (70, False),
         "SessionError": (70, True),
         "Refused": (77, False),
+        "OnceOver": (69, False),
         "ConnectFailed": (70, True),
         "SessionLost": (70, True),
+        "FeedClosed": (70, True),
         "ProtocolError": (70, True),
         "Evicted": (70, True),
     }

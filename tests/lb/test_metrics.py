@@ -6,9 +6,7 @@ from lb.metrics import Snapshot
 from lb.pump import Counters, PipeCounters
 
 
-def snapshot(
-    records: int, delivered: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1
-) -> Snapshot:
+def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1) -> Snapshot:
     counters = dict.fromkeys(Counters.__slots__, 0) | {
         "records_total": records,
         "received_bytes_total": 1000,
@@ -26,7 +24,7 @@ def snapshot(
             dropped_total=0,
             stopped_ns_total=0,
         )
-        for done, left in zip(delivered, waiting, strict=True)
+        for done, left in zip(written, waiting, strict=True)
     ]
     return Snapshot(int(at_s * 1e9), Counters(**counters), pipes, list(range(len(pipes))), sessions, 3, "none")
 
@@ -34,9 +32,9 @@ def snapshot(
 START = snapshot(0, [0, 0], [0, 0], at_s=-1.0)
 
 
-def test_the_balance_is_exact_when_received_is_delivered_and_waiting() -> None:
+def test_the_balance_is_exact_when_received_is_written_and_waiting() -> None:
     line = snapshot(10, [4, 3], [2, 1]).balance()
-    assert line == {"received": 10, "delivered": 7, "waiting": 3, "exact": True, "per_pipe": [4, 3]}
+    assert line == {"received": 10, "written": 7, "waiting": 3, "dropped": 0, "exact": True, "per_pipe": [4, 3]}
 
 
 def test_a_record_too_few_or_too_many_is_not_exact() -> None:

@@ -7,9 +7,11 @@ import os
 import pytest
 
 from lb import config, options
-from lb.config import Config, Endpoint, LogFormat
+from lb.config import Config, LogFormat
+from lb.endpoint import Endpoint
 from lb.errors import KeyUnreadable, UsageError
 from lb.key import Key
+from lb.proxy import Proxy
 
 
 def test_defaults_are_those_of_the_command_line() -> None:
@@ -27,6 +29,7 @@ def test_every_option_is_read() -> None:
     cpu = min(os.sched_getaffinity(0))
     words = (
         "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
+        "--proxy http://p:3128 --quiet-after 60 --on-quiet reconnect "
         f"--max-frame-bytes 1024 --cpu {cpu} --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
         "KEY ws://h/ 65536 dir worker --route x -- -y"
     )
@@ -45,6 +48,9 @@ def test_every_option_is_read() -> None:
         cpu=cpu,
         tls=config.Tls.USER,
         ca_file="ca",
+        proxy=Proxy("p", 3128),
+        quiet_after_s=60.0,
+        on_quiet=config.OnQuiet.RECONNECT,
         max_frame_bytes=1024,
         grace_s=0.5,
         stats_interval_s=0,
@@ -102,8 +108,8 @@ def test_the_value_of_an_option_is_none_of_the_five_words() -> None:
 def test_an_unknown_option_is_named_with_the_one_that_is_near() -> None:
     with pytest.raises(UsageError, match=r"^there is no option --rout \(there is --route\)$"):
         options.parse(["--rout=symbol", "k", "ws://h/", "1", "/", "w"])
-    with pytest.raises(UsageError, match=r"^there is no option --xyz$"):
-        options.parse(["k", "--xyz", "ws://h/", "1", "/", "w"])
+    with pytest.raises(UsageError, match=r"^there is no option --quux$"):
+        options.parse(["k", "--quux", "ws://h/", "1", "/", "w"])
 
 
 SECRET = "S3cretS3cretS3cretS3cret"

@@ -7,43 +7,66 @@ import json
 import pytest
 
 from lb.errors import Evicted, Refused
-from lb.feed.venues.polygon import Dialogue, Status, Step, ending_of, statuses_of
+from lb.feed.dialogue import Acknowledged, Action, Ended, Ready, Rejected, Said, Send
+from lb.feed.venues.polygon import Dialogue, Status, Step, ending_of
 
-AUTH = b'{"action":"auth","params":"KEY"}'
-SUBSCRIBE = b'{"action":"subscribe","params":"T.AAPL,Q.*"}'
+AUTH = Send(b'{"action":"auth","params":"KEY"}')
+SUBSCRIBE = Send(b'{"action":"subscribe","params":"T.AAPL,Q.*"}')
 
 
-def played(*statuses: tuple[str, str]) -> tuple[Step, list[bytes]]:
-    """Where the dialogue stands after these statuses, and what was answered."""
+def notice(status: str, message: str) -> bytes:
+    return json.dumps({"ev": "status", "status": status, "message": message}).encode()
+
+
+def played(*statuses: tuple[str, str]) -> tuple[Step, list[Action]]:
+    """Where the dialogue stands after these statuses, and all that is to be done."""
     dialogue = Dialogue("KEY", ["T.AAPL", "Q.*"])
-    answers = [dialogue.receive(Status(*status)) for status in statuses]
-    return dialogue.step, [answer for answer in answers if answer is not None]
+    actions = [*dialogue.begin(), *(action for status in statuses for action in dialogue.receive(notice(*status)))]
+    return dialogue.step, actions
 
 
 def test_connected_auth_auth_success_subscribe() -> None:
+    assert played() == (Step.AWAIT_CONNECTED, [])
     assert played(("connected", "Connected Successfully")) == (Step.AWAIT_AUTHENTICATED, [AUTH])
-    assert played(("connected", ""), ("auth_success", "authenticated")) == (Step.SUBSCRIBED, [AUTH, SUBSCRIBE])
+    assert played(("connected", ""), ("auth_success", "authenticated")) == (
+        Step.SUBSCRIBED,
+        [AUTH, SUBSCRIBE, Ready()],
+    )
 
 
 def test_nothing_is_sent_before_its_turn() -> None:
-    assert played(("auth_success", "")) == (Step.AWAIT_CONNECTED, [])
-    assert played(("connected", ""), ("connected", "")) == (Step.AWAIT_AUTHENTICATED, [AUTH])
-    assert played(("connected", ""), ("auth_success", ""), ("success", "subscribed to: T.*"))[1] == [AUTH, SUBSCRIBE]
+    assert played(("auth_success", "")) == (Step.AWAIT_CONNECTED, [Said("auth_success", "")])
+    assert played(("connected", ""), ("connected", "")) == (Step.AWAIT_AUTHENTICATED, [AUTH, Said("connected", "")])
 
 
 def test_the_words_of_2019() -> None:
-    assert played(("connected", ""), ("success", "authenticated")) == (Step.SUBSCRIBED, [AUTH, SUBSCRIBE])
+    assert played(("connected", ""), ("success", "authenticated")) == (Step.SUBSCRIBED, [AUTH, SUBSCRIBE, Ready()])
 
 
 def test_the_failure_of_2021() -> None:
-    with pytest.raises(Refused, match="authentication failed"):
-        played(("connected", ""), ("error", "authentication failed"))
+    step, (auth, ended) = played(("connected", ""), ("error", "authentication failed"))
+    assert (step, auth) == (Step.AWAIT_AUTHENTICATED, AUTH)
+    assert isinstance(ended, Ended)
+    assert isinstance(ended.error, Refused)
+    assert "authentication failed" in str(ended.error)
+
+
+def test_an_acknowledgement_names_its_topic_where_the_words_are_the_documented_ones() -> None:
+    begun = (("connected", ""), ("auth_success", ""))
+    for words, topic in [("subscribed to: T.AAPL", "T.AAPL"), ("subscribed to: Q.* ", "Q.*")]:
+        assert played(*begun, ("success", words))[1][3:] == [Acknowledged(topic), Said("success", words)]
+    assert played(*begun, ("success", "done"))[1][3:] == [Said("success", "done")]
+
+
+def test_a_rejection_names_no_topic() -> None:
+    actions = played(("connected", ""), ("auth_success", ""), ("error", "not authorized"))[1]
+    assert actions[3:] == [Rejected("not authorized")]
 
 
 def test_a_key_with_quotes_stays_one_string() -> None:
-    answer = Dialogue('a"b\\c', ["T.*"]).receive(Status("connected", ""))
-    assert answer is not None
-    assert json.loads(answer) == {"action": "auth", "params": 'a"b\\c'}
+    (answer,) = Dialogue('a"b\\c', ["T.*"]).receive(notice("connected", ""))
+    assert isinstance(answer, Send)
+    assert json.loads(answer.text) == {"action": "auth", "params": 'a"b\\c'}
 
 
 @pytest.mark.parametrize(
@@ -77,8 +100,9 @@ def test_an_eviction_is_followed_by_a_new_session(status: str, least_delay_s: fl
     assert ending.retry
     assert ending.least_delay_s == least_delay_s
     assert "in its own words" in str(ending)
-    with pytest.raises(Evicted):
-        played(("connected", ""), (status, ""))
+    *_, ended = played(("connected", ""), (status, ""))[1]
+    assert isinstance(ended, Ended)
+    assert isinstance(ended.error, Evicted)
 
 
 @pytest.mark.parametrize("status", ["connected", "auth_success", "success", "error", "", "lagging"])
@@ -88,19 +112,6 @@ def test_any_other_status_ends_nothing(status: str) -> None:
 
 def test_the_message_decides_nothing() -> None:
     assert ending_of(Status("success", "auth_failed: max_connections exceeded")) is None
-
-
-def test_statuses_are_found_among_data() -> None:
-    text = (
-        b'[{"ev":"T","sym":"A"},{"ev":"status","status":"auth_success","message":"a"},'
-        b' {"status":"success","message":"b } ] ","ev":"status"},{"ev":"Q","status":"no"}]'
-    )
-    assert statuses_of(text) == [Status("auth_success", "a"), Status("success", "b } ] ")]
-
-
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"[1,[2]]", b'{"ev":"status"}', b"[{", b"\xff", b"null"])
-def test_a_message_that_is_no_array_of_objects_has_no_status(text: bytes) -> None:
-    assert statuses_of(text) == []
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lb.config import Endpoint
-from lb.feed.session import connect
+from lb.feed.session import dial
 
 SO_RCVBUFFORCE = 33
 TIMEOUT_S = 20.0
@@ -17,7 +16,7 @@ TIMEOUT_S = 20.0
 
 @given(round_trip_s=st.floats(min_value=0, max_value=10))
 def test_it_holds_the_peak_of_a_round_trip_and_a_stall(round_trip_s: float) -> None:
-    size_bytes = connect.receive_buffer_bytes(round_trip_s)
+    size_bytes = dial.receive_buffer_bytes(round_trip_s)
     assert size_bytes == pytest.approx(min(16 << 20, 200e6 * (round_trip_s + 0.010)), abs=1)
 
 
@@ -36,10 +35,10 @@ def test_the_feed_can_send_that_much_to_a_stopped_reader() -> None:
     """A buffer whose window stays at its first size would hold 64 KiB."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with connect.connect_tcp(Endpoint.parse(f"ws://127.0.0.1:{port}/")) as sock, listener.accept()[0] as feed:
-            assert 0 < connect.round_trip_s(sock) < TIMEOUT_S
+        with dial.Dialer("127.0.0.1", port).dial() as sock, listener.accept()[0] as feed:
+            assert 0 < dial.round_trip_s(sock) < TIMEOUT_S
             size_bytes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-            assert size_bytes >= 2 * connect.receive_buffer_bytes(0)  # the kernel doubles it, for its own bookkeeping
+            assert size_bytes >= 2 * dial.receive_buffer_bytes(0)  # the kernel doubles it, for its own bookkeeping
             feed.settimeout(TIMEOUT_S)
             feed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-            feed.sendall(bytes(connect.receive_buffer_bytes(0)))
+            feed.sendall(bytes(dial.receive_buffer_bytes(0)))

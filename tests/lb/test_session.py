@@ -235,8 +235,7 @@ def test_a_server_that_does_not_speak_tls_is_told() -> None:
 
 @pytest.mark.parametrize("step", ["upgrade", "connected", "auth_success"])
 def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> None:
-    limits = dict.fromkeys(("lb.feed.session.connect.STEP_TIMEOUT_S", "lb.feed.session.secure.STEP_TIMEOUT_S"), 1.0)
-    with Feed() as feed, Lb(feed.url, constants=limits) as lb:
+    with Feed() as feed, Lb(feed.url, constants={"lb.feed.session.limits.STEP_TIMEOUT_S": 1.0}) as lb:
         with feed.connection() as peer:
             if step != "upgrade":
                 peer.upgrade()
@@ -250,9 +249,9 @@ def test_a_feed_that_falls_silent_during_the_dialogue_is_given_up(step: str) -> 
 
 def test_the_steps_limits_are_those_of_the_manual() -> None:
     from lb.feed import keeper
-    from lb.feed.session import connect
+    from lb.feed.session import limits
 
-    assert connect.STEP_TIMEOUT_S == 10
+    assert limits.STEP_TIMEOUT_S == 10
     assert keeper.ATTEMPT_TIMEOUT_S == 60
 
 
@@ -375,6 +374,21 @@ def test_a_refusal_is_exit_code_77_with_the_feeds_own_words(words: str, ends_abr
         assert not feed.has_caller(), "no second try with a refused key"
 
 
+def test_a_key_file_that_has_changed_is_tried_before_giving_up(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("old")
+    with Feed() as feed, Lb(feed.url, key=f"@{tmp_path / 'key'}", constants=SOON) as lb:
+        with feed.connection().upgrade() as peer:
+            peer.say(CONNECTED)
+            assert peer.receive_action("auth") == "old"
+            (tmp_path / "key").write_text("new")
+            peer.say(b'[{"ev":"status","status":"auth_failed","message":"expired"}]')
+        with feed.connection().upgrade() as peer:
+            peer.say(CONNECTED)
+            assert peer.receive_action("auth") == "new"
+            peer.say(b'[{"ev":"status","status":"auth_failed","message":"no"}]')
+            assert lb.wait().exit_code == EX_NOPERM, "the same key is not tried twice"
+
+
 def test_a_refusal_in_the_middle_of_a_session_is_exit_code_77_too() -> None:
     with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer:
         lb.await_line("session open")
@@ -391,6 +405,38 @@ def test_a_topic_that_is_not_in_the_plan_is_told_and_the_others_flow() -> None:
         peer.say(message([b'{"ev":"status","status":"error","message":"not authorized"}', FIRST]))
         assert lb.await_line("the feed reports an error", level="warning", text="not authorized")
         assert lb.await_records(1).pipes == {0: [FIRST]}
+
+
+def test_a_flood_of_words_is_a_few_lines_of_bounded_length() -> None:
+    words = b'{"ev":"status","status":"success","message":"%s"}' % (b"x" * 2000)
+    with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer:
+        peer.say(message([words] * 5000))
+        peer.say(message([FIRST]))
+        lb.await_records(1)
+        lb.stop()
+        assert 0 < sum(line["message"] == "the feed says" for line in lb.lines) < 1000
+        assert max(len(str(line)) for line in lb.lines) < 1000
+
+
+def test_a_topic_that_is_never_acknowledged_is_told() -> None:
+    constants = {"lb.feed.keeper.ACKNOWLEDGE_S": 0.2}
+    with Feed() as feed, Lb(feed.url, 1, "--subscribe", "T.*,Q.AAPL", constants=constants) as lb, feed.session():
+        line = lb.await_line("topics that the feed has not acknowledged", level="error")
+        assert (line["topics"], line["more"]) == (["Q.AAPL"], 0)
+
+
+def test_an_answer_that_a_library_would_choke_on_is_told_and_the_next_try_succeeds() -> None:
+    """A load balancer's redirection with a cookie that is none, while the second session is opened."""
+    with Feed() as feed, Lb(feed.url, constants=SOON) as lb:
+        with feed.session():
+            lb.await_line("session open")
+        with feed.connection() as peer:
+            peer.read_request()
+            peer.send(b"HTTP/1.1 302 Found\r\nLocation: /maintenance\r\nSet-Cookie: a/b=1\r\n\r\n")
+            reason = lb.await_line("no session")["reason"]
+            assert "a redirection to '/maintenance', HTTP status 302 Found; it is not followed" in reason
+        with feed.session() as peer:
+            trade_flows(lb, peer)
 
 
 def test_a_ping_and_fragments_during_the_dialogue() -> None:

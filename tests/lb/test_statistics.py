@@ -64,7 +64,7 @@ def test_sigusr1_gives_one_line_at_any_time() -> None:
         lb.await_line("pipes ready")
         for _ in range(3):
             line = lb.balance()
-            assert line.items() >= {"received": 0, "delivered": 0, "waiting": 0, "exact": True}.items()
+            assert line.items() >= {"received": 0, "written": 0, "waiting": 0, "exact": True}.items()
             assert line["per_pipe"] == [0, 0, 0]
 
 

@@ -1,8 +1,8 @@
-"""Connections to the feed. Law: of lb's own process, only this package imports ssl, websocket and ktls."""
+"""Connections to the feed: name, TCP, TLS, upgrade. Law: in lb, only this package imports ssl and ktls."""
 
 from ktls import set_dumpable
-from lb.feed.session.attempt import Attempt
-from lb.feed.session.connect import Session, close_reason
-from lb.feed.session.secure import choose
+from lb.feed.session.attempt import Attempt, Opener
+from lb.feed.session.secure import Security
+from lb.feed.session.session import Session
 
-__all__ = ["Attempt", "Session", "choose", "close_reason", "set_dumpable"]
+__all__ = ["Attempt", "Opener", "Security", "Session", "set_dumpable"]

@@ -1,83 +1,129 @@
 """Which side holds the TLS session, kernel or process, and the handshake that gives it to that side.
 
-Law: decided once, when the balancer starts, and said in one line. With --tls kernel, no session is opened that the
-kernel can't hold.
+Law: chosen when the balancer starts, and said in one line. With --tls kernel, no session is opened that the kernel
+can't hold; with --tls auto, what the kernel has refused once goes to userspace from then on.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
-
-import websocket
 
 import ktls
 from lb import logs
 from lb.config import Config, Tls
 from lb.errors import ConnectFailed, Unavailable
+from lb.feed.session import limits
 from lb.feed.session.tls import UserTls
-
-STEP_TIMEOUT_S = 10.0
-"""Longest wait for one answer: a connection, a handshake's next flight, a line of the upgrade, a status."""
 
 Stream = socket.socket | UserTls
 """What a session reads and writes. A ktls.Socket is a socket.socket."""
 
 
-def choose(config: Config) -> Tls:
-    """Tls.KERNEL or Tls.USER, for all sessions to come. Raises Unavailable where --tls or --ca-file can't be obeyed."""
-    if not config.endpoint.is_tls:
-        if config.tls is Tls.KERNEL:
-            raise Unavailable(f"--tls kernel: {config.endpoint.url} is not wss://, there is no TLS session")
+class Security:
+    """Makes the TLS sessions of one endpoint. `side`: Tls.KERNEL or Tls.USER, for the sessions to come."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises Unavailable where --tls or --ca-file can't be obeyed."""
+        self._config = config
+        self._offer = frozenset[tuple[ssl.TLSVersion, ktls.Cipher]]()
+        if not config.dumpable:  # whoever must not look into the process must not get its secrets in a file, either
+            os.environ.pop("SSLKEYLOGFILE", None)
+        self.side = self._choose() if config.endpoint.is_tls else self._none()
+        self._context = self._new_context() if config.endpoint.is_tls else None
+
+    def shake_hands(self, sock: socket.socket) -> tuple[Stream, str]:
+        """Make the TLS session, where there is one. Returns the stream and its description, such as "kernel TLS 1.3
+        AES-128-GCM", or "none".
+
+        `sock` is taken over. Raises ConnectFailed, or Unavailable with --tls kernel for what the kernel can't hold.
+        """
+        if not self._config.endpoint.is_tls:
+            return sock, "none"
+        host = self._config.endpoint.host
+        side = self.side
+        try:
+            if side is Tls.USER:
+                stream = UserTls(sock, self._fresh_context(), host)
+                return stream, f"user {stream.description}"
+            handed_over = ktls.connect(sock, self._fresh_context(), host, timeout_s=limits.STEP_TIMEOUT_S)
+            return handed_over, f"kernel {handed_over.session}"
+        except (ssl.SSLCertVerificationError, ktls.CertificateRefused) as error:
+            reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+            text = f"certificate of {host} is refused: {reason}"
+            raise ConnectFailed(text, limits.HOPELESS_LEAST_DELAY_S) from None
+        except ktls.Error as error:
+            raise self.refused(error) from None
+        except OSError as error:
+            raise ConnectFailed(f"TLS handshake with {host} failed: {reason_of(error)}") from None
+
+    def _choose(self) -> Tls:
+        if self._config.tls is Tls.USER:
+            logs.info("TLS in userspace", reason="--tls user")
+            return Tls.USER
+        capabilities = ktls.probe()
+        if capabilities.usable:
+            logs.info("TLS in the kernel", kernel=capabilities.kernel_release, rekey=capabilities.can_rekey)
+            self._offer = capabilities.ciphers
+            return Tls.KERNEL
+        reason = f"{capabilities.missing}; remedy: {capabilities.remedy}"
+        if self._config.tls is Tls.KERNEL:
+            raise Unavailable(f"--tls kernel: {reason}")
+        logs.info("TLS in userspace", reason=reason)
         return Tls.USER
-    trust(config.ca_file)
-    if config.tls is Tls.USER:
-        logs.info("TLS in userspace", reason="--tls user")
+
+    def _none(self) -> Tls:
+        if self._config.tls is Tls.KERNEL:
+            raise Unavailable(f"--tls kernel: {self._config.endpoint.url} is not wss://, there is no TLS session")
         return Tls.USER
-    capabilities = ktls.probe()
-    if capabilities.usable:
-        logs.info("TLS in the kernel", kernel=capabilities.kernel_release, rekey=capabilities.can_rekey)
-        return Tls.KERNEL
-    reason = f"{capabilities.missing}; remedy: {capabilities.remedy}"
-    if config.tls is Tls.KERNEL:
-        raise Unavailable(f"--tls kernel: {reason}")
-    logs.info("TLS in userspace", reason=reason)
-    return Tls.USER
 
+    def refused(self, error: ktls.Error) -> ConnectFailed:
+        """What follows from an error of the hand-over. ktls says whether the same attempt would meet it again: then the
+        kernel is left out, where that may be.
 
-def trust(ca_file: str | None) -> ssl.SSLContext:
-    """The context that checks the feed's certificate. Raises Unavailable when --ca-file can't be used."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise Unavailable(f"--ca-file {ca_file!r} can't be used: {error.strerror or error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+        Raises Unavailable for what --tls kernel can never have.
+        """
+        reason = f"TLS handshake with {self._config.endpoint.host} failed: {error}"
+        if error.retry:
+            return ConnectFailed(reason)
+        if self._config.tls is Tls.AUTO:
+            logs.warning("TLS in userspace from now on", reason=str(error))
+            self.side = Tls.USER
+            self._context = self._new_context()
+            return ConnectFailed(reason)
+        if isinstance(error, ktls.KernelUnsupported):
+            raise Unavailable(f"--tls kernel: {error}")
+        return ConnectFailed(reason, limits.HOPELESS_LEAST_DELAY_S)
 
+    def _new_context(self) -> ssl.SSLContext:
+        """Raises Unavailable."""
+        ca_file = self._config.ca_file
+        try:
+            if self.side is Tls.KERNEL:
+                return ktls.create_context(ca_file, self._offer)
+            context = ssl.create_default_context(cafile=ca_file)
+        except OSError as error:
+            subject = "the system's certificates" if ca_file is None else f"--ca-file {ca_file!r}"
+            raise Unavailable(f"{subject} can't be used: {error.strerror or error}") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
-def shake_hands(config: Config, holder: Tls, sock: socket.socket) -> tuple[Stream, str]:
-    """Make the TLS session. Returns the stream and its description, such as "kernel TLSv1.3 AES-128-GCM".
-
-    `sock` is taken over. Raises ConnectFailed.
-    """
-    host = config.endpoint.host
-    try:
-        if holder is Tls.USER:
-            stream = UserTls(sock, trust(config.ca_file), host)
-            return stream, f"user {stream.description}"
-        handed_over = ktls.connect(sock, ktls.create_context(config.ca_file), host, timeout_s=STEP_TIMEOUT_S)
-        return handed_over, f"kernel {handed_over.session}"
-    except (ssl.SSLCertVerificationError, ktls.CertificateRefused) as error:
-        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
-        raise ConnectFailed(f"certificate of {host} is refused: {reason}") from None
-    except OSError as error:
-        raise ConnectFailed(f"TLS handshake with {host} failed: {reason_of(error)}") from None
+    def _fresh_context(self) -> ssl.SSLContext:
+        """One that knows the certificates as they stand now; while they can't be read (they are being renewed,
+        perhaps), those read last."""
+        try:
+            self._context = self._new_context()
+        except Unavailable as error:
+            logs.warning("certificates read earlier are used", reason=str(error))
+        assert self._context is not None  # read once when the balancer started
+        return self._context
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception of ssl, socket or websocket says, in a few words."""
+    """What an exception of ssl or socket says, in a few words."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
-    if isinstance(error, TimeoutError | websocket.WebSocketTimeoutException):
-        return f"no answer within {STEP_TIMEOUT_S:g} s"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {limits.STEP_TIMEOUT_S:g} s"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

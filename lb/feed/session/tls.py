@@ -1,7 +1,7 @@
 """A TLS session in userspace: OpenSSL over two memory buffers, read in big pieces.
 
 Law: one recv per 256 KiB, not two per TLS record as ssl.SSLSocket has it (header, body), and decryption straight into
-the pump's input. Looks like a socket as far as websocket-client needs one.
+the pump's input. Reading never fails because sending does: what the kernel holds is read to its end.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class UserTls:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._encrypted = memoryview(bytearray(RECEIVE_BYTES))
+        self._unsent = bytearray()
         self._end: Exception | None = None
         try:
             self._shake_hands()
         except ssl.SSLError:
             with contextlib.suppress(OSError):
-                self._flush()  # the alert that tells the peer why
+                self.flush()  # the alert that tells the peer why
             raise
 
     @property
@@ -51,12 +52,12 @@ class UserTls:
         self._sock.settimeout(timeout_s)
 
     def recv(self, limit_bytes: int) -> bytes:
-        """As socket.recv; b"" after the peer's close_notify."""
+        """As socket.recv on a blocking socket; b"" after the peer's close_notify."""
         while True:
             try:
                 return self._tls.read(limit_bytes)
             except ssl.SSLWantReadError:
-                self._flush()
+                self.flush()
                 self._receive()
             except ssl.SSLZeroReturnError:
                 return b""
@@ -76,7 +77,8 @@ class UserTls:
                 try:
                     filled_bytes += self._decrypt_into(room[filled_bytes:])
                 except ssl.SSLWantReadError:
-                    self._flush()
+                    with contextlib.suppress(OSError):  # whoever sends next meets it again
+                        self.flush()
                     if not may_receive or not self._receive_if_any():
                         break
                     may_receive = False
@@ -88,13 +90,18 @@ class UserTls:
                 self._sock.shutdown(socket.SHUT_RD)  # polls as readable from now on, though no byte may follow
         return filled_bytes
 
-    def send(self, data: bytes) -> int:
-        self._tls.write(data)
-        self._flush()
-        return len(data)
+    @property
+    def unsent_bytes(self) -> int:
+        """Encrypted, and not sent yet."""
+        return len(self._unsent) + self._outgoing.pending
 
-    def shutdown(self, how: int) -> None:
-        self._sock.shutdown(how)
+    def send(self, data: bytes | bytearray) -> int:
+        """As socket.send: all of `data` is taken, or none with BlockingIOError while earlier data waits."""
+        self.flush()
+        self._tls.write(data)
+        with contextlib.suppress(BlockingIOError):
+            self.flush()
+        return len(data)
 
     def close(self) -> None:
         """Send close_notify if that needs no waiting, and close the socket."""
@@ -104,7 +111,7 @@ class UserTls:
         except (OSError, ValueError):
             pass  # SSLWantReadError: the peer's answer is not waited for
         with contextlib.suppress(OSError):
-            self._flush()
+            self.flush()
         self._sock.close()
 
     def _shake_hands(self) -> None:
@@ -113,9 +120,9 @@ class UserTls:
                 self._tls.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                self._flush()
+                self.flush()
                 self._receive()
-        self._flush()
+        self.flush()
 
     def _decrypt_into(self, room: memoryview) -> int:
         """At least 1 byte. Raises SSLZeroReturnError after close_notify, which Python itself tells by 0 bytes."""
@@ -139,9 +146,12 @@ class UserTls:
             return False
         return True
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is encrypted. Keeps what can't be sent, and raises as socket.send."""
         if self._outgoing.pending:
-            self._sock.sendall(self._outgoing.read())
+            self._unsent += self._outgoing.read()
+        while self._unsent:
+            del self._unsent[: self._sock.send(self._unsent)]
 
 
 def _meaning_of(error: OSError) -> Exception:

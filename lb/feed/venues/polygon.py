@@ -1,8 +1,8 @@
-"""Polygon/Massive: the dialogue that begins a session, and what status records mean.
+"""Polygon/Massive: connected -> auth -> auth_success -> subscribe, and what status records mean.
 
-Law: no I/O. Matches on `status`, never on `message`, which is free text. The texts sent and received are those of the
-vendor's documentation (massive.com/docs/websocket) and clients; where a session's records have their shard key is in
-pump/csrc/polygon.c.
+Law: no I/O. Matches on `status`; `message` is free text, read only to tell which topic an acknowledgement is about. The
+texts sent and received are those of the vendor's documentation (massive.com/docs/websocket) and clients. Which records
+are status records, and where the others have their shard key, is in pump/csrc/polygon.c.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ from dataclasses import dataclass
 import orjson
 
 from lb.errors import Evicted, Refused, SessionError
+from lb.feed.dialogue import Acknowledged, Action, Ended, Ready, Rejected, Said, Send
+from lb.feed.venue import Venue
+from lb.pump import Layout
 
 MAX_CONNECTIONS_LEAST_DELAY_S = 10.0
 """Two clients on one key evict each other for ever; the slower they return, the more of the feed either sees."""
+
+LONGEST_MESSAGE = 500
+"""Characters of a status record's free text that are kept: it is for the log."""
+
+_SUBSCRIBED_TO = "subscribed to: "
 
 
 class Step(enum.Enum):
@@ -39,27 +47,46 @@ class Status:
         """Never raises: a status record that is no JSON object is one with status "" and its raw text as message."""
         try:
             record = orjson.loads(text)
-            return cls(str(record.get("status", "")), str(record.get("message", "")))
+            words = str(record.get("status", "")), str(record.get("message", ""))
         except orjson.JSONDecodeError:
-            return cls("", text.decode("utf-8", "replace"))
+            words = "", text.decode("utf-8", "replace")
+        return cls(*(word[:LONGEST_MESSAGE] for word in words))
 
     def __str__(self) -> str:
         return f"{self.status}: {self.message.strip()}"
 
 
-def statuses_of(message: bytes) -> list[Status]:
-    """The status records of one message, in their order; none where it is not an array of objects."""
-    try:
-        records = orjson.loads(message)
-    except orjson.JSONDecodeError:
-        return []
-    if not isinstance(records, list):
-        return []
-    return [
-        Status(str(record.get("status", "")), str(record.get("message", "")))
-        for record in records
-        if isinstance(record, dict) and record.get("ev") == "status"
-    ]
+class Dialogue:
+    """Asks for the topics once the key is accepted. Acknowledgements come later, among the data."""
+
+    def __init__(self, key: str, topics: Sequence[str]) -> None:
+        self._key = key
+        self._topics = topics
+        self.step = Step.AWAIT_CONNECTED
+
+    def begin(self) -> list[Action]:
+        return []  # the vendor speaks first
+
+    def receive(self, notice: bytes) -> list[Action]:
+        status = Status.parse(notice)
+        ending = ending_of(status)
+        if ending is not None:
+            return [Ended(ending)]
+        match self.step:
+            case Step.AWAIT_CONNECTED if status.status in ("connected", "success"):
+                self.step = Step.AWAIT_AUTHENTICATED
+                return [Send(orjson.dumps({"action": "auth", "params": self._key}))]
+            case Step.AWAIT_AUTHENTICATED if status.status in ("auth_success", "success"):  # "success" until 2019
+                self.step = Step.SUBSCRIBED
+                return [Send(orjson.dumps({"action": "subscribe", "params": ",".join(self._topics)})), Ready()]
+            case Step.AWAIT_AUTHENTICATED if status.status == "error":  # until 2021
+                return [Ended(Refused(f"the feed refuses the key: {status}"))]
+        if status.status == "error":
+            return [Rejected(status.message)]  # "not authorized" names no topic
+        said = Said(status.status, status.message)
+        if status.status == "success" and status.message.startswith(_SUBSCRIBED_TO):
+            return [Acknowledged(status.message.removeprefix(_SUBSCRIBED_TO).strip()), said]
+        return [said]
 
 
 def ending_of(status: Status) -> SessionError | None:
@@ -75,29 +102,4 @@ def ending_of(status: Status) -> SessionError | None:
             return None
 
 
-class Dialogue:
-    """connected -> auth -> auth_success -> subscribe. Acknowledgements come later, among the data."""
-
-    def __init__(self, key: str, params: Sequence[str]) -> None:
-        self._key = key
-        self._params = ",".join(params)
-        self.step = Step.AWAIT_CONNECTED
-
-    def receive(self, status: Status) -> bytes | None:
-        """Take a status and return what to send now, if anything.
-
-        Raises Refused when the key is refused, Evicted when the feed ends the session.
-        """
-        ending = ending_of(status)
-        if ending is not None:
-            raise ending
-        if self.step is Step.AWAIT_CONNECTED and status.status in ("connected", "success"):
-            self.step = Step.AWAIT_AUTHENTICATED
-            return orjson.dumps({"action": "auth", "params": self._key})
-        if self.step is Step.AWAIT_AUTHENTICATED:
-            if status.status in ("auth_success", "success"):  # "success" until 2019
-                self.step = Step.SUBSCRIBED
-                return orjson.dumps({"action": "subscribe", "params": self._params})
-            if status.status == "error":  # until 2021
-                raise Refused(f"the feed refuses the key: {status}")
-        return None
+VENUE = Venue(name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue)

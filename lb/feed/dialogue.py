@@ -1,0 +1,68 @@
+"""What is said on a session beside its data: a venue's words in, what to do about them out.
+
+Law: no I/O and no clock. A dialogue lives as long as its session; the keeper carries out the actions in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from lb.errors import SessionError
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this text message."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that opens the session has been said: it counts as open from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The venue says that it sends this topic from now on."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The venue does not send something that was asked for, or did not understand it. `topic`: where it names one."""
+
+    text: str
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Words of the venue's that change nothing; for the log."""
+
+    status: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The venue ends the session. What it has sent before may still be on its way."""
+
+    error: SessionError
+
+
+Action = Send | Ready | Acknowledged | Rejected | Said | Ended
+
+
+class Dialogue(Protocol):
+    """One session's; begins anew with each."""
+
+    def begin(self) -> list[Action]:
+        """What to do right behind the upgrade, before the venue has said anything."""
+        ...
+
+    def receive(self, notice: bytes) -> list[Action]:
+        """Take one of the venue's own words, as the pump has cut it. Never raises, whatever it is."""
+        ...

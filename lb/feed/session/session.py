@@ -1,0 +1,99 @@
+"""An upgraded connection: the pump reads it, and Python sends on it.
+
+Law: nothing here waits. What can't be sent at once is kept and sent later; a failure of sending never touches what is
+still to be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import ktls
+from lb.errors import SessionLost
+from lb.feed.session import frames
+from lb.feed.session.secure import Stream, reason_of
+from lb.feed.session.tls import UserTls
+from lb.pump import Source, TlsRecord
+
+MAX_UNSENT_BYTES = 1 << 20
+"""A peer that asks for so many answers and takes none does not listen."""
+
+
+class Session:
+    """Owns the stream. `early`: bytes of the feed's that came right behind the upgrade."""
+
+    def __init__(self, stream: Stream, description: str, early: bytes) -> None:
+        self._stream = stream
+        self._unsent = bytearray()
+        self.description = description
+        self.early = early
+        self.source = _source_of(stream)
+        stream.settimeout(0)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def read_into(self, room: memoryview) -> int:
+        """Source.CALLER only: see UserTls.read_into. Raises EOFError at the end, SessionLost when the session is
+        broken."""
+        assert isinstance(self._stream, UserTls)
+        try:
+            return self._stream.read_into(room)
+        except OSError as error:
+            raise SessionLost(f"receiving failed: {reason_of(error)}") from None
+
+    def control_record(self, record: TlsRecord) -> None:
+        """Source.KTLS only: take a TLS record that is no application data.
+
+        Raises EOFError after close_notify, SessionLost when the session is broken.
+        """
+        assert isinstance(self._stream, ktls.Socket)
+        try:
+            if not self._stream.control_record(record.record_type, record.content):
+                raise EOFError
+        except OSError as error:
+            raise SessionLost(f"TLS: {reason_of(error)}") from None
+
+    @property
+    def needs_close_notify(self) -> bool:
+        """Whether an end of the stream that nobody announced means that bytes may be missing."""
+        return isinstance(self._stream, ktls.Socket)
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send one frame, or keep what does not fit now for flush(). Raises SessionLost where sending is over."""
+        if self.unsent_bytes > MAX_UNSENT_BYTES:
+            raise SessionLost(f"sending failed: the feed has not taken {self.unsent_bytes} bytes")
+        self._unsent += frames.client_frame(opcode, payload, os.urandom(4))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what was kept, as far as it goes without waiting. Raises as send()."""
+        try:
+            if isinstance(self._stream, UserTls):
+                self._stream.flush()
+            while self._unsent:
+                del self._unsent[: self._stream.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise SessionLost(f"sending failed: {reason_of(error)}") from None
+
+    @property
+    def unsent_bytes(self) -> int:
+        below = self._stream.unsent_bytes if isinstance(self._stream, UserTls) else 0
+        return len(self._unsent) + below
+
+    def close(self, code: int | None) -> None:
+        """Close the connection, after a close frame with `code` (RFC 6455 section 7.4) if one is given and can be
+        sent."""
+        if code is not None:
+            with contextlib.suppress(SessionLost):
+                self.send(frames.CLOSE, frames.close_payload(code))
+        self._stream.close()
+
+
+def _source_of(stream: Stream) -> Source:
+    if isinstance(stream, UserTls):
+        return Source.CALLER
+    return Source.KTLS if isinstance(stream, ktls.Socket) else Source.SOCKET

@@ -1,0 +1,32 @@
+"""A venue: everything that differs from one feed to the next, under one name. Law: no I/O.
+
+A new venue is a file in venues/ with a dialogue, and a row in the pump (Layout) that knows its records; nothing else
+spells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lb.feed.dialogue import Dialogue
+from lb.pump import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a living session looks like. Any byte of the venue's is a sign of life."""
+
+    ping_after_s: float = 15.0
+    lost_after_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted."""
+
+    name: str
+    layout: Layout
+    needs_key: bool
+    dialogue: Callable[[str, Sequence[str]], Dialogue]
+    health: Health = field(default_factory=Health)
