@@ -16,6 +16,8 @@ import pytest
 from harness import Feed, Flood, Lb, inline, lb_environment, message
 from harness.flood import numbers_of, record
 
+from lb.errors import EX_IOERR
+
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
 
@@ -177,7 +179,7 @@ def test_what_a_worker_has_forked_ends_with_it() -> None:
             for pidfd in (first, second, third):
                 assert_ends(pidfd)
         lb.await_line("worker started")
-        assert lb.stop().exit_code == 0
+        assert lb.stop().exit_code == EX_IOERR, "its successor never ends by itself"
 
 
 HAS_A_LARGE_CHILD = inline("""
@@ -205,7 +207,7 @@ def test_a_workers_children_end_with_the_grace_too() -> None:
         while len(children := [int(pid) for pid in lb.output.split()]) < 3:
             lb.balance()
         with watched(children[0]) as pidfd:
-            assert lb.stop().exit_code == 0
+            assert lb.stop().exit_code == EX_IOERR
             assert_ends(pidfd)
 
 
