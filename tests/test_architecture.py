@@ -105,7 +105,9 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
     """Its dialogue, its row in the pump, and the tables that list both."""
     venues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
     tables = {"lb/feed/venues/__init__.py", "lb/pump/__init__.py", "lb/pump/_pump.pyi", "lb/pump/build.py"}
-    tables |= {f"lb/pump/csrc/{name}" for name in ("pump.h", "layout.h", "layout.c", "deal_avx2.c", "deal_avx512.c")}
+    tables |= {
+        f"lb/pump/csrc/{name}" for name in ("pump.h", "layout.h", "layout.c", "deal.c", "deal_avx2.c", "deal_avx512.c")
+    }
     for path in sorted((PROJECT / "lb").rglob("*")):
         name = str(path.relative_to(PROJECT))
         if path.suffix in (".py", ".pyi", ".c", ".h") and name not in tables and not name.startswith("lb/replay/"):
