@@ -1,10 +1,18 @@
 """The command of `lb` that `lb-replay` prints: which words are in it, and that it works as it is."""
 
+import json
+import os
+import re
 import shlex
+import socket
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+from feed_client import message, record
+from test_replay_cli import ENVIRONMENT, ROOT, replay
 
 from lb.replay.command import lb_command
 from lb.replay.player import End, Playback
@@ -66,3 +74,47 @@ def test_programs_that_the_shell_does_not_find_are_named_by_their_path(monkeypat
     assert (words_of()[0], words_of()[-1]) == (str(BESIDE / "lb"), str(BESIDE / "lb-count"))
     monkeypatch.setenv("PATH", str(BESIDE))
     assert (words_of()[0], words_of()[-1]) == ("lb", "lb-count")
+
+
+@pytest.mark.parametrize("tls", [[], ["--self-signed"]])
+def test_the_command_brings_every_record_once_and_ends(tls: list[str], tmp_path: Path) -> None:
+    """As it is, by a shell, and over wss, too."""
+    recording = tmp_path / "recording.jsonl"
+    recording.write_bytes(b"\n".join([message(record(1), record(2, "MSFT")), message(record(3, event="Q"))]) + b"\n")
+    with replay(*tls, "--once", recording) as running:
+        done = subprocess.run(
+            ["sh", "-c", running.command()], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert running.end()[0] == 0
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"ev": "Q", "symbol": "AAPL", "records": 1},
+        {"ev": "T", "symbol": "AAPL", "records": 1},
+        {"ev": "T", "symbol": "MSFT", "records": 1},
+    ]
+
+
+def test_the_lines_of_the_readme_print_what_it_shows() -> None:
+    """But for the port, and what lb says if it comes too early."""
+    readme = (ROOT / "README.md").read_text()
+    section = re.search(r"^## Try it with recorded data\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
+    assert section
+    port = free_port()
+    commands, shown = (block.replace("8765", port) for block in blocks(section[1]))
+    environment = {**os.environ, "PATH": f"{BESIDE}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", f"{commands}\nwait"], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    printed = [line for line in done.stdout.splitlines() if "no session" not in line]
+    assert sorted(printed) == sorted(shown.splitlines())
+
+
+def blocks(section: str) -> list[str]:
+    """The indented blocks of a section."""
+    return [textwrap.dedent(block).strip() for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
