@@ -13,10 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "scripts" / "bench.d"
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("cc") and Path("/usr/include/openssl/ssl.h").exists()),
-    reason="the benchmark's programs need a C compiler and OpenSSL's headers",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (shutil.which("cc") and Path("/usr/include/openssl/ssl.h").exists()),
+        reason="the benchmark's programs need a C compiler and OpenSSL's headers",
+    ),
+    pytest.mark.timeout(400),  # half a minute on a machine of one's own
+]
 
 DEALS_ONE_TRADE_TWICE = f"""
 import sys

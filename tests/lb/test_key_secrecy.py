@@ -119,7 +119,7 @@ def test_a_file_that_was_standard_input_is_not_inherited(tmp_path: Path) -> None
     with (
         (tmp_path / "key").open() as file,
         Feed() as feed,
-        Lb(feed.url, key="-", stdin=file, worker=READS_ITS_STANDARD_INPUT) as lb,
+        Lb(feed.url, 1, "--dumpable", key="-", stdin=file, worker=READS_ITS_STANDARD_INPUT) as lb,
     ):
         assert lb.await_output() == b"/dev/null b''\n"
         assert str(Path(f"/proc/{lb.pid}/fd/0").readlink()) == "/dev/null"

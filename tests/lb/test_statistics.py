@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from harness import SOON, Feed, Lb, frame, message
 from harness.flood import record
@@ -39,6 +40,8 @@ def test_the_backlog_is_what_workers_have_not_read() -> None:
         peer.say(message([record(0), record(1)]))
         lb.await_records(2)
         os.kill(worker, signal.SIGSTOP)
+        while ") T " not in Path(f"/proc/{worker}/stat").read_text():  # it may be in the middle of a read
+            pass
         peer.say(message([record(2), record(3), record(4)]))
         while (line := lb.await_line("statistics"))["records"] < 5:
             pass

@@ -425,6 +425,7 @@ def test_wss_with_a_certificate_from_files(tmp_path: Path) -> None:
 def test_a_tls_drop_has_no_close_notify(end: End) -> None:
     with ReplayServer(TAPE, Playback(end=end), tls="self-signed") as server:
         context = ssl.create_default_context(cafile=server.ca_file)
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # set by Python 3.11.2
         with (
             socket.create_connection(("127.0.0.1", server.port)) as plain,
             context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as client,

@@ -107,6 +107,8 @@ class Security:
             subject = "the system's certificates" if ca_file is None else f"--ca-file {ca_file!r}"
             raise Unavailable(f"{subject} can't be used: {error.strerror or error}") from None
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # Python 3.11.2 (Debian 12) sets it: a stream that somebody cut would look like one that the feed has ended.
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         return context
 
     def _fresh_context(self) -> ssl.SSLContext:
