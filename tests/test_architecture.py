@@ -69,8 +69,8 @@ def test_the_short_name_of_the_sdk_has_nothing_of_its_own() -> None:
     assert importers("workers", among="trade_balancer") == set()
 
 
-EXTRAS = {"trade_balancer.typed": {"msgspec"}}
-"""The one module that needs what an extra brings."""
+EXTRAS = {"trade_balancer.typed": {"msgspec"}, "trade_balancer.zstd": {"zstandard"}}
+"""The modules that need what an extra brings."""
 
 
 def test_the_sdk_needs_nothing_but_the_standard_library_and_orjson() -> None:

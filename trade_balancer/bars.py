@@ -55,6 +55,8 @@ the balancer has to route by symbol, else each process makes bars of its part of
         "routes by symbol); unusable counts trades without symbol, price, time or size, too"
     )
 
+    output: LineOutput
+
     def __init__(self, output: LineOutput) -> None:
         super().__init__(output)
         self._open: dict[str, Bar] = {}

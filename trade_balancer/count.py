@@ -34,6 +34,8 @@ class Count(ReadyMade):
         '"" stands for a missing event, null for a missing symbol'
     )
 
+    output: LineOutput
+
     def __init__(self, output: LineOutput) -> None:
         super().__init__(output)
         self._heads: Counter[bytes] = Counter()

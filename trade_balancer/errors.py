@@ -60,8 +60,10 @@ class ChildError(WorkerError):
         self.exit_code = exit_code
 
 
-class MissingExtraError(ImportError):
-    """A package is not installed that is wanted for this part of the SDK alone."""
+class MissingExtraError(WorkerError, ImportError):
+    """A package is not installed that is wanted for this part of the SDK alone (exit code 69)."""
+
+    exit_code = os.EX_UNAVAILABLE
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(f"{what} needs the package {package}: pip install 'trade-balancer[{extra}]'")

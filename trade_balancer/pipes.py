@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import stat
 from collections.abc import Iterator, Sequence
 
 from trade_balancer.channel import say_ready
@@ -53,11 +54,14 @@ class Pipes:
                 if records := self.read(fd):
                     yield fd, records
 
-    def rounds(self) -> Iterator[list[Batch]]:
-        """As `batches`, but what can be read at one time comes together, at most one batch per pipe."""
-        for fds in self.readable():
+    def rounds(self, idle_s: float | None = None) -> Iterator[list[Batch]]:
+        """As `batches`, but what can be read at one time comes together, at most one batch per pipe.
+
+        With `idle_s` an empty round comes whenever nothing could be read for so many seconds.
+        """
+        for fds in self.readable(idle_s):
             round_ = [(fd, records) for fd in fds if (records := self.read(fd))]
-            if round_:
+            if round_ or not fds:
                 yield round_
 
     @property
@@ -74,9 +78,12 @@ class Pipes:
         if truncated := self.truncated():
             raise TruncatedFrameError(truncated)
 
-    def readable(self) -> Iterator[list[int]]:
-        """The pipes that have something to read, or their end, again and again until all have ended."""
-        if len(self._open) == 1:
+    def readable(self, idle_s: float | None = None) -> Iterator[list[int]]:
+        """The pipes that have something to read, or their end, again and again until all have ended.
+
+        With `idle_s` also an empty list, whenever none had for so many seconds.
+        """
+        if len(self._open) == 1 and (idle_s is None or _is_regular_file(*self._open)):
             while self._open:
                 yield list(self._open)
             return
@@ -85,7 +92,7 @@ class Pipes:
             for fd in watched:
                 _watch(epoll, fd)
             while self._open:
-                yield [fd for fd, _ in epoll.poll()]
+                yield [fd for fd, _ in epoll.poll(idle_s)]
                 for fd in watched - self._open:
                     epoll.unregister(fd)
                     watched.remove(fd)
@@ -151,6 +158,10 @@ def check_fds(fds: Sequence[int]) -> None:
             raise PipeError(f"fd {fd}: open for writing only, a pipe's read end is needed")
         if fd in fds[:position]:
             raise PipeError(f"fd {fd}: named twice")
+
+
+def _is_regular_file(fd: int) -> bool:
+    return stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 def _watch(epoll: select.epoll, fd: int) -> None:

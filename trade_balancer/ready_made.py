@@ -12,6 +12,7 @@ import pickle
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,16 +40,35 @@ reading minus the record's t, sampled once per read, null when no record had a t
 
 
 class ReadyMade(ABC):
-    """A worker's own part: what it does with a round of batches, and what it has to say at the end."""
+    """A worker's own part: its options, what it does with a round of batches, and what it has to say at the end.
+
+    `output` is what `open_output` has opened, in the process that was started: forked ones share it.
+    """
 
     description: str
     output_help: str
     summary_help: str = ""
+    idle_s: float | None = None
+    """After how long without a record `take` is called with none."""
 
-    def __init__(self, output: LineOutput) -> None:
+    def __init__(self, output: Any) -> None:
         self.output = output
         self.tally = Tally()
         self.skips = Skips("skip")
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        text = f"append {cls.output_help} (default: standard output)"
+        parser.add_argument("--output", metavar="FILE", type=Path, help=text)
+
+    @staticmethod
+    def open_output(options: argparse.Namespace) -> AbstractContextManager[Any]:
+        """Opened before anything is read, so that what can't be written is told at once.
+
+        Raises:
+            WorkerError: what the options name can't be used.
+        """
+        return LineOutput(options.output)
 
     @abstractmethod
     def take(self, round_: list[Batch]) -> None:
@@ -60,7 +80,7 @@ class ReadyMade(ABC):
 
     @staticmethod
     @abstractmethod
-    def conclude(total: Tally, output: LineOutput) -> dict[str, Any]:
+    def conclude(total: Tally, output: Any) -> dict[str, Any]:
         """Writes what only the total of all processes can tell; returns the worker's own part of the summary."""
 
 
@@ -77,7 +97,7 @@ def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
-    with LineOutput(options.output) as output:
+    with kind.open_output(options) as output:
         if options.processes:
             total = Tally()
             for state in fork_per_pipe(options.fds, lambda fd: _drain_one(kind(output), fd)):
@@ -98,7 +118,7 @@ def drain(worker: ReadyMade, fds: Sequence[int]) -> Tally:
     tally = worker.tally
     pipes = Pipes(fds)
     try:
-        for round_ in pipes.rounds():
+        for round_ in pipes.rounds(worker.idle_s):
             for _, records in round_:
                 tally.note_lag(records)
             worker.take(round_)
@@ -129,15 +149,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(kind: type[ReadyMade]) -> argparse.ArgumentParser:
     parser = _Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--output", metavar="FILE", type=Path, help=f"append {kind.output_help} (default: standard output)"
-    )
-    parser.add_argument(
-        "--summary",
-        metavar="FILE",
-        type=Path,
-        help=_SUMMARY_HELP.format(more=kind.summary_help),
-    )
+    kind.add_options(parser)
+    parser.add_argument("--summary", metavar="FILE", type=Path, help=_SUMMARY_HELP.format(more=kind.summary_help))
     parser.add_argument(
         "--processes",
         action="store_true",
