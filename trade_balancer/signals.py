@@ -6,6 +6,7 @@ unless it is told KillMode=mixed) may not cost the results of what is still in t
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -35,6 +36,8 @@ def outlive_stop_signals() -> None:
             # Not SIG_IGN: it would outlive an exec, and SIGTERM could not end the programs that the worker starts.
             signal.signal(number, _go_on)
             signal.siginterrupt(number, False)
+            # The interpreter's end takes handlers away, and a worker that has finished would still die by the signal.
+            atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 def _go_on(_number: int, _frame: FrameType | None) -> None:
