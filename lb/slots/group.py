@@ -25,7 +25,7 @@ def is_gone(group: int) -> bool:
     return False
 
 
-def may_signal(group: int, number: signal.Signals) -> bool:
+def send(group: int, number: signal.Signals) -> bool:
     """Send a signal to what there is of a group. False: there is something, and all of it is another user's."""
     try:
         with contextlib.suppress(ProcessLookupError):

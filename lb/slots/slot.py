@@ -54,6 +54,8 @@ class Slot:
     channel: Channel | None = None
     fault: OSError | None = None
     """Why it does not run."""
+    is_held: bool = False
+    """By what it has left running, and is another user's."""
     started_ns: int = 0
     ran_s: float = 0.0
     taken_bytes_before: int = 0

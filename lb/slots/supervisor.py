@@ -126,8 +126,12 @@ class Supervisor:
             if slot.state is State.STARTING:
                 self._read_report(slot)  # it is complete
             self._happens(slot, Event.ENDS)
-        for slot in [slot for slot in self._leaving.values() if group.is_gone(slot.pid)]:
-            self._happens(slot, Event.GONE)
+        for slot in list(self._leaving.values()):
+            if group.is_gone(slot.pid):
+                self._happens(slot, Event.GONE)
+            elif not group.send(slot.pid, signal.SIGKILL) and not slot.is_held:
+                slot.is_held = True
+                logs.warning("what the worker has left running can't be killed: it is waited for", slot=slot.number)
 
     def slot_of(self, pipe: int) -> Slot:
         """Where the pipe is read."""
@@ -147,7 +151,7 @@ class Supervisor:
     def terminate(self) -> None:
         """SIGTERM for every worker and what it started, also for those that are stopped."""
         for slot in self._alive():
-            if group.may_signal(slot.pid, signal.SIGTERM) and group.may_signal(slot.pid, signal.SIGCONT):
+            if group.send(slot.pid, signal.SIGTERM) and group.send(slot.pid, signal.SIGCONT):
                 logs.info("worker asked to end", slot=slot.number, pid=slot.pid)
             else:
                 self._tell_forbidden(slot)
@@ -155,7 +159,7 @@ class Supervisor:
     def kill(self, why: str) -> None:
         """SIGKILL for every worker and what it started. `why` is told; reap() sees the ends."""
         for slot in self._alive():
-            if group.may_signal(slot.pid, signal.SIGKILL):
+            if group.send(slot.pid, signal.SIGKILL):
                 logs.warning(f"worker killed: {why}", slot=slot.number, pid=slot.pid)
             else:
                 self._tell_forbidden(slot)
@@ -220,6 +224,7 @@ class Supervisor:
             self._close_descriptors(slot)
             raise
         slot.channel.close_worker_end()
+        slot.is_held = False
         slot.status = ""
         slot.acknowledged.clear()
         self._by_pid[slot.pid] = slot
@@ -268,7 +273,7 @@ class Supervisor:
     def _bury(self, slot: Slot) -> None:
         """The group is killed before its leader is reaped: its number stays its own until then."""
         self._leaving[slot.number] = slot
-        may_kill = group.may_signal(slot.pid, signal.SIGKILL)
+        group.send(slot.pid, signal.SIGKILL)
         status = self._reap(slot)
         slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
         is_clean = self._is_ending(slot) and status == 0
@@ -276,8 +281,6 @@ class Supervisor:
         (logs.info if is_clean else logs.error)(
             "worker ended", slot=slot.number, pid=slot.pid, **group.cause(status), ran_s=slot.ran_s
         )
-        if not may_kill and not group.is_gone(slot.pid):
-            logs.warning("what the worker has left running can't be killed: it is waited for", slot=slot.number)
 
     def _reap(self, slot: Slot) -> int:
         _, status = os.waitpid(slot.pid, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from harness import Feed, Flood, Lb, inline, lb_environment, message
 from harness.flood import numbers_of, record
+from harness.preload import preload
 
 from lb.errors import EX_IOERR
 
@@ -104,12 +104,6 @@ def test_nor_one_that_was_restarted_while_sessions_came_and_went() -> None:
 
 # Holds the child between fork() and prctl() until its parent is dead.
 LATE_PRCTL = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
 int prctl(int option, ...)
 {
     va_list arguments;
@@ -139,15 +133,10 @@ report(order, report_fd)
 """
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_a_worker_whose_parent_died_before_it_asked_for_the_signal_does_not_start(tmp_path: Path) -> None:
     """Between fork() and prctl(PR_SET_PDEATHSIG) nobody would tell it."""
-    source, library = tmp_path / "late.c", tmp_path / "late.so"
-    source.write_text(LATE_PRCTL)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    with subprocess.Popen(
-        [sys.executable, "-c", SPAWNS], env=lb_environment() | {"LD_PRELOAD": str(library)}, stdout=subprocess.PIPE
-    ) as parent:
+    environment = lb_environment() | preload(tmp_path, LATE_PRCTL)
+    with subprocess.Popen([sys.executable, "-c", SPAWNS], env=environment, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"forked\n"
         parent.kill()

@@ -1,0 +1,190 @@
+"""The supervisor's table, and what stop, terminate, kill and leave do to real workers."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from harness import inline
+from harness.supervising import Supervising
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lb.errors import Unavailable
+from lb.slots import supervisor
+from lb.slots.slot import NEVER_NS, Event, State
+from lb.slots.supervisor import ACTIONS
+
+READS = inline("""
+    import os, sys
+    while os.read(int(sys.argv[1]), 65536):
+        pass
+""")
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[int]:
+    fd = os.pidfd_open(pid)
+    yield fd
+    os.close(fd)
+
+
+def ends(pidfd: int) -> bool:
+    return bool(select.select([pidfd], [], [], 10)[0])
+
+
+def test_the_table_in_the_first_lines_is_the_one_that_is_obeyed() -> None:
+    rows = re.findall(r"^    ([A-Z]+) +([A-Z]+) +(\S.*\S) +([A-Z]+)$", supervisor.__doc__ or "", re.MULTILINE)
+    told = {(State[state], Event[event]): State[after] for state, event, _, after in rows}
+    assert told == {key: after for key, (_, after) in ACTIONS.items()}
+
+
+def test_from_every_state_a_way_leads_to_every_other() -> None:
+    reached = {state: {state} for state in State}
+    for _ in State:
+        for (before, _), (_, after) in ACTIONS.items():
+            for state in State:
+                if before in reached[state]:
+                    reached[state].add(after)
+    assert all(states == set(State) for states in reached.values())
+
+
+def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker runs and dies; its program loses its interpreter, then is gone, then is there again."""
+    script = tmp_path / "worker"
+
+    def put(interpreter: str) -> None:
+        script.write_text(f"#!{interpreter}\nexec sleep 1000\n")
+        script.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    put("/bin/sh")
+    with Supervising(["worker"]) as test:
+        (slot,) = test.slots
+        test.start()
+        put("/no/such/interpreter")
+        os.kill(slot.pid, signal.SIGKILL)
+        test.until(lambda: test.told("worker can't be started"))
+        script.unlink()
+        test.until(lambda: len(test.told("worker can't be started")) == 2)
+        put("/bin/sh")
+        test.until(lambda: len(test.told("worker started")) == 2)
+        faults = [line["error"] for line in test.told("worker can't be started")]
+        assert faults[0] == "running: No such file or directory"
+        assert faults[-1] == "no such program in PATH"
+        assert slot.state is State.RUNNING
+        assert test.supervisor.restarts_total == 1
+    assert slot.state is State.EMPTY
+    assert {(before, event) for before, event, _ in test.walked} == ACTIONS.keys()
+
+
+def test_the_first_start_of_a_worker_that_can_not_run_is_an_error() -> None:
+    with Supervising(["/etc/passwd"]) as test:
+        test.supervisor.start()
+        with pytest.raises(Unavailable, match=r"^worker can't be started: running: Permission denied: '/etc/passwd'$"):
+            test.until(lambda: False)
+        assert not test.supervisor.is_started
+    with Supervising(["no-such-program"]) as test, pytest.raises(Unavailable, match="no such program in PATH"):
+        test.supervisor.start()
+
+
+HAS_A_CHILD = inline("""
+    import os, signal
+    if os.fork():
+        signal.pause()
+    os.write(1, b"%d" % os.getpid())
+    signal.pause()
+""")
+
+
+def test_terminate_asks_all_of_a_worker_to_end_even_if_it_is_stopped(capfd: pytest.CaptureFixture[str]) -> None:
+    with Supervising(HAS_A_CHILD) as test:
+        (leader,) = test.start()
+        while not (told := capfd.readouterr().out):
+            pass
+        with watched(int(told)) as child:
+            os.kill(leader, signal.SIGSTOP)
+            os.kill(int(told), signal.SIGSTOP)
+            test.supervisor.stop()
+            test.supervisor.terminate()
+            test.until(lambda: not test.supervisor.running)
+            assert ends(child)
+        (line,) = test.told("worker ended")
+        assert (line["signal"], line["level"]) == ("SIGTERM", "error")
+
+
+@pytest.mark.parametrize(("code", "failures"), [("0", 0), ("3", 1), ("os.abort()", 1)])
+def test_who_fails_during_the_stop_is_counted(code: str, failures: int) -> None:
+    worker = inline(f"""
+        import os, resource, sys
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.read(int(sys.argv[1]), 1)
+        os._exit({code})
+    """)
+    with Supervising(worker, 2, per_pipe=True) as test:
+        pids = test.start()
+        test.write(1, b"x")
+        test.until(lambda: len(test.told("worker started")) == 3)
+        assert test.supervisor.failures_total == 0, "the one that ended before the stop is none of it"
+        test.supervisor.stop()
+        test.pipes.close_write_end(0)
+        test.until(lambda: test.supervisor.running == 1)
+        assert test.supervisor.failures_total == failures
+        assert test.told("worker ended")[-1]["pid"] == pids[0]
+
+
+def test_after_stop_nothing_is_started_any_more() -> None:
+    """Neither who ends then, nor who waits for his restart, nor who was not even started once."""
+    with Supervising(inline("raise SystemExit(1)"), 2, per_pipe=True) as test:
+        test.start()
+        test.until(lambda: len(test.told("worker is restarted later")) >= 2)
+        test.supervisor.stop()
+        assert test.supervisor.deadline_ns == NEVER_NS
+        started = len(test.told("worker started"))
+        test.supervisor.tend(NEVER_NS - 1)
+        test.until(lambda: not test.supervisor.running)
+        assert len(test.told("worker started")) <= started + 2, "those that were forked already"
+        assert all(slot.restart_ns == NEVER_NS for slot in test.slots)
+
+
+def test_kill_tells_why_and_waits_for_nobody() -> None:
+    with Supervising(HAS_A_CHILD) as test:
+        (leader,) = test.start()
+        test.supervisor.stop()
+        test.supervisor.kill("a reason of mine")
+        assert test.told("worker ended") == []
+        assert [(line["level"], line["pid"]) for line in test.told("worker killed: a reason of mine")] == [
+            ("warning", leader)
+        ]
+        test.until(lambda: not test.supervisor.running)
+        assert test.told("worker ended")[0]["signal"] == "SIGKILL"
+        assert test.supervisor.failures_total == 1
+
+
+def test_the_end_of_a_pipe_is_seen_by_its_worker_alone() -> None:
+    with Supervising(READS, 3, per_pipe=True) as test:
+        pids = test.start()
+        test.supervisor.stop()
+        test.pipes.close_write_end(1)
+        test.pipes.close_write_end(1)
+        test.until(lambda: test.supervisor.running == 2)
+        assert [line["pid"] for line in test.told("worker ended")] == [pids[1]]
+        test.pipes.close_write_ends()
+        test.until(lambda: not test.supervisor.running)
+        assert test.supervisor.failures_total == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6)), max_size=30), st.integers(0, 10**6))
+def test_the_deadline_is_that_of_the_earliest_restart(restarts: list[tuple[int, int]], stop: int) -> None:
+    with Supervising(READS, 4, per_pipe=True) as test:
+        for number, restart_ns in restarts:
+            test.supervisor._start_at(test.slots[number], restart_ns)
+            assert test.supervisor.deadline_ns == min(slot.restart_ns for slot in test.slots)
+        test.supervisor.stop()
+        assert test.supervisor.deadline_ns == NEVER_NS
