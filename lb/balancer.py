@@ -79,12 +79,13 @@ class Balancer:
             allowance = Allowance()
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
+            high_water_bytes = max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=_ROUTES[config.route],
                 layout=venue.layout,
                 max_frame_bytes=config.max_frame_bytes,
-                high_water_bytes=max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES),
+                high_water_bytes=high_water_bytes,
                 wake_fd=self._wake_ups.fileno(),
                 stall_ns=int(STALLED_AFTER_S * 1e9),
             )
@@ -97,7 +98,8 @@ class Balancer:
             if config.cpu is not None:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
-            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s)
+            capacity_bytes = [size_bytes + high_water_bytes for size_bytes in pipes.size_bytes]
+            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s, capacity_bytes)
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
@@ -258,5 +260,6 @@ class Balancer:
             sessions_total=self._keeper.sessions_total,
             restarts_total=self._supervisor.restarts_total,
             tls=self._keeper.tls,
+            socket_bytes=self._keeper.socket_bytes,
             unread=unread,
         )

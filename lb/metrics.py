@@ -22,6 +22,8 @@ class Snapshot:
     sessions_total: int
     restarts_total: int
     tls: str
+    socket_bytes: int = 0
+    """What the session's socket holds that was not read yet."""
     unread: list[Unread] | None = None
     """At the end, when no worker is left: what stood in each pipe."""
 
@@ -43,6 +45,7 @@ class Snapshot:
             **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
             **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),
             **_listed("backlog_bytes", self.backlog_bytes),
+            "socket_bytes": self.socket_bytes,
             "reconnects": max(self.sessions_total - 1, 0),
             "restarts": self.restarts_total,
             "tls": self.tls,
@@ -65,6 +68,10 @@ class Snapshot:
             "exact": received == written + waiting + dropped,
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
         }
+
+    def held_bytes(self) -> list[int]:
+        """Of each pipe: what it holds, and what waits for it."""
+        return [pipe.waiting_bytes + held for pipe, held in zip(self.pipes, self.backlog_bytes, strict=True)]
 
     def undelivered(self) -> Iterator[dict[str, int]]:
         """Of each pipe whose records did not all reach a worker: how many, and where they were left."""

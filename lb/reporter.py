@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lb import logs
+from lb.forecast import Change, Forecast
 from lb.metrics import Snapshot
 from lb.pump import Malformed, Pump, Resumed, Stalled
 from lb.ration import Ration
+
+LOOK_AHEAD_S = 1.0
+"""Between two looks at how the pipes fill."""
+_PIPES_PER_S = 1000
+"""So many are looked at in a second at most: each costs microseconds."""
 
 _NEVER_NS = 1 << 62
 
 
 class Reporter:
-    """`snapshot` takes the numbers of this moment. `interval_s`: between two lines of statistics; 0 is off."""
+    """`snapshot` takes the numbers of this moment. `interval_s`: between two lines of statistics; 0 is off.
+    `capacity_bytes`: what each pipe and lb together can hold for it before reading stops."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], pump: Pump, interval_s: float) -> None:
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], pump: Pump, interval_s: float, capacity_bytes: Sequence[int]
+    ) -> None:
         self._snapshot = snapshot
         self._pump = pump
         self._interval_ns = int(interval_s * 1e9)
+        self._forecast = Forecast(capacity_bytes)
+        self._capacity_bytes = capacity_bytes
+        self._look_ahead_ns = int(max(LOOK_AHEAD_S, len(capacity_bytes) / _PIPES_PER_S) * 1e9)
         self._first = self._before = snapshot()
         self._malformed = Ration(lines=1)
         self._logged_layouts = 0
-        self.deadline_ns = self._first.taken_ns + self._interval_ns if self._interval_ns else _NEVER_NS
+        self._statistics_due_ns = self._first.taken_ns + self._interval_ns if self._interval_ns else _NEVER_NS
+        self._look_due_ns = self._first.taken_ns
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next (CLOCK_MONOTONIC)."""
+        return min(self._statistics_due_ns, self._look_due_ns)
 
     def tend(self, now_ns: int) -> None:
-        """Log the statistics when their time has come."""
-        if now_ns >= self.deadline_ns:
-            snapshot = self._snapshot()
-            logs.info("statistics", **snapshot.statistics(self._before))
+        """Look ahead, and log the statistics, when their time has come."""
+        if now_ns < self.deadline_ns:
+            return
+        snapshot = self._snapshot()
+        if now_ns >= self._look_due_ns:
+            self._look_ahead(snapshot)
+            self._look_due_ns = now_ns + self._look_ahead_ns
+        if now_ns >= self._statistics_due_ns:
+            logs.info("statistics", **snapshot.statistics(self._before), full_in_s=self._soonest_full_s())
             self._log_layouts()
             self._before = snapshot
-            self.deadline_ns = now_ns + self._interval_ns
+            self._statistics_due_ns = now_ns + self._interval_ns
 
     def balance(self) -> None:
         logs.info("balance", **self._snapshot().balance())
@@ -66,6 +89,19 @@ class Reporter:
 
     def resumed(self, event: Resumed) -> None:
         logs.warning("reading goes on", pipe=event.pipe, stopped_s=event.stalled_ns / 1e9)
+
+    def _look_ahead(self, snapshot: Snapshot) -> None:
+        """Warn before a pipe is full: then the feed is not read, and may take us for a slow consumer."""
+        held_bytes = snapshot.held_bytes()
+        for pipe, change in self._forecast.look(held_bytes, snapshot.taken_ns):
+            values = {"pipe": pipe, "held_bytes": held_bytes[pipe], "capacity_bytes": self._capacity_bytes[pipe]}
+            if change is Change.FILLS:
+                logs.warning("a pipe fills up", full_in_s=self._forecast.full_in_s[pipe], **values)
+            else:
+                logs.info("a pipe fills up no more", **values)
+
+    def _soonest_full_s(self) -> float | None:
+        return min((left_s for left_s in self._forecast.full_in_s if left_s is not None), default=None)
 
     def _log_layouts(self) -> None:
         samples = self._pump.layouts()

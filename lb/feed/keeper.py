@@ -140,6 +140,11 @@ class Keeper:
             case Stopped():
                 return _NEVER_NS
 
+    @property
+    def socket_bytes(self) -> int:
+        """What the session's socket holds that was not read yet; with TLS, as it came."""
+        return 0 if (session := self._session) is None else session.unread_bytes
+
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
         match self.state:

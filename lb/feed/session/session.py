@@ -7,7 +7,10 @@ still to be read.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import termios
+from array import array
 
 import ktls
 from lb.errors import SessionLost
@@ -59,6 +62,13 @@ class Session:
     def needs_close_notify(self) -> bool:
         """Whether an end of the stream that nobody announced means that bytes may be missing."""
         return isinstance(self._stream, ktls.Socket)
+
+    @property
+    def unread_bytes(self) -> int:
+        """In the socket (SIOCINQ, tcp(7))."""
+        unread = array("i", [0])
+        fcntl.ioctl(self._stream.fileno(), termios.FIONREAD, unread)
+        return unread[0]
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Send one frame, or keep what does not fit now for flush(). Raises SessionLost where sending is over."""
