@@ -72,6 +72,7 @@ class Supervisor:
         self._realign = realign
         self._taken_bytes = taken_bytes
         self._is_stopping = False
+        self._has_left = False
         numbers = range(len(pipes.read_fds))
         shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
         self.slots = [Slot(n, {pipes.read_fds[k]: k for k in share}) for n, share in enumerate(shares)]
@@ -168,8 +169,11 @@ class Supervisor:
         """The end of lb: kill what there still is, for the reason `why`, and see it end.
 
         What does not end, because it is traced, or amid a system call that can't be interrupted, or not ours to kill,
-        is told and left behind.
+        is told and left behind. The second time, nothing happens.
         """
+        if self._has_left:
+            return
+        self._has_left = True
         self.stop()
         self.kill(why)
         deadline_ns = time.monotonic_ns() + int(LEAVE_S * 1e9)

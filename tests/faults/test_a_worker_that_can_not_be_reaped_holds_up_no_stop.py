@@ -36,3 +36,4 @@ def test_lb_tells_and_leaves() -> None:
             lb.stop()
             lb.await_line("worker killed: it did not end in time", pid=pid)
             lb.await_line("worker left behind: it does not end", pid=pid, level="error")
+            assert sum("left behind" in line["message"] for line in lb.lines) == 1
