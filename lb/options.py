@@ -263,7 +263,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         type=_whole("bytes", 4096, 1 << 31),
         metavar="BYTES",
         help="size of each pipe (default: as much as the system grants, at most 268435456, and all together a quarter "
-        "of the memory)",
+        "of the memory that the machine, or lb's container, has)",
     )
 
 

@@ -16,6 +16,7 @@ from termios import FIONREAD
 from lb import logs
 from lb.errors import Unavailable
 from lb.slots.allowance import Allowance
+from lb.slots.memory import allowed_memory_bytes
 
 LARGEST_BYTES = 1 << 28
 """The kernel grants no more: the array of a larger pipe passes its allocation limit (ENOMEM)."""
@@ -27,7 +28,8 @@ class Pipes:
     """NPIPES pipes. Write ends do not block, read ends do."""
 
     def __init__(self, count: int, asked_bytes: int | None, allowance: Allowance) -> None:
-        """`asked_bytes`: size of each; None: as much as is granted, all together at most a quarter of the memory.
+        """`asked_bytes`: size of each; None: as much as is granted, all together at most a quarter of the
+        memory that this process may use.
 
         Raises Unavailable when the system has not that many descriptors.
         """
@@ -94,8 +96,7 @@ class Pipes:
 
 
 def _largest_share_bytes(count: int) -> int:
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    share_bytes = max(memory_bytes // 4 // count, _SMALLEST_BYTES)
+    share_bytes = max(allowed_memory_bytes() // 4 // count, _SMALLEST_BYTES)
     return int(min(LARGEST_BYTES, 1 << (share_bytes.bit_length() - 1)))  # the kernel rounds up to a power of two
 
 
