@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import partial
 
 from lb import logs, options
 from lb.balancer import Balancer
 from lb.config import LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
-from lb.key import Key, hide_key_in
+from lb.key import hide_key_in
+from lb.secret import hide_all
 
 
 def main() -> int:
@@ -21,8 +23,7 @@ def main() -> int:
     logs.start(LogLevel.INFO, log_format, hide_key_in(key_form))
     try:
         config = options.parse(words)
-        query = Key(config.endpoint.query)
-        logs.start(config.log_level, config.log_format, lambda text: config.key.hide(query.hide(text)))
+        logs.start(config.log_level, config.log_format, partial(hide_all, config.secrets()))
         return Balancer(config).run()
     except UsageError as error:
         logs.last_words(str(error), f"lb: usage: {options.USAGE}; lb --help tells more\n")

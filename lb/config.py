@@ -11,6 +11,7 @@ from lb.errors import UsageError
 from lb.hours import Hours
 from lb.key import Key
 from lb.proxy import Proxy
+from lb.secret import Hides, Secret
 
 MAX_PIPES = 1 << 16
 """Both ends of a pipe are a descriptor each, and a worker is told each as an argument."""
@@ -89,3 +90,7 @@ class Config:
     dumpable: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
+
+    def secrets(self) -> tuple[Hides, ...]:
+        """What no line may show: the key, the URL's query, and what a proxy wants."""
+        return (self.key, Secret(self.endpoint.query), *(self.proxy.secrets() if self.proxy else ()))

@@ -7,7 +7,6 @@ session calls; hide() takes it out of texts that may hold it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,18 @@ from typing import Any
 from cffi import FFI
 
 from lb.errors import KeyUnreadable, LbError, UsageError
-
-_SHORT = 8
-"""A key of fewer characters is hidden only where it stands alone: it may be part of any word."""
+from lb.secret import Secret, hide_all
 
 
 class Key:
     """A credential. str() and repr() show none of it. `file` is where it was read, if it was a file."""
 
-    __slots__ = ("_file", "_patterns", "_text")
+    __slots__ = ("_file", "_secrets", "_text")
 
     def __init__(self, text: str, file: str | None = None) -> None:
         self._text = text
         self._file = file
-        self._patterns = [_any_form(text)]
+        self._secrets = [Secret(text)]
 
     def reveal(self) -> str:
         return self._text
@@ -44,15 +41,13 @@ class Key:
             return False
         if text == self._text:
             return False
-        self._patterns = [*self._patterns, _any_form(text)]  # the one before stays a secret
+        self._secrets = [*self._secrets, Secret(text)]  # the one before stays one
         self._text = text
         return True
 
     def hide(self, text: str) -> str:
         """`text` with stars in place of the key, in whatever form a feed or an error repeats it."""
-        for pattern in self._patterns:
-            text = pattern.sub("***", text)
-        return text
+        return hide_all(self._secrets, text)
 
     def __repr__(self) -> str:
         return "Key(***)"
@@ -70,21 +65,19 @@ def read_key(form: str) -> Key:
         return Key(_in_environment(form[4:]))
     if form == "-":
         return Key(_in_standard_input())
-    _erase(os.fsencode(form), "arg")
+    erase_behind("", form)
     return Key(_checked("KEY", form))
 
 
 def hide_key_in(form: str) -> Callable[[str], str]:
     """What takes the key out of a text before it is read; where `form` only names its place, there is none in it."""
     names_a_place = form == "-" or form.startswith(("@", "env:"))
-    return Key("" if names_a_place else form.strip()).hide
+    return Secret("" if names_a_place else form.strip()).hide
 
 
-def erase_query(url: str) -> None:
-    """Take what stands behind the `?` of a URL, where some venues want a credential, off the process's command line."""
-    shown, mark, query = os.fsencode(url).partition(b"?")
-    if query:
-        _erase(os.fsencode(url), "arg", keep_bytes=len(shown + mark))
+def erase_behind(kept: str, word: str) -> None:
+    """Take what follows `kept` in a word of the process's command line off it."""
+    _erase(os.fsencode(word), "arg", keep_bytes=len(os.fsencode(kept)))
 
 
 def _in_file(file: str) -> str:
@@ -132,21 +125,6 @@ def _checked(place: str, text: str) -> str:
     return key
 
 
-def _any_form(key: str) -> re.Pattern[str]:
-    """Finds the key, also as JSON, repr() and URLs spell it (RFC 8259 section 7, RFC 3986 section 2.1), or two of them
-    one after the other."""
-    spelled = "".join(map(_any_spelling, key)) or r"(?!)"  # where there is no key, nothing is found
-    return re.compile(spelled if len(key) >= _SHORT else rf"(?<!\w){spelled}(?!\w)", re.IGNORECASE)
-
-
-def _any_spelling(character: str) -> str:
-    utf_16, utf_8 = (character.encode(form, "surrogatepass") for form in ("utf-16-be", "utf-8"))
-    in_json = "".join(rf"\\{{1,4}}u{utf_16[at : at + 2].hex()}" for at in range(0, len(utf_16), 2))
-    in_repr = "".join(rf"\\{{1,4}}x{octet:02x}" for octet in utf_8)
-    in_url = "".join(f"%{octet:02x}" for octet in utf_8)
-    return rf"(?:\\{{0,4}}{re.escape(character)}|{in_json}|{in_repr}|{in_url})"
-
-
 def _erase(entry: bytes, region: str, keep_bytes: int = 0) -> None:
     """Overwrite `entry`, but for its first bytes, where /proc/self/cmdline ("arg") or /proc/self/environ ("env") shows
     it (proc(5))."""
@@ -155,7 +133,7 @@ def _erase(entry: bytes, region: str, keep_bytes: int = 0) -> None:
     memory: Any = ffi.buffer(ffi.cast("char *", start), end - start)
     at = 0
     for shown in memory[:].split(b"\0"):
-        if shown == entry:
+        if shown == entry and keep_bytes < len(entry):
             memory[at + keep_bytes : at + len(shown)] = b"*" * (len(shown) - keep_bytes)
         at += len(shown) + 1
 

@@ -18,7 +18,7 @@ from lb.config import MAX_PIPES, Config, LogFormat, LogLevel, OnQuiet, Route, Sp
 from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
-from lb.key import erase_query, read_key
+from lb.key import erase_behind, read_key
 from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.version import VERSION
@@ -64,7 +64,7 @@ example:  lb @/etc/lb/key wss://socket.massive.com/stocks 4 /srv/bars lb-bars --
 
 
 def parse(words: Sequence[str]) -> Config:
-    """Read the command line. Reads the key, and wipes it and the URL's query. Raises UsageError or KeyUnreadable."""
+    """Read the command line. Reads the key, and wipes it and other credentials. Raises UsageError or KeyUnreadable."""
     parser = _parser()
     parted = _part(words, _options_of(parser))
     for name in parted.unknown:
@@ -72,7 +72,7 @@ def parse(words: Sequence[str]) -> Config:
         raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
     args = parser.parse_args(parted.of_lb)
     endpoint = Endpoint.parse(args.url)
-    erase_query(args.url)
+    _erase_credentials(args.url, args.proxy)
     return Config(
         endpoint=endpoint,
         key=read_key(args.key),
@@ -105,6 +105,14 @@ def _proxy(word: str | None, endpoint: Endpoint) -> Proxy | None:
     if word is None:
         return None
     return Proxy.of_environment(endpoint) if word == "env" else Proxy.parse(word)
+
+
+def _erase_credentials(url: str, proxy: str | None) -> None:
+    """Off the process's command line: the URL's query, where some venues want one, and the user of a proxy."""
+    erase_behind(url.partition("?")[0] + "?", url)
+    if proxy is not None and "@" in proxy:
+        for option in ("", "--proxy="):
+            erase_behind(option + "http://", option + proxy)
 
 
 def peek(words: Sequence[str]) -> tuple[str, LogFormat]:

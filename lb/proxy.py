@@ -13,6 +13,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 from lb.endpoint import Endpoint, host_and_port
 from lb.errors import UsageError
 from lb.key import Key
+from lb.secret import Hides, Secret
 
 _DEFAULT_PORT = 80
 
@@ -51,6 +52,13 @@ class Proxy:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    def secrets(self) -> tuple[Hides, ...]:
+        """The credentials, the password in them, and both as they are sent."""
+        if self.credentials is None:
+            return ()
+        password = self.credentials.reveal().partition(":")[2]
+        return (self.credentials, Secret(password), Secret((self.authorization() or "").removeprefix("Basic ")))
 
     def authorization(self) -> str | None:
         """The value of Proxy-Authorization."""

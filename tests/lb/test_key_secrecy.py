@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -10,9 +11,9 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from harness import KEY, Feed, Lb, inline, run_lb
+from harness import KEY, SOON, Feed, Lb, inline, run_lb
 from harness.feed import CONNECTED
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lb.errors import EX_NOINPUT, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, KeyUnreadable, UsageError
@@ -194,16 +195,33 @@ def test_an_error_of_the_command_line_says_no_key(log_format: str) -> None:
 
 
 def test_a_query_is_asked_for_and_not_logged() -> None:
-    with Feed() as feed, Lb(f"{feed.url}?token={KEY}-2", 1, "--log-level", "debug", key="other") as lb:
-        with feed.connection() as peer:
-            assert peer.read_request().startswith(f"GET /stocks?token={KEY}-2 HTTP/1.1")
+    query = f"token={KEY}-2"
+    with Feed() as feed, Lb(f"{feed.url}?{query}", 1, "--log-level", "debug", key="other", constants=SOON) as lb:
+        with feed.session() as peer:
+            assert peer.request.startswith(f"GET /stocks?{query} HTTP/1.1")
             assert KEY.encode() not in command_line(lb.pid)
             assert feed.url.encode() + b"?*" in command_line(lb.pid)
-            location = f"/stocks?token={KEY}-2".encode()
-            peer.send(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
-        with feed.session():
             assert lb.await_line("session open")["url"] == feed.url
-        lb.await_line("session lost")
+        with feed.connection() as peer:
+            assert query in peer.read_request()
+            peer.send(f"HTTP/1.1 302 Found\r\nLocation: /stocks?{query}\r\n\r\n".encode())
+            assert "/stocks?***" in lb.await_line("no session")["reason"]
+
+
+@pytest.mark.parametrize("form", ["--proxy {}", "--proxy={}"])
+def test_the_password_of_a_proxy_is_gone_from_the_command_line_and_in_no_line(form: str) -> None:
+    with Feed() as proxy:
+        option = form.format(f"http://user:{KEY}@127.0.0.1:{proxy.port}").split()
+        basic = base64.b64encode(f"user:{KEY}".encode())
+        with Lb("ws://feed.example/stocks", 1, *option, key="other") as lb, proxy.connection() as peer:
+            assert basic.decode() in peer.read_request()
+            assert KEY.encode() not in command_line(lb.pid)
+            assert b"http://***" in command_line(lb.pid)
+            peer.send(b"HTTP/1.1 302 Moved\r\nLocation: /?" + basic + f"?user:{KEY}?{KEY}\r\n\r\n".encode())
+            said = lb.await_line("no session")["reason"]
+            assert said.count("***") == 2
+            assert "user" not in said
+            assert KEY[:3] not in said
 
 
 def test_an_object_that_holds_the_key_prints_none_of_it() -> None:
@@ -243,7 +261,8 @@ def spellings(key: str) -> list[str]:
     return [*texts, *map(json.dumps, texts), *map(repr, texts), *(repr(text.encode()) for text in texts)]
 
 
-@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=8, max_size=40))
+@given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\\"), min_size=8, max_size=40))
+@example("with\\a backslash\\é")
 def test_no_spelling_of_a_key_remains(key: str) -> None:
     for text in spellings(key):
         shown = Key(key).hide(f"said <{text}>.")
@@ -251,6 +270,17 @@ def test_no_spelling_of_a_key_remains(key: str) -> None:
         assert shown.startswith("said <")
         assert shown.endswith(">.")
         assert len(shown) <= len("said <b'\"***\"'>.") + 4, shown
+
+
+@given(st.text("abé", min_size=8, max_size=40), st.integers(8, 40))
+def test_where_a_text_was_cut_off_the_beginning_of_the_key_is_hidden(key: str, length: int) -> None:
+    assert Key(key).hide(f"said {key[:length]}") == "said ***"
+
+
+def test_a_key_of_thousands_of_characters_is_hidden() -> None:
+    """As tokens are."""
+    key = "".join(chr(33 + number % 90) for number in range(2000))
+    assert Key(key).hide(f"<{json.dumps(key)}>") == '<"***">'
 
 
 def test_a_short_key_is_hidden_where_it_stands_alone() -> None:
