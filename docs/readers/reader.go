@@ -38,10 +38,12 @@ func main() {
 		go func() { ends <- printRecords(fd) }()
 	}
 	for range os.Args[1:] {
-		if err := <-ends; err == io.ErrUnexpectedEOF {
-			code = max(code, 65)
-		} else if err != nil {
+		switch err := <-ends; {
+		case err == nil:
+		case err != io.ErrUnexpectedEOF:
 			code = 74
+		case code == 0:
+			code = 65
 		}
 	}
 	os.Exit(code)

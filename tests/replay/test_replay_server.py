@@ -432,7 +432,7 @@ def test_a_tls_drop_has_no_close_notify(end: End) -> None:
         ):
             subscribe_raw(client)
             if end is End.ABORT:
-                with pytest.raises(ssl.SSLEOFError):
+                with pytest.raises(ssl.SSLError, match="EOF"):  # SSLEOFError, but for Python 3.11.2
                     read_to_end(client)
             else:
                 client.sendall(b"\x88\x82\x00\x00\x00\x00\x03\xe8")  # Close, 1000.

@@ -158,6 +158,7 @@ def _meaning_of(error: OSError) -> Exception:
     """What an exception of a read says about the stream."""
     if isinstance(error, ssl.SSLZeroReturnError):
         return EOFError()
-    if isinstance(error, ssl.SSLEOFError):
+    # Python 3.11.2 (Debian 12) has no class for it where it is not told to take it for an end (secure.py).
+    if isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING":
         return SessionLost("connection closed without close_notify")
     return error
