@@ -71,7 +71,7 @@ def test_version() -> None:
         (["k", NO_FEED, "abc", ".", "w"], "argument NPIPES: 'abc' is not a whole number"),
         (["k", NO_FEED, "100000", ".", "w"], "argument NPIPES: 100000 pipes is outside of 1 to 65536"),
         ([], "the following arguments are required: KEY, URL, NPIPES, DIR, WORKER"),
-        (["k", NO_FEED, "1", "."], "the following arguments are required: WORKER"),
+        (["k", NO_FEED, "1", "."], "the following arguments are required: WORKER\n"),
         (["k", "http://h/", "1", ".", "w"], "URL begins with neither ws:// nor wss://"),
         (["k", "ws://", "1", ".", "w"], "URL names no host"),
         (["k", "ws://h:99999/", "1", ".", "w"], "URL's port is no number from 1 to 65535"),

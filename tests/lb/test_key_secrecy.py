@@ -188,6 +188,9 @@ def test_a_feed_that_repeats_the_key_gets_it_into_no_line(log_format: str) -> No
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_an_error_of_the_command_line_says_no_key(log_format: str) -> None:
+    done = run_lb("--log-format", log_format, "--route", "brief-key", "brief-key", NO_FEED, "1", ".", "w")
+    assert done.returncode == EX_USAGE
+    assert "'***' is none of round-robin, symbol" in done.stderr
     done = run_lb("--log-format", log_format, KEY, NO_FEED, "1", f"/no/{KEY}/dir", "/bin/cat")
     assert done.returncode == EX_UNAVAILABLE
     assert "/no/***/dir" in done.stderr

@@ -84,6 +84,26 @@ def test_last_words_are_for_people_or_json(capfd: pytest.CaptureFixture[str]) ->
         assert (line["level"], line["message"], line["detail"]) == ("error", "no such thing", "first\nsecond\n")
 
 
+def test_the_first_line_for_which_there_is_room_again_tells_how_many_were_left_out() -> None:
+    read_end, write_end = os.pipe()
+    before = os.dup(2)
+    os.dup2(write_end, 2)
+    try:
+        logs.start(LogLevel.INFO, LogFormat.JSON)
+        for number in range(1000):
+            logs.info("a line", number=number, text="x" * 1000)
+        seen = os.read(read_end, 1 << 20).splitlines()
+        logs.info("there is room")
+        logs.info("there still is")
+        told, after = map(json.loads, os.read(read_end, 1 << 20).splitlines())
+    finally:
+        os.dup2(before, 2)
+        for fd in (before, read_end, write_end):
+            os.close(fd)
+    assert told["lines_left_out"] == 1000 - len(seen) > 0
+    assert "lines_left_out" not in after
+
+
 @pytest.mark.parametrize("form", LogFormat)
 def test_no_value_is_as_long_as_a_feed_likes(capfd: pytest.CaptureFixture[str], form: LogFormat) -> None:
     logs.start(LogLevel.INFO, form)

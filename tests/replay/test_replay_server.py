@@ -321,7 +321,8 @@ def test_what_was_not_read_when_the_stream_ended_is_not_lost() -> None:
 # Slow consumers
 
 
-FAST = synthetic_market(records=20_000, rate=1_000_000)
+FAST = synthetic_market(records=20_000, rate=20_000)
+AT_A_MILLION_PER_S = Playback(speed=50.0, loop=True)
 
 
 @contextmanager
@@ -345,7 +346,7 @@ def mute_client(server: ReplayServer) -> Iterator[socket.socket]:
 def test_who_reads_too_slowly_is_told_so_and_cut_off(patience: Patience, tls: Literal["self-signed"] | None) -> None:
     """What was sent until then is whole messages from the beginning on."""
     with (
-        ReplayServer(FAST, Playback(speed=1.0, loop=True), tls=tls, patience=patience) as server,
+        ReplayServer(FAST, AT_A_MILLION_PER_S, tls=tls, patience=patience) as server,
         mute_client(server) as mute,
     ):
         wait_for(lambda: server.totals.slow_consumers_total > 0)
@@ -367,7 +368,7 @@ def test_a_slow_consumer_that_never_reads_again_is_left(monkeypatch: pytest.Monk
     monkeypatch.setattr("lb.replay.connection._LAST_WORDS_NS", 1)
     patience = Patience(size_bytes=1 << 20)
     with (
-        ReplayServer(FAST, Playback(speed=1.0, loop=True), patience=patience) as server,
+        ReplayServer(FAST, AT_A_MILLION_PER_S, patience=patience) as server,
         mute_client(server),
     ):
         wait_for(lambda: server.totals.slow_consumers_total > 0)
