@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -29,17 +30,13 @@ def show(duration_s: int) -> int:
         console.print(f"lb deals {source.url} to {PIPES} pipes of lb-bars, for {duration_s} s")
         worker = ("lb-bars", "--output", "bars.jsonl", "--summary", "summary.json")
         with balancer(source, folder, *worker) as lb:
-            began_s = time.monotonic()
             watch(lb, console, duration_s)
             lb.end()
-            elapsed_s = time.monotonic() - began_s
         summary = json.loads((folder / "summary.json").read_text())
         with (folder / "bars.jsonl").open() as bars:
             first_bars = list(islice(bars, 2))
     balance, statistics = lb.last("balance"), lb.last("statistics")
-    assert balance is not None
-    assert statistics is not None
-    console.print(outcome(statistics, balance, summary, elapsed_s))
+    console.print(outcome(statistics, balance, summary, session_s(lb)))
     console.print("two of the bars:", *map(str.rstrip, first_bars), sep="\n", soft_wrap=True)
     is_complete = balance["exact"] and balance["received"] == summary["records"] > 0
     console.print("\nevery record accounted for" if is_complete else "\nRECORDS MISSING")
@@ -52,9 +49,8 @@ def watch(lb: Program, console: Console, duration_s: float) -> None:
     until_s = time.monotonic() + duration_s
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while lb.runs and time.monotonic() < until_s:
-            statistics = lb.last("statistics")
-            if statistics is not None:
-                live.update(rates(statistics))
+            if lb.has("statistics"):
+                live.update(rates(lb.last("statistics")))
             time.sleep(0.1)
 
 
@@ -66,6 +62,12 @@ def rates(statistics: Line) -> Table:
         table.add_column(heading, justify="right", min_width=11)
     table.add_row(*(f"{value:,}" for value in values.values()))
     return table
+
+
+def session_s(lb: Program) -> float:
+    """How long it had a session, by the times of its own lines."""
+    began, ended = (datetime.fromisoformat(lb.last(message)["time"]) for message in ("session open", "stopping"))
+    return (ended - began).total_seconds()
 
 
 def outcome(statistics: Line, balance: Line, summary: Line, elapsed_s: float) -> Table:

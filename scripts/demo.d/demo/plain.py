@@ -35,7 +35,7 @@ class View:
 
 def show(duration_s: int) -> int:
     console = Console(highlight=False)
-    console.print("an ordinary client (Python, websockets, json) counts trades, as fast as it can ...")
+    console.print("an ordinary client (websockets, json) counts trades, as fast as it can ...")
     able_per_s = measured_per_s()
     rate = round(able_per_s * FASTER, -4)
     console.print(f"{able_per_s:,.0f} records/s. lb-replay makes up a market of {rate:,.0f} trades/s ...")
@@ -49,7 +49,6 @@ def show(duration_s: int) -> int:
             lb.end()
         summary = json.loads((Path(name) / "summary.json").read_text())
     balance = lb.last("balance")
-    assert balance is not None
     console.print(outcome(rate, at_the_end, view_of_lb(lb), summary["records"]))
     is_complete = balance["exact"] and balance["received"] == summary["records"] > 0
     console.print("lb: every record accounted for" if is_complete else "lb: RECORDS MISSING")
@@ -91,9 +90,9 @@ def view_of_client(client: Program) -> View:
 
 
 def view_of_lb(lb: Program) -> View:
-    statistics = lb.last("statistics")
-    if statistics is None:
+    if not lb.has("statistics"):
         return View(0, 0, "connecting")
+    statistics = lb.last("statistics")
     reconnects = statistics["reconnects"]
     state = "reading" if not reconnects else f"cut off {reconnects} times: this machine is too busy"
     return View(statistics["records"], statistics["records_per_s"], state)

@@ -38,8 +38,15 @@ class Program:
         """As far as they came."""
         self._reader.start()
 
-    def last(self, message: str) -> Line | None:
-        return next((line for line in reversed(self.lines) if line.get("message") == message), None)
+    def has(self, message: str) -> bool:
+        return any(line.get("message") == message for line in self.lines)
+
+    def last(self, message: str) -> Line:
+        """Raises Failed where it has not said it."""
+        for line in reversed(self.lines):
+            if line.get("message") == message:
+                return line
+        raise Failed(f"{self._process.args!r} did not tell its {message}")
 
     @property
     def runs(self) -> bool:
@@ -105,8 +112,10 @@ def ordinary_client(source: Feed) -> Iterator[Program]:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str | Path], **streams: int) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(command, text=True, env=_ENVIRONMENT, **streams) as process:
+def _running(
+    command: Sequence[str | Path], stdout: int | None = None, stderr: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, text=True, env=_ENVIRONMENT, stdout=stdout, stderr=stderr) as process:
         try:
             yield process
         finally:
