@@ -89,6 +89,20 @@ def test_the_first_restart_is_at_once_and_a_crash_loop_backs_off() -> None:
         assert lb.stop().exit_code in (0, EX_IOERR), "also between two restarts"
 
 
+def test_one_that_has_read_something_is_replaced_at_once_however_often_it_is_killed() -> None:
+    """Its pipe would fill up meanwhile."""
+    kills = 5
+    with Feed() as feed, Lb(feed.url, constants={"lb.slots.supervisor.BRIEF_S": 0.0}) as lb, feed.session() as peer:
+        for number in range(kills):
+            pid = lb.await_recorders(number + 1)[-1]
+            peer.say(message([record(number)]))
+            lb.await_records(number + 1)
+            os.kill(pid, signal.SIGKILL)
+        lb.await_recorders(kills + 1)
+        assert lb.stop().statistics["restarts"] == kills
+        assert not [line for line in lb.lines if line["message"] == "worker is restarted later"]
+
+
 def test_a_worker_that_can_not_be_started_again_is_told_and_tried_again(tmp_path: Path) -> None:
     script = tmp_path / "worker"
     script.write_text("#!/bin/sh\necho on\ncat <&$1 >/dev/null\n")

@@ -171,6 +171,15 @@ class Lb:
         """What a worker other than the recorder has printed, once it ends so."""
         return self._await(lambda: self.output if self.output.endswith(ending) else None, f"output up to {ending!r}")
 
+    def await_output_lines(self, count: int) -> list[bytes]:
+        """What workers other than the recorder have printed, once that is at least so many lines."""
+
+        def find() -> list[bytes] | None:
+            lines = self.output.splitlines(keepends=True)
+            return lines if sum(line.endswith(b"\n") for line in lines) >= count else None
+
+        return self._await(find, f"{count} lines of output")
+
     def balance(self) -> dict[str, Any]:
         """The balance at this moment."""
         self.send_signal(signal.SIGUSR1)

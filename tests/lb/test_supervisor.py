@@ -180,6 +180,51 @@ def test_the_end_of_a_pipe_is_seen_by_its_worker_alone() -> None:
         assert test.supervisor.failures_total == 0
 
 
+READS_ONCE = inline("""
+    import os, signal, socket, sys
+    os.read(int(sys.argv[1]), 1)
+    socket.socket(fileno=int(os.environ["LB_CHANNEL"])).send(b"READY")
+    signal.pause()
+""")
+
+
+def successors_that_had_to_wait(test: Supervising, deaths: int, *, given_something: bool) -> int:
+    """Of so many workers that die one after the other."""
+    test.start()
+    (slot,) = test.slots
+    for number in range(1, deaths + 1):
+        if given_something:
+            test.write(0, b"x")
+            test.until(lambda number=number: slot.ready_total == number)
+        dead = slot.pid
+        os.kill(dead, signal.SIGKILL)
+        test.until(lambda dead=dead: slot.state is State.RUNNING and slot.pid != dead)
+    return len(test.told("worker is restarted later"))
+
+
+def test_who_has_read_something_is_no_crash_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pipe would fill up while a worker that could be started waits."""
+    monkeypatch.setattr(supervisor, "BRIEF_S", 0.0)
+    with Supervising(READS_ONCE) as test:
+        assert successors_that_had_to_wait(test, 4, given_something=True) == 0
+
+
+def test_but_who_dies_again_and_again_within_a_second_is() -> None:
+    """A record that no worker survives."""
+    with Supervising(READS_ONCE) as test:
+        assert successors_that_had_to_wait(test, 2, given_something=True) == 1
+
+
+def test_and_so_is_who_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "BRIEF_S", 0.0)
+    with Supervising(READS_ONCE) as test:
+        assert successors_that_had_to_wait(test, 2, given_something=False) == 1
+
+
+def test_brief_is_a_second() -> None:
+    assert supervisor.BRIEF_S == 1
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6)), max_size=30), st.integers(0, 10**6))
 def test_the_deadline_is_that_of_the_earliest_restart(restarts: list[tuple[int, int]], stop: int) -> None:
     with Supervising(READS, 4, per_pipe=True) as test:
