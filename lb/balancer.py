@@ -107,9 +107,9 @@ class Balancer:
         return self._exit_code
 
     def _start_workers(self) -> None:
-        """No session before every worker runs: where one can't be started, no other client of the key is evicted."""
+        """No session before a worker runs: where the program can't be, no other client of the key is evicted."""
         self._supervisor.start()
-        while not self._supervisor.is_started and self._state is State.RUNNING:
+        while not self._supervisor.has_run and self._state is State.RUNNING:
             self._wake_ups.wait(self._supervisor.deadline_ns)
             self._obey()
             self._supervisor.tend(time.monotonic_ns())

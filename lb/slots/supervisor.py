@@ -9,7 +9,7 @@
     LEAVING    ENDS      reap it                                 LEAVING
     LEAVING    GONE      realign the pipes, restart or back off  EMPTY
 
-After stop() nothing becomes DUE any more; a worker that ends after its pipes were all retired has no successor.
+After stop() nothing becomes DUE again; a worker that ends after its pipes were all retired has no successor.
 
 Law: a worker is its slot's process group; when it ends nothing of it may go on reading the slot's pipes. Only this
 file spawns, and nothing in it waits for a process, but leave() for a moment.
@@ -41,6 +41,8 @@ STABLE_S = 10.0
 BRIEF_S = 1.0
 """One that ran this long and has read something is, too."""
 
+MOST_FORKS = 4
+"""In one turn of the balancer; each takes a millisecond or so."""
 MOST_STARTING = 32
 """Workers that are being started at a time: a report takes a descriptor each."""
 LEAVE_S = 1.0
@@ -67,6 +69,7 @@ class Supervisor:
     ) -> None:
         """Raises Unavailable when the system has not enough descriptors."""
         self._config = config
+        self._pipes = pipes
         self._wake_ups = wake_ups
         self._allowance = allowance
         self._realign = realign
@@ -84,12 +87,12 @@ class Supervisor:
         """Whose process was not reaped yet."""
         self._starting = 0
         self._leaving: dict[int, Slot] = {}
-        self._not_yet_run = len(self.slots)
+        self._has_run = False
         self.failures_total = 0
         """Workers that were to end by themselves, and did so by a signal or with another exit code than 0."""
 
     def start(self) -> None:
-        """Begin to start every worker; tend() goes on with it, until is_started.
+        """Begin to start every worker; tend() goes on with it.
 
         That one can't be started the first time comes as Unavailable: from here, from tend(), from reap(), or out of
         the wake-ups' take().
@@ -100,13 +103,15 @@ class Supervisor:
         self.tend(now_ns)
 
     @property
-    def is_started(self) -> bool:
-        """Whether every slot has had a worker that ran."""
-        return not self._not_yet_run
+    def has_run(self) -> bool:
+        """Whether a worker has run its program, which is that of all."""
+        return self._has_run
 
     def tend(self, now_ns: int) -> None:
-        """Start the workers whose time has come."""
-        while self.deadline_ns <= now_ns:
+        """Start the workers whose time has come, a few at a time: the feed is not read meanwhile."""
+        for _ in range(MOST_FORKS):
+            if self.deadline_ns > now_ns:
+                return
             _, number = heapq.heappop(self._due)
             self._happens(self.slots[number], Event.DUE)
 
@@ -143,11 +148,12 @@ class Supervisor:
         self._slot_of_pipe[pipe].retired_pipes += 1
 
     def stop(self) -> None:
-        """From now on nothing is restarted."""
+        """From now on nothing is restarted. A worker that has yet to be started the first time is, if something waits
+        for it."""
         self._is_stopping = True
         for slot in self.slots:
-            slot.restart_ns = NEVER_NS
-        self._due.clear()
+            if slot.starts_total or not any(map(self._pipes.unread_bytes, slot.pipes)):
+                slot.restart_ns = NEVER_NS
 
     def terminate(self) -> None:
         """SIGTERM for every worker and what it started, also for those that are stopped."""
@@ -173,8 +179,9 @@ class Supervisor:
         """
         if self._has_left:
             return
-        self._has_left = True
-        self.stop()
+        self._has_left = self._is_stopping = True
+        for slot in self.slots:
+            slot.restart_ns = NEVER_NS
         self.kill(why)
         deadline_ns = time.monotonic_ns() + int(LEAVE_S * 1e9)
         self.reap()
@@ -189,8 +196,8 @@ class Supervisor:
 
     @property
     def running(self) -> int:
-        """Slots of whose worker, or of what it started, something is still there."""
-        return sum(slot.state is not State.EMPTY for slot in self.slots)
+        """Slots of whose worker, or of what it started, something is still there, or that are to get one."""
+        return sum(slot.state is not State.EMPTY or slot.restart_ns < NEVER_NS for slot in self.slots)
 
     @property
     def restarts_total(self) -> int:
@@ -256,7 +263,7 @@ class Supervisor:
 
     def _tell_start(self, slot: Slot) -> None:
         logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
-        self._not_yet_run -= slot.starts_total == 0
+        self._has_run = True
         slot.starts_total += 1
 
     def _tell_refusal(self, slot: Slot) -> None:

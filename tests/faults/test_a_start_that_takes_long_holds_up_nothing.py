@@ -12,11 +12,13 @@ from harness.preload import preload
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
-# Who runs a program waits until the file named by GATE is there.
+# Who runs a program waits for the file named by GATE. Where FIRST names a folder to make, who makes it does not wait.
 GATED_EXEC = r"""
 int execve(const char *path, char *const argv[], char *const envp[])
 {
-    const char *gate = getenv("GATE");
+    const char *gate = getenv("GATE"), *first = getenv("FIRST");
+    if (first && mkdir(first, 0700) == 0)
+        gate = NULL;
     while (gate && access(gate, F_OK) < 0)
         usleep(1000);
     int (*const next)(const char *, char *const[], char *const[]) = (int (*)())dlsym(RTLD_NEXT, "execve");
@@ -41,6 +43,26 @@ def test_all_workers_are_started_side_by_side_and_signals_are_obeyed_meanwhile(t
         gate.touch()
         for _ in range(5):
             lb.await_line("worker started")
+        assert lb.stop().exit_code == 0
+
+
+def test_a_session_begins_as_soon_as_one_worker_runs(tmp_path: Path) -> None:
+    """Then the program is known to be one. What comes for the others waits in their pipes."""
+    gate = tmp_path / "gate"
+    environment = preload(tmp_path, GATED_EXEC) | {"GATE": str(gate), "FIRST": str(tmp_path / "first")}
+    records = [record(number) for number in range(300)]
+    with (
+        Feed() as feed,
+        Lb(feed.url, 3, "--spawn", "per-pipe", environment=environment) as lb,
+        feed.session() as peer,
+    ):
+        lb.await_line("worker started")
+        peer.say(message(records))
+        while lb.balance()["received"] < 300:
+            pass
+        assert sum(line["message"] == "worker started" for line in lb.lines) == 1
+        gate.touch()
+        assert sorted(lb.await_records(300).pipes[0]) == sorted(records)
         assert lb.stop().exit_code == 0
 
 

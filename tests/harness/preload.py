@@ -15,6 +15,7 @@ _HEAD = r"""
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 """
 

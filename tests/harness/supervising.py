@@ -59,7 +59,7 @@ class Supervising:
     def start(self) -> list[int]:
         """Start all workers; return their pids once they run."""
         self.supervisor.start()
-        self.until(lambda: self.supervisor.is_started)
+        self.until(lambda: all(slot.starts_total for slot in self.slots))
         return [slot.pid for slot in self.slots]
 
     def write(self, pipe: int, data: bytes) -> None:

@@ -89,7 +89,7 @@ def test_the_first_start_of_a_worker_that_can_not_run_is_an_error() -> None:
         test.supervisor.start()
         with pytest.raises(Unavailable, match=r"^worker can't be started: running: Permission denied: '/etc/passwd'$"):
             test.until(lambda: False)
-        assert not test.supervisor.is_started
+        assert not test.supervisor.has_run
     with Supervising(["no-such-program"]) as test, pytest.raises(Unavailable, match="no such program in PATH"):
         test.supervisor.start()
 
@@ -139,18 +139,34 @@ def test_who_fails_during_the_stop_is_counted(code: str, failures: int) -> None:
         assert test.told("worker ended")[-1]["pid"] == pids[0]
 
 
-def test_after_stop_nothing_is_started_any_more() -> None:
-    """Neither who ends then, nor who waits for his restart, nor who was not even started once."""
+def test_after_stop_nothing_is_started_again() -> None:
+    """Neither who ends then, nor who waits for his restart."""
     with Supervising(inline("raise SystemExit(1)"), 2, per_pipe=True) as test:
         test.start()
         test.until(lambda: len(test.told("worker is restarted later")) >= 2)
         test.supervisor.stop()
         assert test.supervisor.deadline_ns == NEVER_NS
+        test.until(lambda: not test.supervisor.running)
         started = len(test.told("worker started"))
         test.supervisor.tend(NEVER_NS - 1)
+        assert not test.supervisor.running
+        assert len(test.told("worker started")) == started
+
+
+def test_after_stop_who_was_never_started_is_where_something_waits_for_him(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lb was stopped while thousands of workers were being started."""
+    monkeypatch.setattr(supervisor, "MOST_FORKS", 1)
+    with Supervising(READS, 4, per_pipe=True) as test:
+        test.supervisor.start()
+        test.write(1, b"x")
+        test.write(3, b"x")
+        test.supervisor.stop()
+        test.pipes.close_write_ends()
+        assert test.supervisor.running == 3
         test.until(lambda: not test.supervisor.running)
-        assert len(test.told("worker started")) <= started + 2, "those that were forked already"
-        assert all(slot.restart_ns == NEVER_NS for slot in test.slots)
+        assert {line["slot"] for line in test.told("worker started")} == {0, 1, 3}
+        assert test.pipes.backlog_bytes() == [0, 0, 0, 0]
+        assert test.supervisor.failures_total == 0
 
 
 def test_kill_tells_why_and_waits_for_nobody() -> None:
