@@ -149,15 +149,17 @@ def check_fds(fds: Sequence[int]) -> None:
     """Raises PipeError unless there is at least one fd, and each is open for reading and named once."""
     if not fds:
         raise PipeError("no file descriptors of pipes: name at least one")
-    for position, fd in enumerate(fds):
+    seen: set[int] = set()
+    for fd in fds:
         try:
             mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
         except (OSError, OverflowError, ValueError) as fault:
             raise PipeError(f"fd {fd}: not an open file descriptor") from fault
         if mode == os.O_WRONLY:
             raise PipeError(f"fd {fd}: open for writing only, a pipe's read end is needed")
-        if fd in fds[:position]:
+        if fd in seen:
             raise PipeError(f"fd {fd}: named twice")
+        seen.add(fd)
 
 
 def _is_regular_file(fd: int) -> bool:

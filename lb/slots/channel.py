@@ -3,7 +3,7 @@
 A message is one packet of at most LONGEST_BYTES:
 
     READY          it has begun to read its pipes
-    ACK PIPE N     it has finished N records of a pipe, counted from its own start; PIPE is the FD among its arguments
+    ACK FD N       it has finished N records of a pipe since its own start; FD is the pipe's number among its arguments
     STATUS text    what it is doing, in UTF-8, for people
 
 Anything else is counted and passed over; an empty packet can't be told from the end, and is one. A worker need not say
