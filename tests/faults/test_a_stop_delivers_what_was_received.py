@@ -154,6 +154,7 @@ def test_a_second_signal_also_while_workers_are_waited_for() -> None:
         lb.send_signal(signal.SIGTERM)
         lb.await_line("stopping")
         assert lb.stop().exit_code == 1
+        lb.await_line("worker killed: lb was stopped a second time")
 
 
 @pytest.mark.parametrize("others", [[signal.SIGTERM], [signal.SIGINT, signal.SIGHUP]])
