@@ -43,13 +43,13 @@ typed members of them. With asyncio, a task per pipe:
     outlive_stop_signals()
     asyncio.run(main())
 
-Million records a second that one core takes (Xeon at 2.5 GHz, CPython 3.11, one pipe of 1 MiB, trades of 160 bytes, a
-handler that does nothing):
+Million records a second that one core takes (Xeon at 2.5 GHz, CPython 3.11, trades of 160 bytes, a handler that does
+nothing; `scripts/bench --parts workers` measures it):
 
-    views                            26        run                             1.06   lb-count    2.5
-    run, raw, batch; batches         16        records (asyncio)               0.9    lb-bars     0.7
-    run, raw                         10        orjson.loads alone              1.2
-    without the SDK, a buffered file: read(4), read(n), no more                3.5
+    views                        29        run, decode=typed.decode      1.2     lb-count    2.2
+    batches; run, raw, batch     20        run                           1.05    lb-bars     0.5
+    run, raw                     12        orjson.loads alone            1.3     lb-jsonl    2.5
+    without the SDK, a buffered file: read(4), read(n), no more          2.9
 
 The package needs the standard library and orjson; it imports nothing of the balancer. `workers` is a short name for it.
 """

@@ -67,6 +67,17 @@ def test_quick_checks_and_measures_lb_beside_the_c_candidates(tmp_path: Path) ->
     assert "figures to reach" in result.stdout
 
 
+def test_quick_measures_the_workers(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--parts", "workers", "--seconds", "0.02")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    (rows,) = report["workers"].values()
+    assert {"batches of bytes", "dicts", "orjson.loads, in memory", "lb-count", "lb-bars"} <= rows.keys()
+    assert all(trial["records"] and trial["cpu_s"] for trials in rows.values() for trial in trials)
+    assert report["machine"]["cpu"] in result.stdout
+    assert [figure["met"] is not None for figure in report["figures"]] == [True] * len(report["figures"])
+
+
 def test_a_peer_that_writes_wrong_records_is_named_and_not_measured(tmp_path: Path) -> None:
     script = tmp_path / "peer.py"
     script.write_text(DEALS_ONE_TRADE_TWICE)

@@ -6,19 +6,22 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from harness import certificate, options, picture, programs, report
+from harness import certificate, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
-from harness.comparison import Comparison
+from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
 from harness.feed import REAL_SECOND
-from harness.goals import MEMORY_RECORDS, figures
-from harness.options import SCRATCH
+from harness.goals import MEMORY_RECORDS, Figure, figures, worker_figures
+from harness.options import SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.results import Results
 from harness.summary import Summary, summarize
+from harness.workers import WorkerResults, measure
 
 _QUICK_PLAN = Plan(
     layouts=("160", "112", REAL_SECOND), batches=(20, 1), pipes=(4,), rates=(10_000,), arrivals=("bursty",)
@@ -45,43 +48,79 @@ def main(words: list[str] | None = None) -> int:
 
 def _bench(asked: argparse.Namespace, build: Path) -> int:
     started_s = time.monotonic()
+    terms = {
+        "rounds": asked.rounds or (1 if asked.quick else 5),
+        "seconds": asked.seconds or (_QUICK_SECONDS if asked.quick else 1.2),
+        "quick": asked.quick,
+    }
+    of_lb = [part for part in asked.parts if part in PARTS]
+    results = _compare(asked, of_lb, terms, build) if of_lb else Results()
+    workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
+    found = [*(figures(results) if of_lb else ()), *(worker_figures(workers) if WORKERS in asked.parts else ())]
+    _report(asked, terms, results, workers, found)
+    print(f"{time.monotonic() - started_s:.0f} s in all")
+    failures = [*results.failures, *workers.failures]
+    for failure in failures:
+        print(f"FAILED  {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _compare(asked: argparse.Namespace, parts: Sequence[str], terms: dict[str, Any], build: Path) -> Results:
     programs.build(build)
     issued = certificate.issue(build)
     comparison = Comparison(
         plan=_plan(asked),
         candidates=_candidates(asked, issued, build),
-        parts=asked.parts,
-        rounds=asked.rounds or (1 if asked.quick else 5),
-        seconds=asked.seconds or (_QUICK_SECONDS if asked.quick else 1.2),
+        parts=parts,
+        rounds=terms["rounds"],
+        seconds=terms["seconds"],
         build=build,
         certificate=issued.server_pem,
         real=asked.real,
-        say=lambda line: print(line, flush=True),
+        say=_say,
         memory_records=_QUICK_MEMORY_RECORDS if asked.quick else MEMORY_RECORDS,
     )
-    results = comparison.run()
-    _report(asked, comparison, results)
-    print(f"{time.monotonic() - started_s:.0f} s in all")
-    for failure in results.failures:
-        print(f"FAILED  {failure}", file=sys.stderr)
-    return 1 if results.failures else 0
+    return comparison.run()
 
 
-def _report(asked: argparse.Namespace, comparison: Comparison, results: Results) -> None:
-    found = figures(results)
+def _measure_workers(asked: argparse.Namespace, terms: dict[str, Any], build: Path) -> WorkerResults:
+    feeds = {"synthetic market, 160 bytes": feed.synthetic(build, "160", 20)}
+    if asked.real:
+        feeds["real opening second"] = feed.from_messages(build, asked.real)
+    results = measure(feeds, terms["rounds"], terms["seconds"], build, _say)
+    if not asked.real:
+        results.absent["workers on the real opening second"] = "no file was given with --real"
+    return results
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _report(
+    asked: argparse.Namespace,
+    terms: dict[str, Any],
+    results: Results,
+    workers: WorkerResults,
+    found: Sequence[Figure],
+) -> None:
     machine = report.machine()
-    caption = f"{machine['cpu']}, {machine['kernel']}, {machine['date']}; medians of {comparison.rounds} rounds"
-    for text in (report.throughput(results), report.latency(results), report.goals(found, judged=not asked.quick)):
+    caption = f"{machine['cpu']}, {machine['kernel']}, {machine['date']}; medians of {terms['rounds']} rounds"
+    tables = [report.throughput(results)] if results.throughput else []
+    tables += [report.latency(results)] if results.latency else []
+    tables += [report.workers(workers)] if workers.trials else []
+    for text in (*tables, report.goals(found, judged=not asked.quick)):
         print(f"\n{text}")
     print(f"\n{caption}\n{report.neighbours(results)}".rstrip())
-    for name, reason in results.absent.items():
+    for name, reason in (results.absent | workers.absent).items():
         print(f"not measured: {name}: {reason}")
-    terms = {"rounds": comparison.rounds, "seconds": comparison.seconds, "quick": asked.quick}
-    report.write_json(asked.output / "bench.json", machine, terms, results, found)
-    summary = summarize(comparison.plan, results, caption)
-    report.write_summary(asked.output / SUMMARY, summary)
-    print(f"written to {asked.output}: bench.json, {SUMMARY}")
-    _draw(asked.output, summary)
+    report.write_json(asked.output / "bench.json", machine, terms, results, workers, found)
+    print(f"written to {asked.output}: bench.json")
+    if results.throughput or results.latency:
+        summary = summarize(_plan(asked), results, caption)
+        report.write_summary(asked.output / SUMMARY, summary)
+        print(f"written to {asked.output}: {SUMMARY}")
+        _draw(asked.output, summary)
 
 
 def _redraw(folder: Path) -> int:

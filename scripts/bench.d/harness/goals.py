@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT
 from harness.plan import Pace, Point
-from harness.results import PUMP, Metric, Results, spread
+from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.trial import Trial
+from harness.workers import WorkerResults
 
 MEMORY_RECORDS = 100_000_000
 """How long the memory must stay flat."""
@@ -42,6 +43,17 @@ class Figure:
     goal: str
     measured: str
     met: bool | None
+
+
+def worker_figures(results: WorkerResults) -> list[Figure]:
+    """Of the part `workers`; million records per second of a core's time."""
+    batches, dicts = "batches of bytes", "dicts"
+    return [
+        _row_rate(results, batches, Bound(">=", 4, "M/s")),
+        _row_ratio(results, batches, "a buffered read(4) + read(n)", Bound(">=", 3)),
+        _row_ratio(results, dicts, "orjson.loads, in memory", Bound(">=", 0.9)),
+        _row_rate(results, "lb-bars", Bound(">=", 4, "M/s")),
+    ]
 
 
 def figures(results: Results) -> list[Figure]:
@@ -94,6 +106,25 @@ def _ratio(
         return Figure(what, str(bound), _absence(results, one, other), None)
     ratio, place = (min if bound.sign == ">=" else max)(found, key=lambda pair: pair[0].median)
     return Figure(what, str(bound), f"{ratio.text(2)} at {place}", bound.holds(ratio.median))
+
+
+def _row_rate(results: WorkerResults, row: str, bound: Bound) -> Figure:
+    """On the feed where its median is worst."""
+    found = {feed: rate for feed in results.trials if (rate := results.rate(feed, row))}
+    return _worst(f"{row}, records per second and core", bound, results, found, row)
+
+
+def _row_ratio(results: WorkerResults, row: str, to: str, bound: Bound) -> Figure:
+    found = {feed: ratio for feed in results.trials if (ratio := results.ratio(feed, row, to))}
+    return _worst(f"{row}, to {to}", bound, results, found, row, to)
+
+
+def _worst(what: str, bound: Bound, results: WorkerResults, found: dict[str, Spread], *rows: str) -> Figure:
+    if len(found) < len(results.trials) or not found:
+        reasons = [f"{row}: {results.absent[row]}" for row in rows if row in results.absent]
+        return Figure(what, str(bound), f"not measured ({'; '.join(reasons)})" if reasons else "not measured", None)
+    feed, worst = min(found.items(), key=lambda pair: pair[1].median)
+    return Figure(what, str(bound), f"{worst.text(2)} on {feed}", bound.holds(worst.median))
 
 
 def _absence(results: Results, *names: str) -> str:

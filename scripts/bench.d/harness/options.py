@@ -8,12 +8,18 @@ from harness.comparison import PARTS
 from harness.feed import LAYOUTS, REAL_SECOND
 from harness.programs import ROOT
 
+WORKERS = "workers"
+"""The part that measures the SDK and the ready-made workers, without lb."""
+
+_ALL_PARTS = (*PARTS, WORKERS)
+
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
 
 DESCRIPTION = """\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
-Every candidate's output is checked byte by byte first. Takes about 15 minutes; the notes are in README.md beside it."""
+Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
+three minutes; all of it takes about a quarter of an hour. The notes are in README.md beside it."""
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -48,7 +54,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         "--redraw", type=Path, metavar="DIR", help="measure nothing: draw the pictures of DIR/summary.json again"
     )
     lists = parser.add_argument_group("only some of it", "comma-separated lists; one axis is varied at a time")
-    lists.add_argument("--parts", type=_words(PARTS), default=PARTS, metavar="LIST", help=", ".join(PARTS))
+    lists.add_argument(
+        "--parts", type=_words(_ALL_PARTS), default=_ALL_PARTS, metavar="LIST", help=", ".join(_ALL_PARTS)
+    )
     lists.add_argument(
         "--candidates", type=_words(None), default=(), metavar="LIST", help="by name, as the tables print them"
     )

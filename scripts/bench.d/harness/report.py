@@ -16,6 +16,7 @@ from harness.plan import Point
 from harness.results import Results, spread
 from harness.summary import Summary
 from harness.trial import Trial
+from harness.workers import WorkerResults
 
 _BUSY_HEADS = ("feeder", "balancer", "worker", "others")
 _NEIGHBOURS_CORES = 0.5
@@ -82,6 +83,19 @@ def latency(results: Results) -> str:
     return _table(rows)
 
 
+def workers(results: WorkerResults) -> str:
+    """Per feed: what each row takes per second of its core's time, and by the clock on the wall."""
+    rows = [["", "M records/s and core", "by the clock", "load of its core"]]
+    for feed, trials_by_row in results.trials.items():
+        rows.append([feed])
+        for row, trials in trials_by_row.items():
+            per_core = spread([trial.per_core / 1e6 for trial in trials])
+            clock = spread([trial.per_second / 1e6 for trial in trials])
+            load = median(trial.cpu_s / trial.wall_s for trial in trials)
+            rows.append([f"  {row}", per_core.text(2), clock.text(2), f"{load:.0%}"])
+    return _table(rows)
+
+
 def neighbours(results: Results) -> str:
     """A warning where others kept the machine busy while it was measured; empty where they did not."""
     everybody = [trials for candidates in results.throughput.values() for trials in candidates.values()]
@@ -105,7 +119,12 @@ def goals(figures: Sequence[Figure], judged: bool) -> str:
 
 
 def write_json(
-    path: Path, machine: dict[str, str], terms: dict[str, Any], results: Results, figures: Sequence[Figure]
+    path: Path,
+    machine: dict[str, str],
+    terms: dict[str, Any],
+    results: Results,
+    workers: WorkerResults,
+    figures: Sequence[Figure],
 ) -> None:
     """Every trial as it was, beside the figures drawn from them."""
     document = {
@@ -123,8 +142,9 @@ def write_json(
         "memory": dataclasses.asdict(results.memory) if results.memory else None,
         "starts": [_trial(each) for each in results.starts],
         "pump_instructions": results.pump_instructions,
-        "absent": results.absent,
-        "failures": results.failures,
+        "workers": dataclasses.asdict(workers)["trials"],
+        "absent": results.absent | workers.absent,
+        "failures": results.failures + workers.failures,
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -1,0 +1,172 @@
+"""What the part `workers` measures: a function for each row, run in a process of its own.
+
+To add a row: a function here, marked with @row; and, if there is something to reach, a line in worker_figures of
+harness/goals.py, which knows the row by its name.
+
+    rows.py                             prints, as JSON, each row's name: what it lacks here, and in_memory
+    rows.py NAME FEED SECONDS FD        runs a row and prints, as JSON, records, wall_s and cpu_s
+
+FEED is one pass of the feed, frames as they stand on a pipe; on FD come passes of it. Law: a row takes every record of
+its pipe; one that is marked in_memory takes those of FEED again and again for SECONDS. Measured is the function alone,
+neither the start of Python nor the reading of FEED.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+import trade_balancer
+from trade_balancer.bars import Bars
+from trade_balancer.count import Count
+from trade_balancer.frames import cut
+from trade_balancer.jsonl import Jsonl
+from trade_balancer.line_files import LineFiles, Rotation
+from trade_balancer.output import LineOutput
+from trade_balancer.ready_made import ReadyMade, drain
+
+
+@dataclass(frozen=True)
+class Input:
+    """The pipe; and, for rows in memory, one pass of records and how long to go on."""
+
+    fd: int
+    records: Sequence[bytes]
+    seconds: float
+
+    def again_and_again(self, take_pass: Callable[[Sequence[bytes]], object]) -> int:
+        """Calls it with all records until the time is over; returns how many they were."""
+        total = 0
+        end_s = time.perf_counter() + self.seconds
+        while time.perf_counter() < end_s:
+            take_pass(self.records)
+            total += len(self.records)
+        return total
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    take: Callable[[Input], int]
+    """Takes all records; returns how many they were."""
+    in_memory: bool
+    wants: str
+
+    @property
+    def lacks(self) -> str:
+        return self.wants if self.wants and importlib.util.find_spec(self.wants) is None else ""
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str, *, in_memory: bool = False, wants: str = "") -> Callable[[Callable[[Input], int]], None]:
+    """wants: a package that comes with an extra."""
+
+    def add(take: Callable[[Input], int]) -> None:
+        ROWS[name] = Row(name, take, in_memory, wants)
+
+    return add
+
+
+def nothing(_record: object, _fd: int) -> None:
+    """The handler of those that measure the SDK."""
+
+
+@row("views of frames")
+def _views(feed: Input) -> int:
+    return sum(cut(view, 0, None)[1] for _, view in trade_balancer.views([feed.fd]))
+
+
+@row("batches of bytes")
+def _batches(feed: Input) -> int:
+    return sum(len(records) for _, records in trade_balancer.batches([feed.fd]))
+
+
+@row("bytes, a call for each")
+def _raw(feed: Input) -> int:
+    return trade_balancer.run(nothing, [feed.fd], raw=True).records
+
+
+@row("a buffered read(4) + read(n)")
+def _buffered(feed: Input) -> int:
+    total = 0
+    with open(feed.fd, "rb", closefd=False) as pipe:
+        read = pipe.read
+        while head := read(4):
+            read(int.from_bytes(head, "little"))
+            total += 1
+    return total
+
+
+@row("dicts")
+def _dicts(feed: Input) -> int:
+    return trade_balancer.run(nothing, [feed.fd]).records
+
+
+@row("orjson.loads, in memory", in_memory=True)
+def _orjson(feed: Input) -> int:
+    loads = orjson.loads
+
+    def take_pass(records: Sequence[bytes]) -> None:
+        for record in records:
+            loads(record)
+
+    return feed.again_and_again(take_pass)
+
+
+@row("typed objects", wants="msgspec")
+def _typed(feed: Input) -> int:
+    from trade_balancer.typed import decode
+
+    return trade_balancer.run(nothing, [feed.fd], decode=decode).records
+
+
+def _drained(worker: ReadyMade, feed: Input) -> int:
+    tally = drain(worker, [feed.fd])
+    assert not tally.faults, tally.faults
+    return tally.records
+
+
+@row("lb-count")
+def _count(feed: Input) -> int:
+    with LineOutput(Path(os.devnull)) as output:
+        return _drained(Count(output), feed)
+
+
+@row("lb-bars")
+def _bars(feed: Input) -> int:
+    with LineOutput(Path(os.devnull)) as output:
+        return _drained(Bars(output), feed)
+
+
+@row("lb-jsonl")
+def _jsonl(feed: Input) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        return _drained(Jsonl(lambda: LineFiles(Path(folder), "bench", ".jsonl", Rotation(1 << 28, 0))), feed)
+
+
+def main(words: Sequence[str]) -> None:
+    if not words:
+        print(json.dumps({name: {"lacks": each.lacks, "in_memory": each.in_memory} for name, each in ROWS.items()}))
+        return
+    name, feed, seconds, fd = words
+    records: list[bytes] = []
+    if ROWS[name].in_memory:
+        cut(Path(feed).read_bytes(), 0, records)
+    given = Input(int(fd), records, float(seconds))
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    total = ROWS[name].take(given)
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    print(json.dumps({"records": total, "wall_s": wall_s, "cpu_s": cpu_s}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
