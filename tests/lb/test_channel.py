@@ -136,7 +136,8 @@ def test_the_next_worker_begins_at_nothing() -> None:
         test.until(lambda: slot.ready_total == 1)
         assert slot.acknowledged == {0: 77}
         os.kill(slot.pid, signal.SIGKILL)
-        test.write(0, b"2")
+        test.until(lambda: test.told("worker ended"))
+        test.write(0, b"2")  # not before: the dying one might take it along
         test.until(lambda: slot.ready_total == 2)
         assert slot.acknowledged == {}
 
