@@ -137,6 +137,7 @@ class Counters:
     malformed_total: int
     cut_off_bytes_total: int
     full_total: int
+    pauses_total: int
     last_input_ns: int
     full_pipe: int
     stopped: int
@@ -161,6 +162,14 @@ class Unread:
 
     records: int
     bytes: int
+
+
+class PipeFailed(InternalError):
+    """Writing to this pipe failed. What waits for it stays, and every run() tries again, until close_pipe()."""
+
+    def __init__(self, pipe: int, errno: int) -> None:
+        super().__init__(f"writing to pipe {pipe} failed: {os.strerror(errno)}")
+        self.pipe = pipe
 
 
 _SAMPLE_BYTES = 120
@@ -276,7 +285,8 @@ class Pump:
     def run(self, deadline_ns: int) -> Event:
         """Work until something happens that Python decides about, at the latest until deadline_ns (CLOCK_MONOTONIC).
 
-        Raises ProtocolError or SessionLost when the session must end, InternalError when a pipe failed.
+        Raises ProtocolError or SessionLost when the session must end, PipeFailed when a pipe did. Where the system has
+        no memory for a moment that is no error: it is tried again after a pause.
         """
         rc = lib.pump_run(self._pump, deadline_ns)
         if rc < 0:
@@ -350,6 +360,7 @@ class Pump:
             return ProtocolError(*_PROTOCOL_FAULTS[rc])
         if rc == lib.PUMP_ERR_RECV:
             return SessionLost(f"receiving failed: {_TLS_FAULTS.get(errno) or os.strerror(errno)}")
-        return InternalError(
-            f"{'writing to a pipe' if rc == lib.PUMP_ERR_PIPE else 'poll'} failed: {os.strerror(errno)}"
-        )
+        if rc == lib.PUMP_ERR_PIPE:
+            lib.pump_detail(self._pump, self._detail)
+            return PipeFailed(self._detail.pipe, errno)
+        return InternalError(f"poll failed: {os.strerror(errno)}")

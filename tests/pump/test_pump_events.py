@@ -382,7 +382,7 @@ def test_a_pipe_without_a_reader_is_an_error_of_ours() -> None:
         pump.attach(Source.CALLER, -1)
         pump.room()[: len(message)] = message
         pump.fed(len(message))
-        with pytest.raises(InternalError, match="writing to a pipe failed: Broken pipe"):
+        with pytest.raises(InternalError, match="writing to pipe 0 failed: Broken pipe"):
             pump.run(0)
     finally:
         for fd in (wake_read_fd, wake_write_fd, write_fd):

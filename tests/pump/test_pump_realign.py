@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import strategies
+from children import in_a_child
 from hypothesis import given
 from hypothesis import strategies as st
 from model import TEXT, Frame
@@ -224,17 +224,13 @@ def run_unprivileged(work: Callable[[], None]) -> int:
     soft_limit_pages = int(Path("/proc/sys/fs/pipe-user-pages-soft").read_text())
     if not 0 < soft_limit_pages < 100_000:
         pytest.skip(f"fs.pipe-user-pages-soft={soft_limit_pages}: too much to use up")
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-        os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def unprivileged() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        work()
+
+    return in_a_child(unprivileged)
 
 
 def test_no_pipe_at_all_is_an_error_with_its_errno() -> None:

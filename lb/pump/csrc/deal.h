@@ -26,10 +26,7 @@ static inline size_t deal_run(struct pump *pump, const uint8_t *text, size_t len
 static inline __attribute__((always_inline)) void deal_count(struct pump *pump, struct pump_pipe *pipe)
 {
     pipe->dealt_total++;
-    if (pipe->touched)
-        return;
-    pipe->touched = 1;
-    pump_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
+    outbox_touch(pump, pipe);
 }
 
 #endif

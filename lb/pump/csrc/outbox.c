@@ -45,12 +45,23 @@ static size_t framed_bytes(const struct pump *pump, uint64_t frame)
     return PUMP_LENGTH_BYTES + le32toh(wire_length);
 }
 
+/* Nothing waits. What a long record, or all that came at a drain, has touched past the high-water mark is given back: nothing else gets
+ * there, and with many pipes it would come to gigabytes. */
+static void begin_anew(struct pump *pump, struct pump_pipe *pipe)
+{
+    const uint64_t touched_end = pipe->tail;
+    const uint64_t mark = pipe->begin + pump->config.high_water_bytes;
+    pipe->head = pipe->tail = pipe->frame = pipe->begin;
+    if (touched_end > mark)
+        pump_give_back(pump, mark + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
+}
+
 /* Books what was written: frames before head are. */
 static void settle(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->head == pipe->tail) {
         pipe->written_total = pipe->dealt_total;
-        pipe->head = pipe->tail = pipe->frame = pipe->begin;
+        begin_anew(pump, pipe);
         return;
     }
     for (uint64_t end = pipe->frame; (end += framed_bytes(pump, end)) <= pipe->head;) {
@@ -59,35 +70,87 @@ static void settle(struct pump *pump, struct pump_pipe *pipe)
     }
 }
 
-int outbox_flush(struct pump *pump, uint32_t number)
+static void set_full(struct pump *pump, struct pump_pipe *pipe, enum pipe_full full)
 {
-    struct pump_pipe *pipe = &pump->pipe[number];
+    pump->full_count -= pipe->full != PIPE_NOT_FULL;
+    pump->paused_count -= pipe->full == PIPE_PAUSED;
+    pipe->full = (uint8_t)full;
+    pump->full_count += pipe->full != PIPE_NOT_FULL;
+    pump->paused_count += pipe->full == PIPE_PAUSED;
+}
+
+static void pause_pipe(struct pump *pump, struct pump_pipe *pipe)
+{
+    set_full(pump, pipe, PIPE_PAUSED);
+    pump->pause_ends_ns = now_ns() + PUMP_PAUSE_MS * INT64_C(1000000);
+    pump->counters.pauses_total++;
+}
+
+/* Tells of the pipe, and puts it back into the list of those to be written. */
+static int failed(struct pump *pump, uint32_t number)
+{
+    const int error = errno;
+    outbox_touch(pump, &pump->pipe[number]);
+    pump->detail.pipe = number;
+    errno = error;
+    return PUMP_ERR_PIPE;
+}
+
+/* Writes until nothing waits or no more is taken. Returns 0, or -1 with errno. */
+static int write_out(struct pump *pump, struct pump_pipe *pipe)
+{
     while (!pipe->full && pipe->fd >= 0 && pipe->head < pipe->tail) {
         const ssize_t written = write(pipe->fd, pump_at(pump, pipe->head), pipe->tail - pipe->head);
         if (written >= 0) {
             pipe->head += (size_t)written;
             pipe->written_bytes_total += (uint64_t)written;
         } else if (errno == EAGAIN) {
-            pipe->full = 1;
-            pump->full_count++;
+            set_full(pump, pipe, PIPE_FULL);
+        } else if (errno == ENOMEM || errno == ENOBUFS) {
+            pause_pipe(pump, pipe); /* pipe_write() says so where a page can't be charged */
         } else if (errno != EINTR) {
-            return PUMP_ERR_PIPE;
+            return -1;
         }
     }
-    settle(pump, pipe);
     return 0;
+}
+
+int outbox_flush(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    const int rc = write_out(pump, pipe);
+    settle(pump, pipe);
+    return rc < 0 ? failed(pump, number) : 0;
+}
+
+int outbox_flush_full(struct pump *pump, uint32_t number)
+{
+    set_full(pump, &pump->pipe[number], PIPE_NOT_FULL);
+    return outbox_flush(pump, number);
 }
 
 int outbox_flush_touched(struct pump *pump)
 {
-    while (pump->touched_count) {
-        const uint32_t number = pump_touched(pump)[--pump->touched_count];
+    const uint32_t count = pump->touched_count;
+    const uint32_t *touched = pump_touched(pump);
+    int rc = 0, error = errno;
+    pump->touched_count = 0;
+    for (uint32_t at = 0; at < count; at++) { /* those that fail go back into the list, but never further than it was read */
+        const uint32_t number = touched[at];
         pump->pipe[number].touched = 0;
-        const int rc = outbox_flush(pump, number);
-        if (rc < 0)
-            return rc;
+        if (outbox_flush(pump, number) < 0) {
+            rc = PUMP_ERR_PIPE;
+            error = errno;
+        }
     }
-    return 0;
+    errno = error;
+    return rc;
+}
+
+void outbox_close(struct pump *pump, uint32_t number)
+{
+    set_full(pump, &pump->pipe[number], PIPE_NOT_FULL);
+    pump->pipe[number].fd = -1;
 }
 
 int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)

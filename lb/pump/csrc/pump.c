@@ -6,12 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     TLS_APPLICATION_DATA = 23,        /* RFC 8446 B.1 */
     INPUT_SLACK_BYTES = 1024 * 1024,  /* a long record is moved to the front once per this many bytes, not once per read */
+    INPUT_KEPT_BYTES = 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES, /* its memory is kept for good */
     SMALL_REST_BYTES = 4096,          /* a rest up to this size is moved to the front at once: the input stays in the cache */
-    ALIGN_BYTES = 4096,
     PART_PAUSE_MS = 1
 };
 
@@ -19,18 +20,34 @@ enum {
 #define SOL_TLS 282
 #endif
 
+static uint64_t whole_pages(uint64_t bytes)
+{
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
 /* Reserves the next part of the mapping and returns its offset. */
 static uint64_t reserve(uint64_t *mapped_bytes, uint64_t part_bytes)
 {
     const uint64_t offset = *mapped_bytes;
-    *mapped_bytes += (part_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    *mapped_bytes += whole_pages(part_bytes);
     return offset;
+}
+
+void pump_give_back(struct pump *pump, uint64_t begin, uint64_t end)
+{
+    const int error = errno;
+    begin = whole_pages(begin);
+    end = whole_pages(end); /* no part shares its last page with another */
+    if (begin < end)
+        madvise(pump_at(pump, begin), end - begin, MADV_DONTNEED);
+    errno = error;
 }
 
 struct pump *pump_new(const struct pump_config *config)
 {
     uint64_t mapped_bytes = 0;
-    const size_t input_bytes = config->max_frame_bytes + 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES;
+    const size_t input_bytes = config->max_frame_bytes + INPUT_KEPT_BYTES;
     const uint64_t outbox_bytes = outbox_room_bytes(config, input_bytes) + DEAL_PAD_BYTES;
     reserve(&mapped_bytes, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
@@ -85,9 +102,7 @@ void pump_close_pipe(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     set_done(pump, pipe);
-    pump->full_count -= pipe->full;
-    pipe->full = 0;
-    pipe->fd = -1;
+    outbox_close(pump, number);
 }
 
 void pump_attach(struct pump *pump, enum pump_source source, int fd)
@@ -124,6 +139,17 @@ void pump_drain(struct pump *pump)
         pump->undrained_count += !pump->pipe[number].is_done;
 }
 
+/* Books how far the input is touched; once what is kept of it is short, gives back what a long record has touched. */
+static void give_back_input(struct pump *pump, size_t rest_bytes)
+{
+    if (pump->raw_end > pump->input_touched_bytes)
+        pump->input_touched_bytes = pump->raw_end;
+    if (pump->input_touched_bytes <= INPUT_KEPT_BYTES || rest_bytes > SMALL_REST_BYTES)
+        return;
+    pump_give_back(pump, pump->input_offset + INPUT_KEPT_BYTES, pump->input_offset + pump->input_touched_bytes);
+    pump->input_touched_bytes = 0;
+}
+
 uint8_t *pump_room(struct pump *pump, size_t *room_bytes)
 {
     const size_t text_bytes = pump->text_end - pump->text_begin;
@@ -133,6 +159,7 @@ uint8_t *pump_room(struct pump *pump, size_t *room_bytes)
         uint8_t *input = pump_at(pump, pump->input_offset);
         memmove(input, input + pump->text_begin, text_bytes);
         memmove(input + text_bytes, input + pump->raw_begin, raw_bytes);
+        give_back_input(pump, text_bytes + raw_bytes);
         pump->text_begin = 0;
         pump->text_end = pump->raw_begin = text_bytes;
         pump->raw_end = text_bytes + raw_bytes;
@@ -279,13 +306,23 @@ static int stall_event(struct pump *pump)
     return PUMP_STALLED;
 }
 
-static int poll_timeout_ms(int64_t deadline_ns)
+/* How long poll() may wait. */
+static int poll_timeout_ms(const struct pump *pump, int64_t deadline_ns)
 {
-    const int64_t left_ns = deadline_ns - now_ns();
-    if (left_ns <= 0)
+    if (pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped)
         return 0;
+    const int64_t at_ns = now_ns();
+    const int64_t ends_ns[] = {
+        stall_due_ns(pump),
+        pump->paused_count ? pump->pause_ends_ns : INT64_MAX,
+        pump->arrived == PUMP_ARRIVED_PART ? at_ns + PART_PAUSE_MS * INT64_C(1000000) : INT64_MAX,
+    };
+    int64_t end_ns = deadline_ns;
+    for (size_t i = 0; i < sizeof ends_ns / sizeof *ends_ns; i++)
+        end_ns = ends_ns[i] < end_ns ? ends_ns[i] : end_ns;
     /* rounded up: a deadline is never missed by being early and polling again and again */
-    return left_ns >= (int64_t)INT32_MAX * 1000000 ? INT32_MAX : (int)((left_ns + 999999) / 1000000);
+    const int64_t left_ns = end_ns - at_ns;
+    return left_ns <= 0 ? 0 : left_ns >= (int64_t)INT32_MAX * 1000000 ? INT32_MAX : (int)((left_ns + 999999) / 1000000);
 }
 
 /* Lists what is waited for; returns how many. [0] is the wake-up fd, [1] the feed (-1, ignored by poll, when it is not read now). */
@@ -297,7 +334,8 @@ static nfds_t list_polled(const struct pump *pump, struct pollfd *polled)
     polled[1] = (struct pollfd){.fd = is_feed_polled ? pump->feed_fd : -1, .events = POLLIN};
     for (uint32_t number = 0; count - 2 < pump->full_count; number++)
         if (pump->pipe[number].full)
-            polled[count++] = (struct pollfd){.fd = pump->pipe[number].fd, .events = POLLOUT};
+            polled[count++] = (struct pollfd){
+                .fd = pump->pipe[number].full == PIPE_FULL ? pump->pipe[number].fd : -1, .events = POLLOUT};
     return count;
 }
 
@@ -305,31 +343,43 @@ static nfds_t list_polled(const struct pump *pump, struct pollfd *polled)
 static int flush_writable(struct pump *pump, const struct pollfd *polled)
 {
     const struct pollfd *next = polled;
+    const int is_pause_over = pump->paused_count && now_ns() >= pump->pause_ends_ns;
+    int rc = 0;
     for (uint32_t number = 0, left = pump->full_count; left; number++) {
         if (!pump->pipe[number].full)
             continue;
         left--;
-        if (!(next++)->revents)
-            continue;
-        pump->pipe[number].full = 0;
-        pump->full_count--;
-        const int rc = outbox_flush(pump, number);
-        if (rc < 0)
-            return rc;
+        const int is_paused = pump->pipe[number].full == PIPE_PAUSED;
+        if ((is_paused ? is_pause_over : (next->revents != 0)) && outbox_flush_full(pump, number) < 0)
+            rc = PUMP_ERR_PIPE;
+        next++;
     }
+    return rc;
+}
+
+/* poll(), but where it can't be had: for want of memory for its list, or because that is longer than RLIMIT_NOFILE has since become.
+ * Then a pause, and all are called ready, so that all are tried; but the wake-up fd, which is asked for alone. */
+static int poll_or_pause(struct pump *pump, struct pollfd *polled, nfds_t count, int timeout_ms)
+{
+    const int ready = poll(polled, count, timeout_ms);
+    if (ready >= 0 || (errno != ENOMEM && errno != EINVAL))
+        return ready;
+    pump->counters.pauses_total++;
+    const struct timespec pause = {.tv_nsec = PUMP_PAUSE_MS * 1000000L};
+    nanosleep(&pause, NULL);
+    for (nfds_t at = 0; at < count; at++)
+        polled[at].revents = polled[at].fd < 0 ? 0 : polled[at].events;
+    if (poll(polled, 1, 0) < 0)
+        polled[0].revents = 0;
     return 0;
 }
 
 /* Returns 0 when there may be work or a stall to tell, or PUMP_WAKE, PUMP_READABLE, PUMP_DEADLINE, or an error. */
 static int wait_for_work(struct pump *pump, int64_t deadline_ns)
 {
-    const int64_t stall_ns = stall_due_ns(pump);
     struct pollfd *polled = (struct pollfd *)(void *)pump_at(pump, pump->polled_offset);
     const nfds_t count = list_polled(pump, polled);
-    const int timeout_ms = poll_timeout_ms(deadline_ns < stall_ns ? deadline_ns : stall_ns);
-    const int is_pause = pump->arrived == PUMP_ARRIVED_PART && timeout_ms > PART_PAUSE_MS;
-    const int is_glance = pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped;
-    const int ready = poll(polled, count, is_glance ? 0 : is_pause ? PART_PAUSE_MS : timeout_ms);
+    const int ready = poll_or_pause(pump, polled, count, poll_timeout_ms(pump, deadline_ns));
     if (ready < 0)
         return errno == EINTR ? (int)PUMP_WAKE : (int)PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
@@ -339,20 +389,20 @@ static int wait_for_work(struct pump *pump, int64_t deadline_ns)
         return PUMP_WAKE;
     if (pump->arrived == PUMP_ARRIVED_PART)
         pump->arrived = PUMP_ARRIVED_ALL;
-    if (is_glance)
+    if (pump->arrived == PUMP_ARRIVED_HIDDEN && !pump->counters.stopped)
         pump->arrived = PUMP_ARRIVED_SOME;
     if (polled[1].revents) {
         pump->arrived = PUMP_ARRIVED_POLLED;
         return pump->source == PUMP_SOURCE_CALLER ? PUMP_READABLE : 0;
     }
-    return ready == 0 && !is_pause && !is_glance && deadline_ns <= stall_ns ? PUMP_DEADLINE : 0;
+    return ready == 0 && now_ns() >= deadline_ns ? PUMP_DEADLINE : 0;
 }
 
 /* Parses and deals all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
 static int work(struct pump *pump)
 {
     const int rc = input_parse(pump);
-    const int ends_session = rc < 0 || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
+    const int ends_session = (rc < 0 && rc != PUMP_ERR_PIPE) || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
     pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */
     note_stop(pump, rc == DEAL_FULL);
     if (!pump->has_work && pump->source == PUMP_SOURCE_NONE)
@@ -365,13 +415,13 @@ static uint64_t staged_bytes_total(const struct pump *pump)
     return pump->counters.record_bytes_total + PUMP_LENGTH_BYTES * pump->counters.records_total;
 }
 
-/* Writes what was dealt. Returns rc, or the error of a pipe. */
+/* Writes what was dealt. Returns rc, or where that is 0, the error of a pipe: otherwise it is told by the next call. */
 static int flush(struct pump *pump, int rc)
 {
     const int error = errno; /* of the read that rc is about */
     const int flushed = outbox_flush_touched(pump);
     pump->flushed_bytes_total = staged_bytes_total(pump);
-    if (flushed < 0)
+    if (flushed < 0 && rc == 0)
         return flushed;
     errno = error;
     return rc;

@@ -85,6 +85,7 @@ struct pump_counters {
     uint64_t malformed_total;           /* messages given up in part or whole */
     uint64_t cut_off_bytes_total;       /* of records that their session's end cut off */
     uint64_t full_total;                /* times a full pipe stopped the reading */
+    uint64_t pauses_total;              /* times the system had no memory for a write or a poll */
     int64_t last_input_ns;              /* CLOCK_MONOTONIC: when the last byte came, or reading was taken up again */
     uint32_t full_pipe;                 /* the pipe that stops the reading, where stopped */
     uint32_t stopped;                   /* 1 while a full pipe stops the reading */
@@ -141,7 +142,8 @@ int pump_has_input(const struct pump *pump);
  * pump_run() answers PUMP_PIPE_DRAINED for each pipe and PUMP_DRAINED after the last. */
 void pump_drain(struct pump *pump);
 
-/* Works until there is an event (enum pump_event), or an error of the session (enum pump_rc, < 0).
+/* Works until there is an event (enum pump_event), or an error (enum pump_rc, < 0): of the session, or PUMP_ERR_PIPE. That is of
+ * event.pipe; what waits for it stays, and is tried again by every call until the pipe is closed.
  * deadline_ns is CLOCK_MONOTONIC. Never blocks past it, nor past a readable wake-up fd. */
 int pump_run(struct pump *pump, int64_t deadline_ns);
 
@@ -184,6 +186,7 @@ enum {
     PUMP_HOLD_PIPES = 32,          /* so many outboxes are worth one more look at the socket before they are written */
     PUMP_HOLD_BYTES = 8 * 1024,    /* per outbox, on average: what is worth a system call however much more is there */
     PUMP_ROUNDS_PER_RUN = 256,     /* the work budget: without a poll(), which looks at the wake-up fd, or past the deadline */
+    PUMP_PAUSE_MS = 10,            /* where the system has no memory: until the next try */
     PUMP_LENGTH_BYTES = 4,
     FLAT_MAX_BYTES = 256,          /* more than twice the longest trade; a longer record goes the general way */
     DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
@@ -198,6 +201,13 @@ enum pump_arrived {
     PUMP_ARRIVED_MUCH    /* the last read was full: more is there */
 };
 
+/* Who tells when to try again to write. */
+enum pipe_full {
+    PIPE_NOT_FULL,
+    PIPE_FULL,  /* poll(): the last write met EAGAIN */
+    PIPE_PAUSED /* the clock: the system had no memory for it. poll() would say that the pipe has room */
+};
+
 /* What dealing a record needs comes first, in one line of the cache. */
 struct pump_pipe {
     _Alignas(64) uint64_t tail; /* behind the outbox's last byte; this and the next five are offsets in the mapping */
@@ -208,7 +218,7 @@ struct pump_pipe {
     uint64_t frame;       /* begin of the first frame not written whole, <= head */
     uint64_t dealt_total;
     int fd;
-    uint8_t full;         /* the last write met EAGAIN: poll() tells when to try again */
+    uint8_t full;         /* enum pipe_full */
     uint8_t touched;      /* in the list of outboxes to be written */
     uint8_t policy;       /* enum pump_policy */
     uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
@@ -251,6 +261,7 @@ struct pump {
     /* the input */
     uint64_t input_offset;
     size_t input_capacity_bytes;
+    size_t input_touched_bytes; /* of it, from its begin on, at the last move */
     size_t text_begin, text_end, raw_begin, raw_end;
     size_t held_bytes;        /* length of a record at text_begin that was cut and found its pipe full */
     uint8_t held_cut;         /* how it was cut */
@@ -272,7 +283,9 @@ struct pump {
     /* the outboxes */
     uint32_t next_pipe;       /* of round-robin */
     uint32_t touched_count;
-    uint32_t full_count;
+    uint32_t full_count;      /* paused ones included */
+    uint32_t paused_count;
+    int64_t pause_ends_ns;    /* of the paused pipes */
     uint32_t undrained_count; /* draining: pipes that are not done */
     uint32_t drain_at;        /* draining: where the search for the next one that is begins */
     uint64_t flushed_bytes_total; /* staged_bytes_total() at the last flush */
@@ -303,6 +316,19 @@ static inline uint32_t *pump_touched(struct pump *pump)
     return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
 }
 
+/* pump.c: gives back the memory of whole pages between two offsets, both of one part of the mapping: it reads as zeros from then on.
+ * Leaves errno as it is. */
+void pump_give_back(struct pump *pump, uint64_t begin, uint64_t end);
+
+/* Puts an outbox into the list of those to be written. */
+static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump, struct pump_pipe *pipe)
+{
+    if (pipe->touched)
+        return;
+    pipe->touched = 1;
+    pump_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
+}
+
 /* deal.c: cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done, PUMP_NOTICE,
  * DEAL_FULL, or an error of the message. */
 enum { DEAL_FULL = 1000 };
@@ -316,8 +342,10 @@ void input_reset(struct pump *pump);
 /* outbox.c */
 int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes); /* 1: there is room, 0: full, or an error */
 void outbox_init(struct pump *pump, uint32_t pipe, uint64_t begin);
-int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0 or an error */
-int outbox_flush_touched(struct pump *pump);
+int outbox_flush(struct pump *pump, uint32_t pipe);  /* 0, or an error: then it is touched, so that it is tried again */
+int outbox_flush_touched(struct pump *pump);         /* 0, or the last error, after all were tried */
+int outbox_flush_full(struct pump *pump, uint32_t pipe); /* as outbox_flush(), one that was full and may be no more */
+void outbox_close(struct pump *pump, uint32_t pipe);
 uint64_t outbox_room_bytes(const struct pump_config *config, size_t input_bytes); /* without the pad behind it */
 void outbox_lift_limits(struct pump *pump);
 
