@@ -33,30 +33,17 @@ def test_every_summary_is_complete(first: str, tmp_path: Path) -> None:
     records = 100 * WORKERS
     with (
         Feed() as feed,
-        Lb(feed.url, WORKERS, "--spawn", "per-pipe", worker=worker, records=False, directory=tmp_path,
-           environment=lb_environment()) as lb,
+        Lb(feed.url, WORKERS, "--spawn", "per-pipe", "--log-level", "debug", worker=worker, records=False,
+           directory=tmp_path, environment=lb_environment()) as lb,
         feed.session() as peer,
     ):  # fmt: skip
-        pids = [lb.await_line("worker started")["pid"] for _ in range(WORKERS)]
+        pids = [lb.await_line("worker ready")["pid"] for _ in range(WORKERS)]
         peer.say(message(record(number) for number in range(records)))
         while lb.balance()["received"] < records:
             pass
-        _await_readers(pids)
         for pid in [lb.pid, *pids] if first == "lb" else [*pids, lb.pid]:
             with contextlib.suppress(ProcessLookupError):  # it has finished already
                 os.kill(pid, signal.SIGTERM)
         assert lb.wait().exit_code == 0
     summaries = [json.loads(path.read_text())["records"] for path in tmp_path.glob("summary.*")]
     assert summaries == [100] * WORKERS
-
-
-def _await_readers(pids: list[int]) -> None:
-    """Until each has come as far as Python's first own signal handler."""
-    caught = 1 << (signal.SIGTERM - 1)
-    while not all(caught & _caught_signals(pid) for pid in pids):
-        pass
-
-
-def _caught_signals(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
