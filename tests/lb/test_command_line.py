@@ -231,7 +231,7 @@ def test_the_worker_inherits_no_ignored_or_blocked_signal() -> None:
 
 def test_the_worker_runs_in_dir_and_a_path_is_seen_from_there(tmp_path: Path) -> None:
     script = tmp_path / "worker"
-    script.write_text("#!/bin/sh\npwd\ncat\n")
+    script.write_text("#!/bin/sh\npwd\nexec sleep 1000\n")
     script.chmod(0o755)
     for name in ("./worker", str(script)):
         with Lb(NO_FEED, directory=tmp_path, worker=[name]) as lb:

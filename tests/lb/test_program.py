@@ -16,7 +16,7 @@ NO_FEED = "ws://127.0.0.1:1/stocks"
 def script(folder: Path, name: str, says: str) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho {says}\ncat\n")
+    path.write_text(f"#!/bin/sh\necho {says}\nexec sleep 1000\n")
     path.chmod(0o755)
     return path
 
