@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ _TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # these machines
 settings.register_profile("default", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=200)
 settings.register_profile("long", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# A shell's `&` has SIGINT ignored, and nohup SIGHUP: then what the tests start would ignore them, too.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(autouse=True)

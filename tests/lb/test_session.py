@@ -101,8 +101,7 @@ def test_the_socket_sends_without_delay() -> None:
     """As the kernel shows it to a debugger: pidfd_getfd(2). (--dumpable, so that its user may be one.)"""
     with Feed() as feed, Lb(feed.url, 1, "--dumpable") as lb, feed.session():
         lb.await_line("session open")
-        links = tcp_socket_links(feed.port)
-        (number,) = (link.name for link in Path(f"/proc/{lb.pid}/fd").iterdir() if link.readlink().name in links)
+        (number,) = descriptors_of(lb.pid, tcp_socket_links(feed.port))
         pidfd = os.pidfd_open(lb.pid)
         try:
             fd = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, pidfd, int(number), 0)
@@ -112,6 +111,16 @@ def test_the_socket_sends_without_delay() -> None:
             pytest.skip("pidfd_getfd is not permitted here")
         with socket.socket(fileno=fd) as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def descriptors_of(pid: int, targets: set[str]) -> list[str]:
+    """Numbers of a process's descriptors whose links in /proc point to one of these."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if link.readlink().name in targets:
+                found.append(link.name)
+    return found
 
 
 def tcp_socket_links(port: int) -> set[str]:

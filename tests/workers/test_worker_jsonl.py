@@ -181,7 +181,7 @@ def test_what_can_not_be_used_is_told_at_once(tmp_path: Path) -> None:
         (["--directory", str(tmp_path / "none")], 74, f"cannot write to {tmp_path / 'none'}: not a folder"),
         (["--max-bytes", "-1"], 64, "argument --max-bytes: -1 is below 0"),
         (["--prefix", "a/b"], 64, "argument --prefix: 'a/b' can't begin a file's name"),
-        (["--zstd", "20"], 64, "argument --zstd: invalid choice: 20"),
+        (["--zstd", "20"], 64, "argument --zstd: invalid choice: "),
     ]:
         ended = run_worker([*JSONL, *options], [framed(RECORDS)])
         assert ended.code == code
