@@ -149,6 +149,8 @@ static void read_all(struct tally *tally, struct pipe *pipes, size_t pipe_count,
         for (int i = 0; i < ready; i++) {
             struct pipe *pipe = &pipes[events[i].data.u64];
             if (!take(tally, pipe, mode)) {
+                /* Closing is not enough: the balancer may hold the same pipe end, and epoll then goes on telling of it. */
+                epoll_ctl(epoll_fd, EPOLL_CTL_DEL, pipe->fd, NULL);
                 close(pipe->fd);
                 open_count--;
             }
