@@ -233,7 +233,9 @@ class Keeper:
             logs.error("no session", reason=str(error))
         else:
             age_s = (time.monotonic_ns() - began_ns) / 1e9
-            logs.warning("session lost", reason=str(error), age_s=age_s, cut_off_bytes=cut_off_bytes)
+            is_what_was_asked = self._config.once and isinstance(error, FeedClosed) and error.is_normal
+            log, what = (logs.info, "session over") if is_what_was_asked else (logs.warning, "session lost")
+            log(what, reason=str(error), age_s=age_s, cut_off_bytes=cut_off_bytes)
             if age_s >= STABLE_S:
                 self._backoff.reset()
         self._wait(error, was_open=began_ns is not None)
