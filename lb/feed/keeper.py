@@ -260,7 +260,7 @@ class Keeper:
     def _wait(self, error: LbError, *, was_open: bool = False) -> None:
         """Raises what no new session would mend."""
         self.state = Waiting(_NEVER_NS)
-        if self._config.once and was_open and isinstance(error, SessionError):
+        if self._config.once and was_open and isinstance(error, SessionError) and error.retry:
             raise OnceOver(error)
         least_delay_s = error.least_delay_s if isinstance(error, SessionError) else 0.0
         if isinstance(error, Refused) and self._config.key.read_again():
@@ -398,7 +398,7 @@ class Keeper:
                 self.lost(SessionLost(f"no record for {quiet_s:.1f} s"))
 
     def _check_acknowledgements(self, now_ns: int) -> None:
-        if now_ns >= self._acknowledge_due_ns:
+        if isinstance(self.state, Open) and now_ns >= self._acknowledge_due_ns:
             self._acknowledge_due_ns = _NEVER_NS
             if missing := self.subscriptions.unacknowledged:
                 logs.error(

@@ -32,6 +32,12 @@ def test_any_other_end_is_exit_code_69(end: type[Peer.fin]) -> None:
         peer.fin()
 
 
+def test_a_refusal_keeps_its_own_exit_code() -> None:
+    with Feed() as feed, Lb(feed.url, 1, "--once") as lb, feed.session() as peer:
+        peer.say(message([b'{"ev":"status","status":"auth_failed","message":"revoked"}']))
+        assert lb.wait().exit_code == 77
+
+
 def test_until_there_was_a_session_it_is_tried_again() -> None:
     with Feed() as feed, Lb(feed.url, 1, "--once", constants=SOON) as lb:
         feed.connection().fin()
