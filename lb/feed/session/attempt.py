@@ -118,6 +118,8 @@ class Attempt:
             session = opener.open(self._hold)
         except LbError as refusal:
             error = refusal
+        except OSError as fault:  # of ours: a lack of descriptors, of memory
+            error = ConnectFailed(f"opening a session failed here: {reason_of(fault)}")
         except Exception as bug:  # a thread's exception would vanish, and the balancer wait for ever
             logs.error("opening a session met a bug", bug=repr(bug), at=_place_of(bug.__traceback__))
             error = ConnectFailed(f"opening a session failed: {bug!r}", limits.HOPELESS_LEAST_DELAY_S)
