@@ -41,7 +41,12 @@ frames = Extension(
 
 setup(
     cmdclass={"build_ext": BuildWithTools},
-    cffi_modules=["lb/pump/build.py:ffibuilder", "lb/slots/spawn/build.py:ffibuilder", "ktls/build.py:ffibuilder"],
+    cffi_modules=[
+        "lb/pump/build.py:ffibuilder",
+        "lb/slots/spawn/build.py:ffibuilder",
+        "ktls/build.py:ffibuilder",
+        "trade_balancer/columnar/build.py:ffibuilder",
+    ],
     ext_modules=[frames],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},
 )

@@ -25,7 +25,9 @@ same as a loop, by batches of bytes:
         print(len(records), "records from", fd)
 
 `run(..., decode=...)` hands over what a function makes of the bytes; `trade_balancer.typed.decode` makes objects with
-typed members of them. With asyncio, a task per pipe:
+typed members of them; `columns(fds, "sym", "p", "s", "t")` decodes into arrays, see `trade_balancer.columnar`.
+
+With asyncio, a task per pipe:
 
     import asyncio
     import sys
@@ -60,6 +62,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.asynchronous import records
+from trade_balancer.columnar import columns
 from trade_balancer.decoding import Record
 from trade_balancer.errors import (
     ChildError,
@@ -94,6 +97,7 @@ __all__ = [
     "TruncatedFrameError",
     "WorkerError",
     "batches",
+    "columns",
     "fds_of_command_line",
     "outlive_stop_signals",
     "records",

@@ -74,20 +74,30 @@ class FrameCutter:
         begun, start, stop = self._advance(chunk, None)
         return [view for view in (memoryview(begun), memoryview(chunk)[start:stop]) if view]
 
-    def _advance(self, chunk: Chunk, records: list[bytes] | None) -> tuple[bytearray, int, int]:
-        """The held frame, if `chunk` completes it, and where in `chunk` the other whole frames begin and end."""
-        begun, start = bytearray(), 0
-        if self._held:
-            start = self._lengthen(memoryview(chunk))
-            if not self._lacking_bytes():
-                begun, self._held = self._held, bytearray()
-        if begun and records is not None:
-            records.append(bytes(memoryview(begun)[LENGTH_BYTES:]))
-        stop, count = cut(chunk, start, records)
+    def lead(self, chunk: Chunk) -> tuple[bytearray, int]:
+        """The frame that an earlier chunk began, if `chunk` completes it, and where in `chunk` the next one begins."""
+        if not self._held:
+            return bytearray(), 0
+        start = self._lengthen(memoryview(chunk))
+        if self._lacking_bytes():
+            return bytearray(), start
+        begun, self._held = self._held, bytearray()
+        return begun, start
+
+    def keep(self, chunk: Chunk, begun: bytearray, start: int, stop: int, count: int) -> None:
+        """Keeps what is behind `stop`, where the last whole frame ends; counts those from `start` on, and `begun`."""
         self._held += memoryview(chunk)[stop:]
         count += bool(begun)
         self.records_total += count
         self.bytes_total += len(begun) + stop - start - LENGTH_BYTES * count
+
+    def _advance(self, chunk: Chunk, records: list[bytes] | None) -> tuple[bytearray, int, int]:
+        """The held frame, if `chunk` completes it, and where in `chunk` the other whole frames begin and end."""
+        begun, start = self.lead(chunk)
+        if begun and records is not None:
+            records.append(bytes(memoryview(begun)[LENGTH_BYTES:]))
+        stop, count = cut(chunk, start, records)
+        self.keep(chunk, begun, start, stop, count)
         return begun, start, stop
 
     def _lengthen(self, chunk: memoryview) -> int:

@@ -99,15 +99,16 @@ class Pipes:
 
     def read(self, fd: int) -> list[bytes] | None:
         """The records that one read completes (perhaps none); None at the pipe's end."""
-        chunk = self._chunk(fd)
+        chunk = self.read_chunk(fd)
         return None if chunk is None else self.cutters[fd].cut(chunk)
 
     def read_frames(self, fd: int) -> list[memoryview] | None:
         """The same uncut, as `FrameCutter.whole` gives it; valid until the next read of any pipe."""
-        chunk = self._chunk(fd)
+        chunk = self.read_chunk(fd)
         return None if chunk is None else self.cutters[fd].whole(chunk)
 
-    def _chunk(self, fd: int) -> memoryview | None:
+    def read_chunk(self, fd: int) -> memoryview | None:
+        """What one read brings, for those who cut it themselves (`FrameCutter.lead` and `keep`). Valid as above."""
         try:
             got_bytes = os.readv(fd, (self._buffer,))
         except OSError as fault:

@@ -55,6 +55,11 @@ def inputs(target: str) -> Iterator[bytes]:
         case "pump":
             for number, session in enumerate(sessions()):
                 yield bytes([number % 8 | number % 2 << 7, 200, number % 4, number % 256]) + session
+        case "columns":
+            lines = [TRADE, *OTHERS, *(b'{"ev":"T","p":' + value + b',"x":1}' for value in VALUES)]
+            for choice in range(256):
+                yield bytes([choice, choice % 24]) + b"\n".join([TRADE, *OTHERS, TRADE, lines[choice % len(lines)]])
+            yield bytes([255, 20]) + b"\n".join([TRADE] * 40)
 
 
 def main(target: str, directory: Path) -> None:

@@ -42,6 +42,7 @@ PRINTED = [
     r"(2 records from \d+\n){2}",
     r"((BRK\.A|AAPL)\n){4}",
     r"(BRK\.A trades for 1426001\.0\nAAPL is bid 1\.5\n){2}",
+    r"(1 trades for 1426001\.0 dollars; 0 other records\n){2}",
 ]
 
 

@@ -45,13 +45,22 @@ class Figure:
     met: bool | None
 
 
+_JSON_READERS = ("polars.read_ndjson, in memory", "pyarrow.json, in memory", "DuckDB's read_json, a file in memory")
+
+
 def worker_figures(results: WorkerResults) -> list[Figure]:
     """Of the part `workers`; million records per second of a core's time."""
     batches, dicts = "batches of bytes", "dicts"
+    few, every = "columns: sym, p, s, t", "columns: all members"
     return [
         _row_rate(results, batches, Bound(">=", 4, "M/s")),
         _row_ratio(results, batches, "a buffered read(4) + read(n)", Bound(">=", 3)),
         _row_ratio(results, dicts, "orjson.loads, in memory", Bound(">=", 0.9)),
+        _row_rate(results, few, Bound(">=", 10, "M/s")),
+        _row_ratio(results, few, dicts, Bound(">=", 20)),
+        _row_rate(results, every, Bound(">=", 5, "M/s")),
+        _row_ratio(results, every, "typed objects", Bound(">=", 5)),
+        *(_row_ratio(results, every, reader, Bound(">=", 6)) for reader in _JSON_READERS),
         _row_rate(results, "lb-bars", Bound(">=", 4, "M/s")),
     ]
 

@@ -129,6 +129,62 @@ def _typed(feed: Input) -> int:
     return trade_balancer.run(nothing, [feed.fd], decode=decode).records
 
 
+def _arrays(feed: Input, *names: str) -> int:
+    """Columns of trades as NumPy arrays; nothing is done with them."""
+    total = 0
+    for batch in trade_balancer.columns([feed.fd], *names, events=["T"]):
+        trades = batch["T"]
+        for name in trades.names:
+            trades[name]
+        total += len(trades)
+    return total
+
+
+@row("columns: sym, p, s, t", wants="numpy")
+def _four_columns(feed: Input) -> int:
+    return _arrays(feed, "sym", "p", "s", "t")
+
+
+@row("columns: all members", wants="numpy")
+def _all_columns(feed: Input) -> int:
+    return _arrays(feed)
+
+
+def _lines(records: Sequence[bytes]) -> bytes:
+    return b"\n".join(records) + b"\n"
+
+
+@row("polars.read_ndjson, in memory", in_memory=True, wants="polars")
+def _polars(feed: Input) -> int:
+    os.environ["POLARS_MAX_THREADS"] = "1"  # before its first import
+    import polars
+
+    lines = _lines(feed.records)
+    return feed.again_and_again(lambda _: polars.read_ndjson(lines, infer_schema_length=None))
+
+
+@row("pyarrow.json, in memory", in_memory=True, wants="pyarrow")
+def _pyarrow(feed: Input) -> int:
+    import pyarrow
+    from pyarrow import json as arrow_json
+
+    lines = pyarrow.py_buffer(_lines(feed.records))
+    options = arrow_json.ReadOptions(use_threads=False, block_size=1 << 24)
+    return feed.again_and_again(lambda _: arrow_json.read_json(pyarrow.BufferReader(lines), options))
+
+
+@row("DuckDB's read_json, a file in memory", in_memory=True, wants="duckdb")
+def _duckdb(feed: Input) -> int:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".json") as file:
+        file.write(_lines(feed.records))
+        file.flush()
+        command = f"create or replace temp table t as from read_json('{file.name}', format='newline_delimited')"
+        return feed.again_and_again(lambda _: connection.execute(command))
+
+
 def _drained(worker: ReadyMade, feed: Input) -> int:
     tally = drain(worker, [feed.fd])
     assert not tally.faults, tally.faults

@@ -1,0 +1,43 @@
+"""Class Columns: pipes in, batches of columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trade_balancer.columnar.batch import Batch
+from trade_balancer.columnar.decoder import Decoder
+from trade_balancer.pipes import Pipes
+
+
+class Columns:
+    """The batches of some pipes; `columns` makes one. `decoder` has the symbols and the counters."""
+
+    def __init__(self, fds: Sequence[int], decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.pipes = Pipes(fds)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for ready in self.pipes.readable():
+            for fd in ready:
+                yield from self.read(fd)
+        self.pipes.check_ends()
+
+    def rounds(self) -> Iterator[list[Batch]]:
+        """As iterating, but what can be read at one time comes together. A pipe may have more than one batch of it."""
+        for ready in self.pipes.readable():
+            round_ = [batch for fd in ready for batch in self.read(fd)]
+            if round_:
+                yield round_
+
+    def read(self, fd: int) -> Iterator[Batch]:
+        """The batches of one read of a pipe: mostly one; none at its end, or where no record was completed."""
+        chunk = self.pipes.read_chunk(fd)
+        if chunk is None:
+            return
+        cutter = self.pipes.cutters[fd]
+        records_before = self.decoder.records_total
+        begun, start = cutter.lead(chunk)
+        views = (begun, chunk[start:]) if begun else (chunk[start:],)
+        stop = start + (yield from self.decoder.decode(views, fd))
+        records = self.decoder.records_total - records_before
+        cutter.keep(chunk, begun, start, stop, records - bool(begun))
