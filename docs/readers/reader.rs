@@ -1,7 +1,7 @@
 // Prints the records of its pipes, one a line.   rustc -O -o reader reader.rs
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Write};
-use std::os::fd::FromRawFd;
+use std::os::unix::io::FromRawFd;
 use std::{env, process, thread};
 
 extern "C" {

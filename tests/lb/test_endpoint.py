@@ -90,6 +90,8 @@ def test_topics_are_parted_at_commas_and_there_must_be_one() -> None:
 def test_the_tree_of_errors_is_what_its_file_draws() -> None:
     drawn = {}
     for branch in _all_of(LbError):
+        if branch.__module__ != LbError.__module__:
+            continue  # another file's own kind of one of these
         drawn[branch.__name__] = (branch.exit_code, branch.retry)
     assert drawn == {
         "UsageError": (64, False),
