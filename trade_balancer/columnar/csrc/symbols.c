@@ -60,11 +60,12 @@ static int is_text(const struct symbol_store *store, uint32_t code, const uint8_
 }
 
 /* The slot that has the symbol, or the free one where it belongs. */
-static struct symbol_slot *slot_of(const struct symbols *symbols, const uint8_t *text, size_t length, uint64_t hash)
+static symbol_slot *slot_of(const struct symbols *symbols, const uint8_t *text, size_t length, uint64_t hash)
 {
     for (uint32_t at = (uint32_t)hash;; at++) {
-        struct symbol_slot *slot = &symbols->slots[at & symbols->slot_mask];
-        if (slot->code == 0 || (slot->tag == (uint32_t)(hash >> 32) && is_text(symbols->store, slot->code, text, length)))
+        symbol_slot *slot = &symbols->slots[at & symbols->slot_mask];
+        const uint32_t code = *slot % SYMBOLS_MAX;
+        if (code == 0 || (*slot == symbol_slot_of(hash, code) && is_text(symbols->store, code, text, length)))
             return slot;
     }
 }
@@ -100,7 +101,7 @@ static int grow_slots(struct symbols *symbols)
         const uint8_t *text = symbols->store->bytes + begin;
         const size_t length = (size_t)(symbols->store->offsets[code + 1] - begin);
         const uint64_t hash = hash_of(text, length);
-        *slot_of(&larger, text, length, hash) = (struct symbol_slot){(uint32_t)(hash >> 32), code};
+        *slot_of(&larger, text, length, hash) = symbol_slot_of(hash, code);
     }
     free(symbols->slots);
     *symbols = larger;
@@ -129,28 +130,27 @@ static int grow_store(struct symbols *symbols, size_t wanted_bytes)
 int64_t symbols_intern(struct symbols *symbols, const uint8_t *text, size_t length)
 {
     const uint64_t hash = hash_of(text, length);
-    const struct symbol_slot *found = slot_of(symbols, text, length, hash);
-    if (found->code || length == 0)
-        return found->code;
+    const uint32_t found = *slot_of(symbols, text, length, hash) % SYMBOLS_MAX;
+    if (found || length == 0)
+        return found;
     const size_t used_bytes = (size_t)symbols->store->offsets[symbols->count];
-    if (symbols->count == symbols->store->capacity || used_bytes + length > symbols->store->bytes_capacity)
+    const uint32_t code = symbols->count;
+    if (code == SYMBOLS_MAX)
+        return -1;
+    if (code == symbols->store->capacity || used_bytes + length > symbols->store->bytes_capacity)
         if (grow_store(symbols, used_bytes + length))
             return -1;
-    if (symbols->count >= (symbols->slot_mask + 1) / 2 && grow_slots(symbols))
+    if (code >= (symbols->slot_mask + 1) / 2 && grow_slots(symbols))
         return -1;
-    const uint32_t code = symbols->count;
-    struct symbol_slot *slot = slot_of(symbols, text, length, hash);
     memcpy(symbols->store->bytes + used_bytes, text, length);
     symbols->store->offsets[code + 1] = (int32_t)(used_bytes + length);
-    *slot = (struct symbol_slot){(uint32_t)(hash >> 32), code};
+    *slot_of(symbols, text, length, hash) = symbol_slot_of(hash, code);
     symbols->count++;
     return code;
 }
 
 int64_t symbols_find(const struct symbols *symbols, const uint8_t *text, size_t length)
 {
-    if (length == 0)
-        return SYMBOLS_NONE;
-    const uint32_t code = slot_of(symbols, text, length, hash_of(text, length))->code;
-    return code ? (int64_t)code : -1;
+    const uint32_t code = *slot_of(symbols, text, length, hash_of(text, length)) % SYMBOLS_MAX;
+    return code || length == 0 ? (int64_t)code : -1;
 }

@@ -25,13 +25,13 @@ struct symbol_store {
     uint8_t *bytes;
 };
 
-struct symbol_slot {
-    uint32_t tag;
-    uint32_t code; /* 0 where the slot is free: the empty symbol needs none */
-};
+/* The code and some bits of the hash: 0 where the slot is free, since the empty symbol needs none. */
+typedef uint32_t symbol_slot;
+
+enum { SYMBOL_CODE_BITS = 24, SYMBOLS_MAX = 1 << SYMBOL_CODE_BITS };
 
 struct symbols {
-    struct symbol_slot *slots;
+    symbol_slot *slots;
     uint32_t slot_mask;
     uint32_t count;
     struct symbol_store *store;
@@ -62,6 +62,11 @@ static inline uint64_t symbols_keep(uint64_t word, size_t length)
     return length >= 8 ? word : word & ((UINT64_C(1) << 8 * length) - 1);
 }
 
+static inline symbol_slot symbol_slot_of(uint64_t hash, uint32_t code)
+{
+    return (uint32_t)(hash >> 56) << SYMBOL_CODE_BITS | code;
+}
+
 /* symbols_find() for at most SYMBOLS_SHORT_BYTES, with as many readable at `text`. */
 static inline int64_t symbols_find_short(const struct symbols *symbols, const uint8_t *text, size_t length)
 {
@@ -70,16 +75,17 @@ static inline int64_t symbols_find_short(const struct symbols *symbols, const ui
     const uint64_t hash = symbols_hash(low, high);
     const struct symbol_store *store = symbols->store;
     for (uint32_t at = (uint32_t)hash;; at++) {
-        const struct symbol_slot slot = symbols->slots[at & symbols->slot_mask];
-        if (slot.code == 0)
+        const symbol_slot slot = symbols->slots[at & symbols->slot_mask];
+        const uint32_t code = slot % SYMBOLS_MAX;
+        if (code == 0)
             return length == 0 ? SYMBOLS_NONE : -1;
-        if (slot.tag != (uint32_t)(hash >> 32))
+        if (slot != symbol_slot_of(hash, code))
             continue;
-        const int32_t begin = store->offsets[slot.code];
+        const int32_t begin = store->offsets[code];
         const uint8_t *other = store->bytes + begin;
         const uint64_t other_high = length > 8 ? symbols_keep(load_64(other + 8), length - 8) : 0;
-        if ((size_t)(store->offsets[slot.code + 1] - begin) == length && symbols_keep(load_64(other), length) == low && other_high == high)
-            return slot.code;
+        if ((size_t)(store->offsets[code + 1] - begin) == length && symbols_keep(load_64(other), length) == low && other_high == high)
+            return code;
     }
 }
 
