@@ -9,15 +9,20 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import length_hint
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from trade_balancer import columnar
 from trade_balancer.decoding import Decode, Record, decoder
 from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.pipes import Pipes
 from trade_balancer.processes import fork_per_pipe
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import OnError, Skips
+
+if TYPE_CHECKING:
+    from trade_balancer.columnar.batch import Batch
 
 _T = TypeVar("_T")
 
@@ -97,12 +102,24 @@ def run(
 ) -> Totals: ...
 
 
+@overload
+def run(
+    handler: Callable[[Batch, int], object],
+    fds: Sequence[int] | None = None,
+    *,
+    columns: Sequence[str],
+    processes: bool = False,
+    on_error: OnError | None = None,
+) -> Totals: ...
+
+
 def run(
     handler: Callable[[Any, int], object],
     fds: Sequence[int] | None = None,
     *,
     raw: bool = False,
     decode: Callable[[bytes], Any] | None = None,
+    columns: Sequence[str] | None = None,
     batch: bool = False,
     processes: bool = False,
     on_error: OnError | None = None,
@@ -117,6 +134,8 @@ def run(
         raw: hand over the record's bytes instead of the decoded dict.
         decode: hand over what this makes of the record's bytes, for example `trade_balancer.typed.decode`. Whatever
             exception it raises says that the record can't be decoded.
+        columns: hand over batches of these columns, see `trade_balancer.columns`; all columns if it is empty. A record
+            that is in no table is among the batch's `others`, also one that can't be decoded.
         batch: hand over lists: all records that arrived in one read, at least one.
         processes: read each pipe in a forked process of its own; what the handler keeps in memory stays there.
         on_error: what follows an exception, which is shown on standard error with the record (its first 240 bytes; of a
@@ -135,14 +154,16 @@ def run(
             that ended inside a frame (everything was handled).
     """
     outlive_stop_signals()
-    consume = (_as_a_batch if batch else _one_by_one)(handler, decoder(raw, decode))
+    read: _Read = partial(_read, (_as_a_batch if batch else _one_by_one)(handler, decoder(raw, decode)))
+    if columns is not None:
+        read = partial(_read_columns, handler, columns)
     try:
         pipes = fds_of_command_line(sys.argv) if fds is None else fds
         if processes:
-            pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(_read([fd], consume, Skips(on_error))))
+            pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(read([fd], Skips(on_error))))
             parts = [pickle.loads(part) for part in pickled]
         else:
-            parts = [_read(pipes, consume, Skips(on_error))]
+            parts = [read(pipes, Skips(on_error))]
         totals = sum((part.totals for part in parts), Totals())
         if totals.undecodable or totals.failed:
             tell(str(totals))
@@ -174,14 +195,32 @@ class _Part:
     truncated: str
 
 
+_Read = Callable[[Sequence[int], Skips], _Part]
 _Consume = Callable[[list[bytes], int, Skips], None]
 
 
-def _read(fds: Sequence[int], consume: _Consume, skips: Skips) -> _Part:
+def _read(consume: _Consume, fds: Sequence[int], skips: Skips) -> _Part:
     pipes = Pipes(fds)
     for fd, records in pipes.batches():
         consume(records, fd, skips)
         skips.raise_fault()
+    return _Part(Totals(pipes.records_total, skips.undecodable_total, skips.failed_total), pipes.truncated())
+
+
+def _read_columns(
+    handler: Callable[[Any, int], object], names: Sequence[str], fds: Sequence[int], skips: Skips
+) -> _Part:
+    source = columnar.columns(fds, *names)
+    for batch in source.batches():
+        for record in batch.others.bad():
+            skips.undecodable(record, batch.fd, "not a JSON object")
+        try:
+            handler(batch, batch.fd)
+        except Exception as error:
+            if not skips.failure(error, batch.fd, len(batch), repr(batch), 0):
+                raise
+        skips.raise_fault()
+    pipes = source.pipes
     return _Part(Totals(pipes.records_total, skips.undecodable_total, skips.failed_total), pipes.truncated())
 
 

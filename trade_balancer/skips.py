@@ -59,15 +59,15 @@ class Skips:
         if self._fault is not None:
             raise self._fault
 
-    def failure(self, error: Exception, fd: int, records: int, first: bytes, unhandled: int) -> bool:
-        """Takes what the handler has raised for `records` records, the first of which is `first`.
+    def failure(self, error: Exception, fd: int, records: int, first: bytes | str, unhandled: int) -> bool:
+        """Takes what the handler has raised for `records` records, of which `first` is the first, or a text for all.
 
         Returns whether to go on. If not, the error carries a note with the record and with how many of the same read
         come to nothing (`unhandled`): whoever shows the error shows that.
         """
         self.failed_total += records
         what = f"a record of {len(first)} bytes" if records == 1 else f"{records} records, the first"
-        told = f"fd {fd}: the handler failed on {what}: {shown(first)}"
+        told = f"fd {fd}: the handler failed on {first if isinstance(first, str) else f'{what}: {shown(first)}'}"
         if self._ends_at_failure:
             error.add_note(f"{told}; {unhandled} more records of this read are not handled")
             return False

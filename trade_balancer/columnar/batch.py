@@ -65,6 +65,11 @@ class Others(Sequence[bytes]):
         self[number]
         return Why(self._others.why[number % len(self)])
 
+    def bad(self) -> list[bytes]:
+        """Those that are no JSON objects."""
+        whys = self._others.why
+        return [self._record(number) for number in range(len(self)) if whys[number] == Why.BAD]
+
     @property
     def order(self) -> memoryview:
         """Of each record, how many of the batch came before it (uint32)."""

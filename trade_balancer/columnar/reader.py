@@ -17,10 +17,14 @@ class Columns:
         self.pipes = Pipes(fds)
 
     def __iter__(self) -> Iterator[Batch]:
+        yield from self.batches()
+        self.pipes.check_ends()
+
+    def batches(self) -> Iterator[Batch]:
+        """As iterating, but a pipe that has ended inside a frame is no error here (`pipes` tells)."""
         for ready in self.pipes.readable():
             for fd in ready:
                 yield from self.read(fd)
-        self.pipes.check_ends()
 
     def rounds(self) -> Iterator[list[Batch]]:
         """As iterating, but what can be read at one time comes together. A pipe may have more than one batch of it."""

@@ -14,9 +14,11 @@ from test_columns_arrays import RECORDS
 from test_columns_decoder import strange_records, usual_records
 
 import trade_balancer
-from trade_balancer.columnar.batch import Why
+from trade_balancer.columnar.batch import Batch, Why
 from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.columnar.memory import ROWS, TEXT_BYTES
+
+Capture = pytest.CaptureFixture[str]
 
 
 @st.composite
@@ -114,3 +116,43 @@ def test_only_what_is_chosen_has_a_table_and_the_rest_comes_as_bytes_in_order() 
     assert repr(batch) == "<Batch of fd -1: T: 2, others: 3>"
     with pytest.raises(IndexError):
         batch.others[3]
+
+
+def test_run_hands_over_batches_and_counts_what_is_no_json() -> None:
+    streams = [[framed([RECORDS[0], b"{", RECORDS[1]])], [framed([b'{"ev":"Q"}', RECORDS[2]])]]
+    prices: dict[int, list[float]] = {}
+    others: list[bytes] = []
+
+    def on_batch(batch: Batch, fd: int) -> None:
+        assert batch.fd == fd
+        prices.setdefault(fd, []).extend(batch["T"].view("p").tolist())
+        others.extend(batch.others)
+
+    with pipes_with(streams) as fds:
+        totals = trade_balancer.run(on_batch, fds, columns=["p"])
+    assert prices == {fds[0]: [297.845, 156.9799], fds[1]: [0.001]}
+    assert sorted(others) == [b"{", b'{"ev":"Q"}']
+    assert totals == trade_balancer.Totals(5, undecodable=1)
+
+
+@pytest.mark.parametrize("on_error", ["skip", "raise"])
+def test_run_tells_on_which_batch_a_handler_failed(on_error: trade_balancer.OnError, capsys: Capture) -> None:
+    def on_batch(_batch: Batch, _fd: int) -> None:
+        raise RuntimeError("no")
+
+    with pipes_with([[framed(RECORDS)]]) as fds:
+        told = f"fd {fds[0]}: the handler failed on <Batch of fd {fds[0]}: T: 3>"
+        if on_error == "skip":
+            totals = trade_balancer.run(on_batch, fds, columns=["p"], on_error=on_error)
+            assert totals == trade_balancer.Totals(3, failed=3)
+            assert told in capsys.readouterr().err
+        else:
+            with pytest.raises(RuntimeError) as raised:
+                trade_balancer.run(on_batch, fds, columns=["p"], on_error=on_error)
+            assert raised.value.__notes__ == [f"{told}; 0 more records of this read are not handled"]
+
+
+def test_run_reads_columns_in_a_process_for_each_pipe() -> None:
+    with pipes_with([[framed(RECORDS)], [framed(RECORDS * 2)]]) as fds:
+        totals = trade_balancer.run(lambda batch, fd: None, fds, columns=[], processes=True)
+    assert totals == trade_balancer.Totals(9)
