@@ -140,7 +140,7 @@ def test_others_that_fill_the_room_between_any_two_calls_do_not_stop_us(kind: Ki
                 sys.setprofile(None)
             assert is_written == (b"line" in read_all(read_end))
             moment += 1
-        assert moment > 3
+        assert moment > 3 or kind is terminal, "a terminal that was filled may have room again at once"
 
 
 def test_a_line_longer_than_a_pipes_atom_is_whole() -> None:
