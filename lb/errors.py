@@ -5,7 +5,6 @@
     |-- KeyUnreadable       the key's file or variable can't be read             exit 66
     |-- Unavailable         a directory, program, or kernel feature is missing   exit 69
     |-- InternalError       a bug or a failing system call of ours               exit 70
-    |   +-- PipeFailed          writing to a pipe (lb/pump)
     +-- SessionError        the session can't go on
         |-- Refused         the feed refuses the key or the plan                 exit 77
         |-- OnceOver        --once: there is no next session                     exit 0, or 69

@@ -7,7 +7,6 @@ import pytest
 from lb.config import topics_of
 from lb.endpoint import Endpoint
 from lb.errors import LbError, UsageError
-from lb.pump import PipeFailed
 
 
 @pytest.mark.parametrize(
@@ -99,7 +98,6 @@ def test_the_tree_of_errors_is_what_its_file_draws() -> None:
         "KeyUnreadable": (66, False),
         "Unavailable": (69, False),
         "InternalError": (70, False),
-        PipeFailed.__name__: (70, False),
         "SessionError": (70, True),
         "Refused": (77, False),
         "OnceOver": (69, False),
