@@ -1,0 +1,1 @@
+"""Hours of lb under faults, judged to the record: see `scripts/soak --help`."""
