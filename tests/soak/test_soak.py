@@ -16,6 +16,7 @@ PIPES = 4
 SECONDS = 20
 
 
+@pytest.mark.timeout(400)
 def test_lb_survives_what_a_soak_does_to_it() -> None:
     """A seed of its own each time: what fails names it."""
     soak = [sys.executable, "-m", "soak", "--seconds", str(SECONDS), "--pipes", str(PIPES)]
