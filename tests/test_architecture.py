@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,9 +111,7 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
     """Its dialogue, its row in the pump, and the tables that list both."""
     venues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
     tables = {"lb/feed/venues/__init__.py", "lb/pump/__init__.py", "lb/pump/_pump.pyi", "lb/pump/build.py"}
-    tables |= {
-        f"lb/pump/csrc/{name}" for name in ("pump.h", "layout.h", "layout.c", "deal.c", "deal_avx2.c", "deal_avx512.c")
-    }
+    tables |= {f"lb/pump/csrc/{name}" for name in ("pump.h", "layouts.c")}
     for path in sorted((PROJECT / "lb").rglob("*")):
         name = str(path.relative_to(PROJECT))
         if path.suffix in (".py", ".pyi", ".c", ".h") and name not in tables and not name.startswith("lb/replay/"):
@@ -168,18 +167,40 @@ def test_the_feed_simulator_is_a_program_of_its_own() -> None:
             assert {name for name in of_lb if not within(name, "lb.replay", "lb.version")} == set(), module
 
 
+def includes_of(stem: str) -> set[str]:
+    """What the C file and its header include of the pump's own; the face and the state are everybody's."""
+    texts = (path.read_text() for path in PUMP.glob(f"{stem}.[ch]"))
+    included = {name for text in texts for name in re.findall(r'^#include "(\w+)\.h"', text, re.MULTILINE)}
+    return included - {stem, "pump", "pump_rc", "pump_state"}
+
+
+def test_the_pump_s_files_form_no_circle() -> None:
+    """Each can be read without those that use it."""
+    left = {path.stem: includes_of(path.stem) for path in PUMP.glob("*.[ch]")}
+    while left:
+        readable = {stem for stem, included in left.items() if not included & left.keys()}
+        assert readable, f"a circle among {sorted(left)}"
+        left = {stem: included for stem, included in left.items() if stem not in readable}
+
+
+def test_the_pump_s_face_is_all_that_the_tests_of_its_behaviour_and_python_see() -> None:
+    face, state = ((PUMP / name).read_text() for name in ("pump.h", "pump_state.h"))
+    assert "pump_state.h" not in re.findall(r'^#include "(.*)"', face, re.MULTILINE)
+    assert "cffi" not in state
+
+
 PARSERS = {
     "number.c": "",
     "json.c": "",
     "layout.c": "",
     "scan.c": "",
-    "polygon.c": "",
+    "json_member.c": "",
     "ws_frame.c": "",
     "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
     "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",
     "shard.h": "uint32_t use(const uint8_t *key, size_t size) { return shard_of(key, size, 3); }",
-    "polygon.h": "int use(const uint8_t *text, size_t size, struct polygon_span *key)"
-    " { return polygon_is_status(text, size) || polygon_shard_key(text, size, key); }",
+    "polygon.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
+    " { return polygon_is_notice(text, size) || polygon_shard_key(text, size, key) || polygon_kind(text, size, key); }",
 }
 ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "strlen", "strnlen"}
 OWN_SYMBOLS = ("polygon_", "scan_", "ws_", "number_", "json_")

@@ -312,7 +312,7 @@ class Pump:
     def layouts(self) -> list[bytes]:
         """Samples of records that the fast path could not cut, the first of each event, in the order they came."""
         samples: list[bytes] = []
-        while lib.pump_layout(self._pump, len(samples), self._sample):
+        while lib.pump_sample(self._pump, len(samples), self._sample):
             samples.append(bytes(ffi.buffer(self._sample.bytes, self._sample.length)))
         return samples
 

@@ -13,15 +13,23 @@ CSRC = Path("lb/pump/csrc")  # relative to setup.py, as setuptools wants sources
 HEADERS = ["pump_rc.h", "pump.h"]
 SOURCES = [
     "pump.c",
+    "receive.c",
+    "wait.c",
+    "stop.c",
+    "drain.c",
     "input.c",
-    "deal.c",
-    "deal_avx2.c",
-    "deal_avx512.c",
+    "ws_frame.c",
+    "scan.c",
+    "layout.c",
+    "layouts.c",
+    "polygon.c",
+    "json_member.c",
+    "samples.c",
     "outbox.c",
     "realign.c",
-    "scan.c",
-    "polygon.c",
-    "ws_frame.c",
+    "unread.c",
+    "peek.c",
+    "mapping.c",
 ]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)

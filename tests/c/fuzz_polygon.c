@@ -9,9 +9,9 @@ enum { RECORD_MAX_BYTES = 4096 };
 
 static void check(const uint8_t *bytes, size_t length)
 {
-    struct polygon_span quick = {0}, slow = {0};
+    struct json_span quick = {0}, slow = {0};
     const uint8_t *record = guarded(bytes, length, 0);
-    REQUIRE(polygon_is_status(record, length) == polygon_is_status_anywhere(record, length));
+    REQUIRE(polygon_is_notice(record, length) == polygon_is_notice_anywhere(record, length));
     const int has_key = polygon_shard_key(record, length, &quick);
     REQUIRE(has_key == polygon_shard_key_anywhere(record, length, &slow));
     if (!has_key)

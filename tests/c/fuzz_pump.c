@@ -3,7 +3,7 @@
  *
  * Input: a byte each for the route and the number of pipes, the longest frame, the high-water mark, the cuts; then the session. */
 #include "input.h"
-#include "pump.h"
+#include "mapping.h"
 
 #include <fcntl.h>
 #include <sanitizer/asan_interface.h>
@@ -41,7 +41,7 @@ static uint64_t digest_of(const uint8_t *bytes, size_t length)
 static void set_fences(const struct run *run, int are_up)
 {
     const struct pump *pump = run->pump;
-    const uint64_t outbox_bytes = outbox_room_bytes(&run->config, pump->input_capacity_bytes) + DEAL_PAD_BYTES;
+    const uint64_t outbox_bytes = mapping_outbox_bytes(&run->config) + DEAL_PAD_BYTES;
     const uint64_t input_end = pump->input_offset + pump->input_capacity_bytes + DEAL_PAD_BYTES;
     for (uint32_t number = 0; number <= run->config.pipes; number++) {
         const uint64_t begin = number ? pump->pipe[number - 1].begin + outbox_bytes : input_end;

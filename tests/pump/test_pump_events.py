@@ -25,10 +25,10 @@ TRADE = b'{"ev":"T","sym":"AAPL","p":1}'
 STATUS = b'{"ev":"status","status":"success"}'
 SOURCES = [Source.SOCKET, Source.CALLER]
 ROOM_BYTES = 288 * 1024
-"""PUMP_ROOM_BYTES of pump.h."""
+"""PUMP_ROOM_BYTES of pump_state.h."""
 ROUNDS_PER_RUN = 256
 READ_BYTES = 256 * 1024
-"""PUMP_ROUNDS_PER_RUN and PUMP_READ_BYTES."""
+"""ROUNDS_PER_RUN of pump.c and PUMP_READ_BYTES of pump_state.h."""
 SO_SNDBUFFORCE = 32
 
 

@@ -2,7 +2,7 @@
 
 Law: no I/O. Matches on `status`; `message` is free text, read only to tell which topic an acknowledgement is about. The
 texts sent and received are those of the vendor's documentation (massive.com/docs/websocket) and clients. Which records
-are status records, and where the others have their shard key, is in pump/csrc/polygon.c.
+are status records, and where the others have their shard key, is in pump/csrc/polygon.h.
 """
 
 from __future__ import annotations

@@ -1,32 +1,86 @@
-/* What the parts of dealing, deal.c and the vectors of deal_avx2.c and deal_avx512.c, share. */
+/* Dealing, as far as it is the same for every layout: a record into its outbox, or to the caller. */
 #ifndef DEAL_H
 #define DEAL_H
 
-#include "pump.h"
+#include "layout.h"
+#include "outbox.h"
 
-int deal_has_avx2(void);
-int deal_has_avx512(void);
+#include <endian.h>
+#include <string.h>
 
-/* deal_run() with the vectors named. */
-size_t deal_run_avx2(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state);
-size_t deal_run_avx512(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state);
-
-/* Deals records from text[0] on, where `state` is SCAN_START or SCAN_BEHIND, for as long as it can prove where they end; each with the
- * separator before it. Returns how many bytes it has dealt. The general path goes on where it stops. */
-static inline size_t deal_run(struct pump *pump, const uint8_t *text, size_t length, uint8_t state)
-{
-    switch (pump->vectors) {
-    case PUMP_VECTORS_AVX512: return deal_run_avx512(pump, text, text + length, state);
-    case PUMP_VECTORS_AVX2: return deal_run_avx2(pump, text, text + length, state);
-    default: return 0;
-    }
-}
+/* How a record was found. */
+enum deal_cut {
+    CUT_FLAT = 1, /* by scan_flat() */
+    CUT_EXACT,    /* by scan_next(): it began in an earlier read, or after white space */
+    CUT_MISSED    /* by scan_next(), after scan_flat() could not prove its end */
+};
 
 /* Books one record that was put into the outbox of this pipe. */
 static inline __attribute__((always_inline)) void deal_count(struct pump *pump, struct pump_pipe *pipe)
 {
     pipe->dealt_total++;
     outbox_touch(pump, pipe);
+}
+
+/* Books one record that was dealt, and goes on to the next pipe. */
+static inline void deal_next_turn(struct pump *pump)
+{
+    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN && ++pump->next_pipe == pump->config.pipes)
+        pump->next_pipe = 0;
+    pump->counters.records_total++;
+}
+
+/* Copies in whole vectors, past the record's end on both sides: the input and every outbox end in DEAL_PAD_BYTES for
+ * that. A call of memcpy() costs more than a trade's bytes. */
+static inline __attribute__((always_inline)) void deal_copy(uint8_t *to, const uint8_t *from, size_t length)
+{
+    for (size_t at = 0; at < length; at += SCAN_PAD_BYTES)
+        memcpy(to + at, from + at, SCAN_PAD_BYTES);
+}
+
+/* The pipe has no room. Returns 0 where the record was dropped, DEAL_FULL where it must wait, or an error. */
+static inline int deal_without_room(struct pump *pump, uint32_t number, int room)
+{
+    if (room < 0)
+        return room;
+    if (pump->pipe[number].policy == PUMP_POLICY_DROP_NEWEST) {
+        pump->pipe[number].dropped_total++;
+        deal_next_turn(pump);
+        return 0;
+    }
+    pump->held_pipe = number;
+    return DEAL_FULL;
+}
+
+/* Puts one record into the outbox of this pipe. Returns 0, DEAL_FULL, or an error. */
+static inline int deal_record(struct pump *pump, uint32_t number, const uint8_t *record, size_t length)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    const size_t framed = PUMP_LENGTH_BYTES + length;
+    if (__builtin_expect(pipe->tail + framed > pipe->limit, 0)) {
+        const int room = outbox_make_room(pump, number, framed);
+        if (room <= 0)
+            return deal_without_room(pump, number, room);
+    }
+    uint8_t *frame = pump_at(pump, pipe->tail);
+    const uint32_t wire_length = htole32((uint32_t)length);
+    memcpy(frame, &wire_length, PUMP_LENGTH_BYTES);
+    deal_copy(frame + PUMP_LENGTH_BYTES, record, length);
+    pipe->tail += framed;
+    deal_count(pump, pipe);
+    deal_next_turn(pump);
+    pump->counters.record_bytes_total += length;
+    return 0;
+}
+
+/* The record in hand is the venue's own word. */
+static inline int deal_notice(struct pump *pump, size_t length)
+{
+    pump->detail_offset = pump->input_offset + pump->text_begin;
+    pump->detail.length = length;
+    pump->text_begin += length;
+    pump->counters.notices_total++;
+    return PUMP_NOTICE;
 }
 
 #endif

@@ -1,5 +1,5 @@
-#include "deal.h"
-#include "pump.h"
+#include "input.h"
+#include "ws_frame.h"
 
 #include <string.h>
 
@@ -10,8 +10,8 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
-/* Joins the text in hand and `take` payload bytes at raw_begin by moving the shorter of the two, so that no byte of a message in
- * however small fragments is moved more often than it was received. */
+/* Joins the text in hand and `take` payload bytes at raw_begin by moving the shorter of the two, so that no byte of
+ * a message in however small fragments is moved more often than it was received. */
 static void close_gap(struct pump *pump, size_t take)
 {
     const size_t kept = pump->text_end - pump->text_begin;
@@ -20,7 +20,8 @@ static void close_gap(struct pump *pump, size_t take)
         pump->text_begin = pump->raw_begin - kept;
         pump->text_end = pump->raw_begin;
     } else {
-        memmove(pump_at(pump, pump->input_offset + pump->text_end), pump_at(pump, pump->input_offset + pump->raw_begin), take);
+        uint8_t *input = pump_at(pump, pump->input_offset);
+        memmove(input + pump->text_end, input + pump->raw_begin, take);
     }
 }
 
@@ -105,7 +106,7 @@ static int begin_frame(struct pump *pump)
 /* Deals the text in hand. Returns 0, DEAL_FULL, PUMP_NOTICE, PUMP_MALFORMED, or an error of the session. */
 static int deal(struct pump *pump)
 {
-    const int rc = deal_text(pump);
+    const int rc = layout_of(pump)->deal_text(pump);
     return rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG ? malformed_event(pump, rc) : rc;
 }
 
@@ -120,11 +121,12 @@ static void take_up(struct pump *pump, size_t payload_bytes, size_t dealt_bytes)
     pump->text_end = pump->raw_begin += payload_bytes;
 }
 
-/* The short way for messages of one frame that were received whole and hold flat records only. Stops at any other; returns 1 where
- * part of that was dealt and it is in hand now. */
+/* The short way for messages of one frame that were received whole and hold flat records only. Stops at any other;
+ * returns 1 where part of that was dealt and it is in hand now. */
 static int deal_whole_messages(struct pump *pump)
 {
     const uint8_t *input = pump_at(pump, pump->input_offset);
+    layout_deal_run *const deal_run = layout_of(pump)->deal_run[pump->vectors];
     size_t header_bytes, payload_bytes;
     uint64_t messages = 0;
     int is_part = 0;
@@ -132,7 +134,7 @@ static int deal_whole_messages(struct pump *pump)
            (header_bytes = ws_whole_text(input + pump->raw_begin, pump->raw_end - pump->raw_begin, &payload_bytes)) &&
            payload_bytes <= pump->config.max_frame_bytes) {
         const uint8_t *text = input + pump->raw_begin + header_bytes;
-        const size_t dealt_bytes = deal_run(pump, text, payload_bytes, SCAN_START);
+        const size_t dealt_bytes = deal_run(pump, text, text + payload_bytes, SCAN_START);
         if (dealt_bytes == 0)
             break;
         messages++;
@@ -154,7 +156,7 @@ static int next_frame(struct pump *pump)
     const int rc = pump->in_message && pump->frame_fin ? end_message(pump) : 0;
     if (rc)
         return rc;
-    return !pump->in_message && deal_whole_messages(pump) ? 0 : begin_frame(pump);
+    return pump->vectors && !pump->in_message && deal_whole_messages(pump) ? 0 : begin_frame(pump);
 }
 
 /* Puts the next bytes of the message in hand, or of the next, behind the text. Returns as next_frame(). */

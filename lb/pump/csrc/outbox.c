@@ -1,18 +1,21 @@
-#include "pump.h"
+#include "outbox.h"
+#include "mapping.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-void outbox_init(struct pump *pump, uint32_t number, uint64_t begin)
+enum { FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_HEAD_MAX_BYTES + FLAT_MAX_BYTES };
+
+void outbox_init(struct pump *pump, uint32_t number)
 {
+    const uint64_t begin = pump->pipe[number].begin;
     const uint64_t limit = begin + pump->config.high_water_bytes;
-    const uint64_t flat_bytes = PUMP_LENGTH_BYTES + FLAT_MAX_BYTES;
     pump->pipe[number] = (struct pump_pipe){
         .begin = begin,
         .limit = limit,
-        .flat_limit = limit < begin + flat_bytes ? 0 : limit - flat_bytes,
+        .flat_limit = limit < begin + FLAT_FRAME_MAX_BYTES ? 0 : limit - FLAT_FRAME_MAX_BYTES,
         .head = begin,
         .tail = begin,
         .frame = begin,
@@ -20,21 +23,13 @@ void outbox_init(struct pump *pump, uint32_t number, uint64_t begin)
     };
 }
 
-/* Besides what may wait when draining begins, all that the input can hold: of its smallest records, "{}" and a separator, three
- * bytes become six. */
-uint64_t outbox_room_bytes(const struct pump_config *config, size_t input_bytes)
-{
-    const uint64_t longest_bytes = PUMP_LENGTH_BYTES + config->max_frame_bytes;
-    return (config->high_water_bytes > longest_bytes ? config->high_water_bytes : longest_bytes) + 2 * (uint64_t)input_bytes;
-}
-
 void outbox_lift_limits(struct pump *pump)
 {
-    const uint64_t room_bytes = outbox_room_bytes(&pump->config, pump->input_capacity_bytes);
+    const uint64_t room_bytes = mapping_outbox_bytes(&pump->config);
     for (uint32_t number = 0; number < pump->config.pipes; number++) {
         struct pump_pipe *pipe = &pump->pipe[number];
         pipe->limit = pipe->begin + room_bytes;
-        pipe->flat_limit = pipe->limit - PUMP_LENGTH_BYTES - FLAT_MAX_BYTES;
+        pipe->flat_limit = pipe->limit - FLAT_FRAME_MAX_BYTES;
     }
 }
 
@@ -45,15 +40,15 @@ static size_t framed_bytes(const struct pump *pump, uint64_t frame)
     return PUMP_LENGTH_BYTES + le32toh(wire_length);
 }
 
-/* Nothing waits. What a long record, or all that came at a drain, has touched past the high-water mark is given back: nothing else gets
- * there, and with many pipes it would come to gigabytes. */
+/* Nothing waits. What a long record, or all that came at a drain, has touched past the high-water mark is given
+ * back: nothing else gets there, and with many pipes it would come to gigabytes. */
 static void begin_anew(struct pump *pump, struct pump_pipe *pipe)
 {
     const uint64_t touched_end = pipe->tail;
     const uint64_t mark = pipe->begin + pump->config.high_water_bytes;
     pipe->head = pipe->tail = pipe->frame = pipe->begin;
     if (touched_end > mark)
-        pump_give_back(pump, mark + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
+        mapping_give_back(pump, mark + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
 }
 
 /* Books what was written: frames before head are. */
@@ -115,7 +110,7 @@ static int write_out(struct pump *pump, struct pump_pipe *pipe)
     return 0;
 }
 
-int outbox_flush(struct pump *pump, uint32_t number)
+static int flush(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     const int rc = write_out(pump, pipe);
@@ -126,19 +121,19 @@ int outbox_flush(struct pump *pump, uint32_t number)
 int outbox_flush_full(struct pump *pump, uint32_t number)
 {
     set_full(pump, &pump->pipe[number], PIPE_NOT_FULL);
-    return outbox_flush(pump, number);
+    return flush(pump, number);
 }
 
 int outbox_flush_touched(struct pump *pump)
 {
     const uint32_t count = pump->touched_count;
-    const uint32_t *touched = pump_touched(pump);
+    const uint32_t *touched = outbox_touched(pump);
     int rc = 0, error = errno;
     pump->touched_count = 0;
-    for (uint32_t at = 0; at < count; at++) { /* those that fail go back into the list, but never further than it was read */
+    for (uint32_t at = 0; at < count; at++) { /* those that fail go back into the list, never beyond what was read of it */
         const uint32_t number = touched[at];
         pump->pipe[number].touched = 0;
-        if (outbox_flush(pump, number) < 0) {
+        if (flush(pump, number) < 0) {
             rc = PUMP_ERR_PIPE;
             error = errno;
         }
@@ -156,10 +151,11 @@ void outbox_close(struct pump *pump, uint32_t number)
 int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
-    const int rc = outbox_flush(pump, number);
+    const int rc = flush(pump, number);
     if (rc < 0)
         return rc;
-    /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader takes. */
+    /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader
+     * takes. */
     const uint64_t done = pipe->frame - pipe->begin;
     const uint64_t left = pipe->tail - pipe->frame;
     if (done && done >= left) {

@@ -1,4 +1,5 @@
-/* Law: every function of the pump answers with >= 0 for work done and < 0 for one of the errors named here, and nowhere else. */
+/* Law: every function of the pump answers with >= 0 for work done and < 0 for one of the errors named here, and
+ * nowhere else. */
 #ifndef PUMP_RC_H
 #define PUMP_RC_H
 

@@ -1,29 +1,20 @@
 /* Where the next frame begins in a pipe whose reader died in the middle of one.
  *
- * tee() shows the pipe's bytes without taking them. A frame begins where four bytes name a length and that many bytes begin with '{'
- * and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a length: as a little-endian number,
- * four of them are over 2^27, the upper bound of max_frame_bytes, since the least byte that JSON knows, a tab, is 9. The end of a
- * record together with the begin of the next frame's length can, where the frame so named reaches out of sight. */
-#include "pump.h"
+ * tee() shows the pipe's bytes without taking them. A frame begins where four bytes name a length and that many
+ * bytes begin with '{' and end with '}', and so on up to the last frame. Bytes of a record's text can't pass for a
+ * length: as a little-endian number, four of them are over 2^27, the upper bound of max_frame_bytes, since the least
+ * byte that JSON knows, a tab, is 9. The end of a record together with the begin of the next frame's length can,
+ * where the frame so named reaches out of sight. */
+#include "realign.h"
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum {
-    PEEK_BYTES = 1 << 20,
-    UNSURE_BYTES = 2 * PUMP_LENGTH_BYTES /* at the end of a peek: there is more to see before a place in them is sure */
-};
-
-struct peek {
-    int in, out;       /* the scratch pipe */
-    size_t length;
-    uint8_t bytes[PEEK_BYTES];
-};
+/* At the end of a peek: there is more to see before a place in them is sure. */
+enum { UNSURE_BYTES = 2 * PUMP_LENGTH_BYTES };
 
 static uint32_t length_at(const struct peek *peek, size_t at)
 {
@@ -32,7 +23,8 @@ static uint32_t length_at(const struct peek *peek, size_t at)
     return le32toh(wire_length);
 }
 
-/* Whether frames stand one behind the other from `at` on: up to exactly `last`, or, where that is not in sight, up to the end. */
+/* Whether frames stand one behind the other from `at` on: up to exactly `last`, or, where that is not in sight, up
+ * to the end. */
 static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint64_t max_frame_bytes)
 {
     while (at < last) {
@@ -49,22 +41,6 @@ static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint
             return 0;
     }
     return at == last;
-}
-
-/* Fills the peek with the `seen` bytes that tee() or splice() has put into the scratch pipe. Returns 1, 0 when there were none, or -1
- * with errno. */
-static int look(struct peek *peek, ssize_t seen)
-{
-    if (seen <= 0)
-        return seen == 0 || errno == EAGAIN ? 0 : -1;
-    for (peek->length = 0; peek->length < (size_t)seen;) {
-        const ssize_t got = read(peek->out, peek->bytes + peek->length, (size_t)seen - peek->length);
-        if (got > 0)
-            peek->length += (size_t)got;
-        else if (got == 0 || errno != EINTR)
-            return -1;
-    }
-    return 1;
 }
 
 static int take_away(struct peek *peek, int read_fd, size_t length)
@@ -92,25 +68,26 @@ static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, siz
         at++;
     if (at == limit || length_at(peek, at) <= peek->length - at - PUMP_LENGTH_BYTES)
         return at;
-    /* out of sight: should the length's first bytes be a record's last, the true length follows before those four end */
+    /* out of sight: should the length's first bytes be a record's last, the true length follows before those four
+     * end */
     for (size_t ahead = PUMP_LENGTH_BYTES - 1; ahead; ahead--)
         if (frames_begin_at(peek, at + ahead, last, max_frame_bytes))
             return at + ahead;
     return at;
 }
 
-/* Returns how many bytes were dropped, or PUMP_ERR_PIPE. *is_begun_again: they are of a record that is sent again whole. */
-static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *peek, int read_fd, int *is_begun_again)
+int64_t realign(struct pump *pump, uint32_t number, struct peek *peek, int read_fd, int *is_sent_again)
 {
-    *is_begun_again = 0;
+    struct pump_pipe *pipe = &pump->pipe[number];
+    *is_sent_again = 0;
     int64_t dropped_bytes = 0;
     for (;;) {
         int queued_bytes;
-        const int seen = look(peek, tee(read_fd, peek->in, PEEK_BYTES, SPLICE_F_NONBLOCK));
+        const int seen = peek_look(peek, read_fd);
         if (seen < 0 || ioctl(read_fd, FIONREAD, &queued_bytes) < 0)
             return PUMP_ERR_PIPE;
         if (seen == 0) {
-            *is_begun_again = pipe->head > pipe->frame;
+            *is_sent_again = pipe->head > pipe->frame;
             pipe->head = pipe->frame;
             return dropped_bytes;
         }
@@ -126,92 +103,13 @@ static int64_t realign(struct pump *pump, struct pump_pipe *pipe, struct peek *p
     }
 }
 
-static struct peek *open_peek(void)
-{
-    int ends[2];
-    struct peek *peek = malloc(sizeof *peek);
-    if (!peek || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-        free(peek);
-        return NULL;
-    }
-    peek->out = ends[0];
-    peek->in = ends[1];
-    fcntl(peek->in, F_SETPIPE_SZ, PEEK_BYTES); /* a smaller one only looks less far */
-    return peek;
-}
-
-/* Leaves errno as it is. */
-static void close_peek(struct peek *peek)
-{
-    const int saved_errno = errno;
-    close(peek->in);
-    close(peek->out);
-    free(peek);
-    errno = saved_errno;
-}
-
 int64_t pump_realign(struct pump *pump, uint32_t number, int read_fd)
 {
-    int is_begun_again;
-    struct peek *peek = open_peek();
+    int is_sent_again;
+    struct peek *peek = peek_open();
     if (!peek)
         return PUMP_ERR_PIPE;
-    const int64_t dropped_bytes = realign(pump, &pump->pipe[number], peek, read_fd, &is_begun_again);
-    close_peek(peek);
+    const int64_t dropped_bytes = realign(pump, number, peek, read_fd, &is_sent_again);
+    peek_close(peek);
     return dropped_bytes;
-}
-
-/* A place in a stream of frames. */
-struct frame_place {
-    size_t left_bytes; /* of the record in hand */
-    size_t length_bytes; /* of the length in hand, 0 to 3 */
-    uint32_t length;
-};
-
-/* Counts the frames that end within the bytes of the peek. */
-static void count_frames(const struct peek *peek, struct frame_place *place, struct pump_unread *unread)
-{
-    for (size_t at = 0; at < peek->length;) {
-        if (place->left_bytes == 0) {
-            place->length |= (uint32_t)peek->bytes[at++] << 8 * place->length_bytes;
-            if (++place->length_bytes < PUMP_LENGTH_BYTES)
-                continue;
-            place->left_bytes = place->length;
-        }
-        const size_t here_bytes = place->left_bytes < peek->length - at ? place->left_bytes : peek->length - at;
-        at += here_bytes;
-        place->left_bytes -= here_bytes;
-        if (place->left_bytes)
-            return;
-        unread->records++;
-        unread->bytes += PUMP_LENGTH_BYTES + place->length;
-        *place = (struct frame_place){0};
-    }
-}
-
-static int unread_frames(struct peek *peek, int read_fd, struct pump_unread *unread)
-{
-    struct frame_place place = {0};
-    int seen;
-    while ((seen = look(peek, splice(read_fd, NULL, peek->in, NULL, PEEK_BYTES, SPLICE_F_NONBLOCK))) > 0)
-        count_frames(peek, &place, unread);
-    return seen;
-}
-
-int pump_unread(struct pump *pump, uint32_t number, int read_fd, struct pump_unread *unread)
-{
-    int is_begun_again;
-    struct pump_pipe *pipe = &pump->pipe[number];
-    struct peek *peek = open_peek();
-    if (!peek)
-        return PUMP_ERR_PIPE;
-    *unread = (struct pump_unread){0};
-    const int64_t dropped_bytes = realign(pump, pipe, peek, read_fd, &is_begun_again);
-    if (dropped_bytes > 0 && !is_begun_again)
-        *unread = (struct pump_unread){1, (uint64_t)dropped_bytes};
-    const int is_read = dropped_bytes >= 0 && unread_frames(peek, read_fd, unread) == 0;
-    if (is_read)
-        pipe->head = pipe->frame;
-    close_peek(peek);
-    return is_read ? 0 : PUMP_ERR_PIPE;
 }

@@ -1,11 +1,11 @@
 /* Law: reads the caller's bytes, makes no system call, allocates nothing, keeps all state in struct scan.
  *
- * Cuts the text of one message, a JSON array of objects, into records: the objects' bytes, exactly as received. Two scanners
- * agree on every input:
+ * Cuts the text of one message, a JSON array of objects, into records: the objects' bytes, exactly as received. Two
+ * scanners agree on every input:
  *  - scan_flat() proves the end of a flat record (no object inside, nothing escaped, ASCII) with vector compares;
  *  - scan_next() knows strings, escapes and nesting, and can be stopped and resumed between any two bytes.
- * A record is delimited, not validated: it ends at the brace that closes it outside of strings. JSON inside it that is
- * malformed in any other way is passed on as received. */
+ * A record is delimited, not validated: it ends at the brace that closes it outside of strings. JSON inside it that
+ * is malformed in any other way is passed on as received. */
 #ifndef SCAN_H
 #define SCAN_H
 
@@ -48,10 +48,10 @@ struct scan_span {
     size_t length;
 };
 
-/* Looks for the next record from text[0] on. Returns 1 with the record's place in *record, 0 when the text is used up, or an
- * error. Where 1: the caller drops record->start + record->length bytes. Where 0 or an error: it drops record->start bytes (those
- * behind are the beginning of a record: they must stand at text[0] of the next call, followed by more). After an error of the
- * message, the state is SCAN_SKIP. */
+/* Looks for the next record from text[0] on. Returns 1 with the record's place in *record, 0 when the text is used
+ * up, or an error. Where 1: the caller drops record->start + record->length bytes. Where 0 or an error: it drops
+ * record->start bytes (those behind are the beginning of a record: they must stand at text[0] of the next call,
+ * followed by more). After an error of the message, the state is SCAN_SKIP. */
 int scan_next(struct scan *scan, const uint8_t *text, size_t available, struct scan_span *record);
 
 /* Gives up the message: its rest, from the text's first byte on, is passed over. */
@@ -71,10 +71,12 @@ static inline int scan_at_opener(const struct scan *scan, const uint8_t *text, s
     return (scan->state == SCAN_BEHIND && text[0] == ',') || (scan->state == SCAN_START && text[0] == '[');
 }
 
-/* Returns the length of the flat record that begins at text[0] == '{', or 0 where it cannot prove one: then scan_next() decides.
+/* Returns the length of the flat record that begins at text[0] == '{', or 0 where it cannot prove one: then
+ * scan_next() decides.
  *
- * The first byte >= '{' behind the opening brace must be '}'. When no byte before it is a backslash and the quotes before it are
- * even in number, it stands outside of any string and closes the record. Every byte before it is ASCII. */
+ * The first byte >= '{' behind the opening brace must be '}'. When no byte before it is a backslash and the quotes
+ * before it are even in number, it stands outside of any string and closes the record. Every byte before it is
+ * ASCII. */
 static inline size_t scan_flat(const uint8_t *text, size_t available)
 {
 #ifdef __SSE2__

@@ -1,5 +1,5 @@
-/* Law: reads the caller's bytes, makes no system call, allocates nothing. RFC 3629 section 4: no overlong form, no surrogate,
- * nothing above U+10FFFF. A character may be cut anywhere between two calls. */
+/* Law: reads the caller's bytes, makes no system call, allocates nothing. RFC 3629 section 4: no overlong form, no
+ * surrogate, nothing above U+10FFFF. A character may be cut anywhere between two calls. */
 #ifndef UTF8_H
 #define UTF8_H
 

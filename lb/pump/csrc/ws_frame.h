@@ -36,10 +36,12 @@ static inline int ws_opcode_is_control(uint8_t opcode)
     return (opcode & 0x8) != 0;
 }
 
-/* Reads a server's frame header. Returns its length in bytes (2, 4 or 10), 0 when more bytes are needed, or an error. */
+/* Reads a server's frame header. Returns its length in bytes (2, 4 or 10), 0 when more bytes are needed, or an
+ * error. */
 int ws_frame_parse(const uint8_t *bytes, size_t available, struct ws_frame *frame);
 
-/* Whether the bytes begin with a message of text in one frame, received whole. Returns the length of its header, or 0. */
+/* Whether the bytes begin with a message of text in one frame, received whole. Returns the length of its header, or
+ * 0. */
 static inline size_t ws_whole_text(const uint8_t *bytes, size_t available, size_t *payload_bytes)
 {
     uint16_t wire;

@@ -4,7 +4,7 @@
  * the next. So it counts what the CPU really executes, whatever its instructions; no simulator knows them all. The child puts the
  * first PUMP_READ_BYTES of FEED, what one recv brings, into the pump's own room; its pipes are /dev/null. VECTORS: a number of enum pump_vectors.
  * Prints: RECORDS INSTRUCTIONS VECTORS, the last as the CPU has them. */
-#include "pump.h"
+#include "pump_state.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

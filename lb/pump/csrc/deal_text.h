@@ -1,0 +1,103 @@
+/* The general path: record by record, whatever they look like. A part of layout_row.h. */
+
+static inline uint32_t pipe_of(const struct pump *pump, const uint8_t *record, size_t length)
+{
+    struct json_span key;
+    if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN)
+        return pump->next_pipe;
+    return LAYOUT(shard_key)(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
+}
+
+/* The length of the record at `record` where it is flat, or ends in a flat object; 0 where that can't be proven. */
+static inline size_t flat_bytes(const uint8_t *record, size_t available)
+{
+    const size_t nested_at = LAYOUT(nested_at)(record, available);
+    const size_t length = scan_flat(record + nested_at, available - nested_at);
+    if (!nested_at || !length)
+        return length;
+    const size_t end = nested_at + length;
+    return end < available && record[end] == '}' ? end + 1 : 0;
+}
+
+/* Cuts the next record. Returns how, with its length, 0 when the text is used up, or an error; text_begin is moved
+ * past what is done. */
+static inline int cut_record(struct pump *pump, size_t *length)
+{
+    const uint8_t *text = pump_text(pump);
+    const size_t available = pump->text_end - pump->text_begin;
+    const int is_tried = scan_at_opener(&pump->scan, text, available);
+    if (is_tried) {
+        *length = flat_bytes(text + 1, available - 1);
+        if (*length) {
+            pump->scan.state = SCAN_BEHIND;
+            pump->text_begin++;
+            return CUT_FLAT;
+        }
+    }
+    struct scan_span record;
+    const int rc = scan_next(&pump->scan, text, available, &record);
+    pump->text_begin += record.start;
+    if (rc <= 0)
+        return rc;
+    *length = record.length;
+    return is_tried ? CUT_MISSED : CUT_EXACT;
+}
+
+/* Takes the held record, or cuts the next; as cut_record(). */
+static inline int next_record(struct pump *pump, size_t *length)
+{
+    *length = pump->held_bytes;
+    pump->held_bytes = 0;
+    if (*length)
+        return pump->held_cut;
+    const int cut = cut_record(pump, length);
+    if (cut < 0 || (cut ? *length : pump->scan.scanned) <= pump->config.max_frame_bytes)
+        return cut;
+    scan_skip(&pump->scan);
+    return PUMP_ERR_RECORD_TOO_BIG;
+}
+
+static inline size_t deal_run(struct pump *pump)
+{
+    static layout_deal_run *const runs[] = {DEAL_RUNS};
+    const uint8_t state = pump->scan.state;
+    if (!pump->vectors || pump->held_bytes || (state != SCAN_BEHIND && state != SCAN_START))
+        return 0;
+    const uint8_t *text = pump_text(pump);
+    return runs[pump->vectors](pump, text, text + (pump->text_end - pump->text_begin), state);
+}
+
+static void note_sample(struct pump *pump, const uint8_t *record, size_t length)
+{
+    struct json_span kind = {record, 0};
+    LAYOUT(kind)(record, length, &kind);
+    samples_note(pump, kind.bytes, kind.length, record, length);
+}
+
+static int deal_text(struct pump *pump)
+{
+    while (pump->text_begin < pump->text_end) {
+        size_t length;
+        const size_t dealt_bytes = deal_run(pump);
+        pump->text_begin += dealt_bytes;
+        if (dealt_bytes)
+            pump->scan.state = SCAN_BEHIND;
+        const int cut = next_record(pump, &length);
+        if (cut <= 0)
+            return cut;
+        const uint8_t *record = pump_text(pump);
+        if (LAYOUT(is_notice)(record, length))
+            return deal_notice(pump, length);
+        const int rc = deal_record(pump, pipe_of(pump, record, length), record, length);
+        if (rc) {
+            pump->held_bytes = length;
+            pump->held_cut = (uint8_t)cut;
+            return rc;
+        }
+        pump->text_begin += length;
+        pump->counters.records_exact_total += cut != CUT_FLAT;
+        if (cut == CUT_MISSED)
+            note_sample(pump, record, length);
+    }
+    return 0;
+}

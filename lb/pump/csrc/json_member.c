@@ -1,0 +1,77 @@
+#include "json_member.h"
+
+/* A place in a record; at == end where the record holds nothing more that makes sense. */
+struct reader {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static void skip_white_space(struct reader *reader)
+{
+    while (reader->at < reader->end && (*reader->at == ' ' || (*reader->at >= '\t' && *reader->at <= '\r')))
+        reader->at++;
+}
+
+static int take(struct reader *reader, uint8_t byte)
+{
+    skip_white_space(reader);
+    if (reader->at == reader->end || *reader->at != byte)
+        return 0;
+    reader->at++;
+    return 1;
+}
+
+static int take_string(struct reader *reader, struct json_span *string)
+{
+    if (!take(reader, '"'))
+        return 0;
+    string->bytes = reader->at;
+    for (; reader->at < reader->end; reader->at++) {
+        if (*reader->at == '"') {
+            string->length = (size_t)(reader->at++ - string->bytes);
+            return 1;
+        }
+        if (*reader->at == '\\' && ++reader->at == reader->end)
+            return 0;
+    }
+    return 0;
+}
+
+/* Goes on to the ',' or '}' behind a value of any kind. */
+static void skip_value(struct reader *reader)
+{
+    struct json_span ignored;
+    size_t depth = 0;
+    while (reader->at < reader->end) {
+        const uint8_t byte = *reader->at;
+        if (byte == '"') {
+            if (!take_string(reader, &ignored))
+                return;
+            continue;
+        }
+        if (depth == 0 && (byte == ',' || byte == '}'))
+            return;
+        if (byte == '{' || byte == '[')
+            depth++;
+        if ((byte == '}' || byte == ']') && depth > 0)
+            depth--;
+        reader->at++;
+    }
+}
+
+enum json_found json_find_member(const uint8_t *object, size_t length, const char *name, struct json_span *value)
+{
+    struct reader reader = {object, object + length};
+    struct json_span member;
+    if (!take(&reader, '{'))
+        return JSON_ABSENT;
+    do {
+        if (!take_string(&reader, &member) || !take(&reader, ':'))
+            return JSON_ABSENT;
+        skip_white_space(&reader);
+        if (json_span_is(&member, name))
+            return take_string(&reader, value) ? JSON_STRING : JSON_OTHER;
+        skip_value(&reader);
+    } while (take(&reader, ','));
+    return JSON_ABSENT;
+}

@@ -1,0 +1,39 @@
+/* Law: reads the caller's bytes, makes no system call, allocates nothing, keeps nothing.
+ *
+ * Finds a member of an object that the scanner cut: it begins with '{', ends with '}', and may be malformed in
+ * between. */
+#ifndef JSON_MEMBER_H
+#define JSON_MEMBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct json_span {
+    const uint8_t *bytes;
+    size_t length;
+};
+
+enum json_found { JSON_ABSENT, JSON_STRING, JSON_OTHER };
+
+/* Looks for the first top-level member `name`, in any order of members, with any white space. JSON_STRING: *value is
+ * what stands between the quotes, raw. JSON_OTHER: its value is none. */
+enum json_found json_find_member(const uint8_t *object, size_t length, const char *name, struct json_span *value);
+
+static inline int json_find_string(const uint8_t *object, size_t length, const char *name, struct json_span *value)
+{
+    return json_find_member(object, length, name, value) == JSON_STRING;
+}
+
+static inline int json_has_member(const uint8_t *object, size_t length, const char *name)
+{
+    struct json_span ignored;
+    return json_find_member(object, length, name, &ignored) != JSON_ABSENT;
+}
+
+static inline int json_span_is(const struct json_span *span, const char *text)
+{
+    return span->length == strlen(text) && !memcmp(span->bytes, text, span->length);
+}
+
+#endif

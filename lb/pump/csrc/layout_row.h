@@ -1,0 +1,51 @@
+/* Makes a row of the table of layouts (layout.h). Included by each venue's file, once, with these defined:
+ *
+ *   LAYOUT(name)      the venue's name for `name`. In its header are, for a record that the scanner cut:
+ *                       is_notice()  whether it is the venue's own word
+ *                       shard_key()  the bytes that decide its pipe
+ *                       kind()       what samples of records are told apart by
+ *                     and, for one that is not cut yet:
+ *                       nested_at()  where the flat object begins that is its last member; 0 where there is none
+ *                       is_quick()   whether it begins like those that are dealt in a hurry
+ *                       quick_key()  where the key of such a record begins, or NULL
+ *   LAYOUT_KEY_END    the byte behind such a key
+ *   LAYOUT_LETTER_AT  see struct layout */
+#include "deal.h"
+#include "samples.h"
+#include "shard.h"
+#include "vectors.h"
+
+#if VECTORS_X86
+
+/* As nested_at(), where more than the record's head may be loaded. */
+static inline __attribute__((always_inline)) size_t quick_nested_at(const uint8_t *record)
+{
+    return LAYOUT(nested_at)(record, FLAT_HEAD_MAX_BYTES);
+}
+
+#include "avx2.h"
+#define VECTORS(name) avx2_##name
+#define VECTORS_TARGET AVX2_TARGET
+#include "deal_flat.h"
+#undef VECTORS
+#undef VECTORS_TARGET
+
+#include "avx512.h"
+#define VECTORS(name) avx512_##name
+#define VECTORS_TARGET AVX512_TARGET
+#include "deal_flat.h"
+
+#define DEAL_RUNS deal_no_run, avx2_deal_run, avx512_deal_run
+#else
+#define DEAL_RUNS deal_no_run, deal_no_run, deal_no_run
+#endif
+
+static size_t deal_no_run(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state)
+{
+    (void)pump, (void)text, (void)end, (void)state;
+    return 0;
+}
+
+#include "deal_text.h"
+
+const struct layout LAYOUT(layout) = {{DEAL_RUNS}, deal_text, LAYOUT_LETTER_AT};

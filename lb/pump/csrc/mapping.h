@@ -1,0 +1,23 @@
+/* The one mapping: how large its parts are, and what memory of it is given back. */
+#ifndef MAPPING_H
+#define MAPPING_H
+
+#include "pump_state.h"
+
+enum {
+    INPUT_SLACK_BYTES = 1024 * 1024, /* a long record is moved to the front once per so many bytes, not per read */
+    INPUT_KEPT_BYTES = 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES /* of the input: this memory is kept for good */
+};
+
+/* Returns a pump of zeros but for its config and where its parts are, or NULL with errno. */
+struct pump *mapping_new(const struct pump_config *config);
+void mapping_free(struct pump *pump);
+
+/* How many bytes an outbox can hold, without the pad behind it. */
+uint64_t mapping_outbox_bytes(const struct pump_config *config);
+
+/* Gives back the memory of whole pages between two offsets of one part: it reads as zeros from then on. Leaves errno
+ * alone. */
+void mapping_give_back(struct pump *pump, uint64_t begin, uint64_t end);
+
+#endif

@@ -1,0 +1,36 @@
+/* Outboxes: what was dealt and is not written yet, and the pipes it is written to. */
+#ifndef OUTBOX_H
+#define OUTBOX_H
+
+#include "pump_state.h"
+
+static inline uint32_t *outbox_touched(struct pump *pump)
+{
+    return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
+}
+
+/* Puts an outbox into the list of those to be written. */
+static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump, struct pump_pipe *pipe)
+{
+    if (pipe->touched)
+        return;
+    pipe->touched = 1;
+    outbox_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
+}
+
+void outbox_init(struct pump *pump, uint32_t pipe);
+
+/* Makes room for `bytes` more. Returns 1 where there is now, 0 where the pipe is full, or an error. */
+int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes);
+
+/* These write what waits. They return 0, or an error after all were tried: what failed is tried again with the next
+ * flush. outbox_flush_full(): a pipe that was full and may be no more. */
+int outbox_flush_full(struct pump *pump, uint32_t pipe);
+int outbox_flush_touched(struct pump *pump);
+
+/* No outbox is full any more: each takes all that the input can hold. */
+void outbox_lift_limits(struct pump *pump);
+
+void outbox_close(struct pump *pump, uint32_t pipe);
+
+#endif

@@ -1,0 +1,154 @@
+/* What the pump knows: one struct in one mapping.
+ *
+ * Law: parts of the mapping are named by offset and functions by number, so that the mapping may stand anywhere, and
+ * outlive the process. Each field is changed by the files named above it alone.
+ *
+ *   input:  [ ... | text | gap | raw | free ... ]    text: payload not dealt yet
+ *                                                    gap:  frame headers and control frames inside a fragmented message
+ *                                                    raw:  bytes whose frame was not read yet
+ *   outbox: [ ... | head ... tail | ... ] per pipe   frames waiting for their pipe: 4-byte little-endian length, record
+ *           begin          limit: the high-water mark */
+#ifndef PUMP_STATE_H
+#define PUMP_STATE_H
+
+#include "pump.h"
+#include "scan.h"
+
+#include <time.h>
+
+enum {
+    PUMP_READ_BYTES = 256 * 1024,  /* of one recv: fits the second-level cache; one more call per 256 KiB is noise */
+    PUMP_ROOM_BYTES = PUMP_READ_BYTES + 2 * 16 * 1024, /* a read's TLS records, and the part of one read before */
+    PUMP_PAUSE_MS = 10,            /* where the system has no memory: until the next try */
+    PUMP_LENGTH_BYTES = 4,
+    FLAT_HEAD_MAX_BYTES = 128,     /* of a record, before the flat object that is its last member */
+    FLAT_MAX_BYTES = 256,          /* of a flat object: more than twice the longest trade; longer ones go the general way */
+    DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
+};
+
+/* Who tells when to try again to write to a pipe. */
+enum pipe_full {
+    PIPE_NOT_FULL,
+    PIPE_FULL,  /* poll(): the last write met EAGAIN */
+    PIPE_PAUSED /* the clock: the system had no memory for it. poll() would say that the pipe has room */
+};
+
+/* What the last read told. Each one tells of more than the one before. */
+enum last_read {
+    READ_NOTHING,
+    READ_PART,   /* nothing, though poll() had said readable: Linux 6.1 shows half a TLS record so */
+    READ_SHORT,  /* less than was asked for: most likely nothing is left */
+    READ_FULL    /* more is there */
+};
+
+/* What dealing a record needs comes first, in one line of the cache. */
+struct pump_pipe {
+    _Alignas(64) uint64_t tail; /* behind the outbox's last byte; this and the next five are offsets in the mapping */
+    uint64_t flat_limit;  /* up to here there is room for any flat record */
+    uint64_t limit;       /* the high-water mark */
+    uint64_t begin;       /* of the outbox */
+    uint64_t head;        /* the first byte not written */
+    uint64_t frame;       /* begin of the first frame not written whole, <= head */
+    uint64_t dealt_total;
+    int fd;               /* -1: closed */
+    uint8_t full;         /* enum pipe_full */
+    uint8_t touched;      /* in the list of outboxes to be written */
+    uint8_t policy;       /* enum pump_policy */
+    uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
+    uint64_t written_total;
+    uint64_t written_bytes_total;
+    uint64_t dropped_total;
+    int64_t stopped_ns_total;
+};
+
+/* Constants of the fast path's vectors. A compiler that saw their values would make them anew for every record. */
+struct flat_vectors {
+    _Alignas(64) uint8_t head_above[64]; /* what the bytes of a flat object's first block are below (struct layout) */
+    uint8_t above[64];                   /* ... of any other */
+    uint8_t backslash[64];
+    uint8_t quote[64];
+};
+
+struct pump {
+    uint64_t mapped_bytes;
+    struct pump_config config;
+    struct pump_counters counters;
+    struct pump_detail detail;
+    uint64_t detail_offset;     /* of detail.bytes in the mapping */
+
+    /* pump.c: the session and its end */
+    uint32_t source;            /* enum pump_source */
+    int feed_fd;
+    uint8_t has_work;           /* bytes were received that input_parse() has not come to */
+    uint64_t flushed_bytes_total; /* of what was dealt, at the last flush */
+
+    /* receive.c and wait.c: see the table in pump.c */
+    uint8_t last_read;          /* enum last_read */
+    uint8_t is_readable;        /* poll() has said so since */
+    uint8_t has_polled;         /* since then */
+
+    /* input.c: the frame and the message in hand */
+    uint8_t in_message;
+    uint8_t frame_fin;
+    uint64_t frame_left_bytes;
+    uint64_t message_bytes;     /* of the message's payload, up to text_end */
+    struct scan scan;
+
+    /* receive.c, input.c, deal.h: the input */
+    uint64_t input_offset;
+    size_t input_capacity_bytes;
+    size_t input_touched_bytes; /* of it, from its begin on, at the last move */
+    size_t text_begin, text_end, raw_begin, raw_end;
+
+    /* deal.h */
+    uint8_t vectors;            /* enum pump_vectors */
+    uint8_t held_cut;           /* how the held record was cut */
+    uint32_t held_pipe;         /* which pipe it found full */
+    size_t held_bytes;          /* length of a record at text_begin that was cut and found its pipe full */
+    uint32_t next_pipe;         /* of round-robin */
+    struct flat_vectors flat;
+
+    /* samples.c */
+    uint32_t sample_count;
+    struct pump_sample samples[PUMP_SAMPLES_MAX];
+
+    /* stop.c: the stop, if there is one (counters.stopped, counters.full_pipe) */
+    int64_t stopped_since_ns;
+    uint8_t is_stall_told;
+    uint8_t has_resumed;        /* PUMP_RESUMED is still to be told, of: */
+    uint32_t resumed_pipe;
+    int64_t stalled_ns;
+
+    /* drain.c */
+    uint8_t draining;
+    uint32_t undrained_count;   /* pipes that are not done */
+    uint32_t drain_at;          /* where the search for the next one that is begins */
+
+    /* outbox.c */
+    uint32_t touched_count;
+    uint32_t full_count;        /* paused ones included */
+    uint32_t paused_count;
+    int64_t pause_ends_ns;      /* of the paused pipes */
+    uint64_t touched_offset;    /* uint32_t[pipes]: outboxes with bytes to write */
+    uint64_t polled_offset;     /* struct pollfd[pipes + 2]: room for wait.c */
+    struct pump_pipe pipe[];
+};
+
+static inline uint8_t *pump_at(const struct pump *pump, uint64_t offset)
+{
+    return (uint8_t *)(uintptr_t)pump + offset;
+}
+
+static inline const uint8_t *pump_text(const struct pump *pump)
+{
+    return pump_at(pump, pump->input_offset + pump->text_begin);
+}
+
+static inline int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+#endif
