@@ -27,6 +27,13 @@ class Spawn(enum.Enum):
     PER_PIPE = "per-pipe"
 
 
+class Frame(enum.Enum):
+    """How a worker gets a record: behind its length, on the pipes, or as a line, on its standard input."""
+
+    LENGTH = "length"
+    LINES = "lines"
+
+
 class Tls(enum.Enum):
     AUTO = "auto"
     KERNEL = "kernel"
@@ -73,6 +80,7 @@ class Config:
     subscribe: tuple[str, ...] = ("T.*",)
     route: Route = Route.ROUND_ROBIN
     spawn: Spawn = Spawn.SHARED
+    frame: Frame = Frame.LENGTH
     pipe_size_bytes: int | None = None
     tls: Tls = Tls.AUTO
     ca_file: str | None = None

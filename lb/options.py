@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeVar
 
-from lb.config import MAX_PIPES, Config, LogFormat, LogLevel, OnQuiet, Route, Spawn, Tls, topics_of
+from lb.config import MAX_PIPES, Config, Frame, LogFormat, LogLevel, OnQuiet, Route, Spawn, Tls, topics_of
 from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
@@ -83,6 +83,7 @@ def parse(words: Sequence[str]) -> Config:
         subscribe=topics_of(args.subscribe or ["T.*"]),
         route=args.route,
         spawn=args.spawn,
+        frame=args.frame,
         pipe_size_bytes=args.pipe_size,
         tls=args.tls,
         ca_file=args.ca_file,
@@ -265,6 +266,14 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         default=Spawn.SHARED,
         metavar="shared|per-pipe",
         help="one worker for all pipes, or one for each (default: shared)",
+    )
+    add(
+        "--frame",
+        type=_one_of(Frame),
+        default=Frame.LENGTH,
+        metavar="length|lines",
+        help="what a worker reads: a length and a record, on its pipes, or records as lines on its standard input, for "
+        "awk, jq and shells (by lb-lines, which runs WORKER) (default: length)",
     )
     add(
         "--pipe-size",

@@ -22,9 +22,9 @@ _USAGE = """\
 usage: lb-lines PROGRAM [ARGS...] FD...
 
 Starts PROGRAM and writes each record that comes on the pipes FD... to its standard input, as a line. When all pipes
-have ended, PROGRAM sees the end of its input, and its exit code is that of lb-lines. As lb starts it:
+have ended, PROGRAM sees the end of its input, and its exit code is that of lb-lines. It is what lb's option does:
 
-  lb @/etc/lb/key wss://socket.massive.com/stocks 4 . lb-lines jq -r --unbuffered .sym
+  lb --frame lines @/etc/lb/key wss://socket.massive.com/stocks 4 . jq -r --unbuffered .sym
 
 A PROGRAM whose own last argument is a number wants -- behind it: lb-lines head -n 5 --
 

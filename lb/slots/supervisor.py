@@ -22,17 +22,17 @@ import heapq
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from lb import logs
-from lb.config import Config, Spawn
+from lb.config import Config, Frame, Spawn
 from lb.errors import Unavailable
 from lb.signals import WakeUps
 from lb.slots import channel, group
 from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
 from lb.slots.pipes import Pipes
-from lb.slots.program import find_program
+from lb.slots.program import find_program, line_reader
 from lb.slots.slot import NEVER_NS, Event, Slot, State
 from lb.slots.spawn import Order, report, spawn
 
@@ -220,7 +220,7 @@ class Supervisor:
 
     def _spawn(self, slot: Slot) -> None:
         """Raises OSError; then there is no process. All that can fail comes before it."""
-        path = find_program(self._config.worker, self._config.directory)
+        path, arguments = self._command()
         try:
             slot.channel = Channel()
             self._wake_ups.watch(slot.channel.fileno(), lambda: self._hear(slot))
@@ -229,7 +229,7 @@ class Supervisor:
                 self._wake_ups.watch(slot.report_fd, lambda: self._read_report(slot))
                 slot.taken_bytes_before = self._taken(slot)
                 slot.started_ns = time.monotonic_ns()
-                slot.order = self._order(path, slot)
+                slot.order = self._order(path, arguments, slot)
                 slot.pid = spawn(slot.order, report_end)
         except OSError:
             self._close_descriptors(slot)
@@ -240,13 +240,21 @@ class Supervisor:
         slot.acknowledged.clear()
         self._by_pid[slot.pid] = slot
 
-    def _order(self, path: str, slot: Slot) -> Order:
+    def _command(self) -> tuple[str, list[str]]:
+        """The program's path and its argv, but for the pipes' numbers. Raises OSError."""
+        config = self._config
+        if config.frame is Frame.LINES:
+            command = line_reader(config.worker, config.directory, config.worker_args)
+            return command[0], command
+        return find_program(config.worker, config.directory), [config.worker, *config.worker_args]
+
+    def _order(self, path: str, arguments: Sequence[str], slot: Slot) -> Order:
         config, allowance = self._config, self._allowance
         assert slot.channel is not None
         channel_fd = slot.channel.worker_fd()
         return Order(
             path,
-            argv=[config.worker, *config.worker_args, *map(str, slot.pipe_by_fd)],
+            argv=[*arguments, *map(str, slot.pipe_by_fd)],
             environment={**os.environ, "LB_PIPES": channel.PROTOCOL, "LB_CHANNEL": str(channel_fd)},
             directory=config.directory,
             fds=[*slot.pipe_by_fd, channel_fd],

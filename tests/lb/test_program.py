@@ -13,10 +13,10 @@ from lb.errors import EX_UNAVAILABLE
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
 
-def script(folder: Path, name: str, says: str) -> Path:
+def script(folder: Path, name: str, says: str, then: str = "sleep 1000") -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho {says}\nexec sleep 1000\n")
+    path.write_text(f"#!/bin/sh\necho {says}\nexec {then}\n")
     path.chmod(0o755)
     return path
 
@@ -67,3 +67,22 @@ def test_a_program_that_comes_later_in_path_is_found_at_a_restart(tmp_path: Path
         first.unlink()
         os.kill(lb.await_line("worker started")["pid"], 9)
         assert lb.await_output(b"second\n") == b"first\nsecond\n"
+
+
+@pytest.mark.parametrize(
+    ("worker", "fault"),
+    [("./missing", "No such file"), ("./plain", "Permission denied"), ("missing", "no such program in PATH")],
+)
+def test_a_reader_of_lines_that_can_not_be_run_is_told_at_the_start(tmp_path: Path, worker: str, fault: str) -> None:
+    (tmp_path / "plain").touch(mode=0o644)
+    done = run_lb("--frame", "lines", "k", NO_FEED, "1", str(tmp_path), worker)
+    assert done.returncode == EX_UNAVAILABLE
+    assert fault in done.stderr
+
+
+def test_a_reader_of_lines_is_dirs_and_its_modules_are_not(tmp_path: Path) -> None:
+    (tmp_path / "trade_balancer").mkdir()
+    (tmp_path / "trade_balancer" / "__init__.py").write_text("raise SystemExit('this is not to be run')")
+    script(tmp_path, "worker", "DIR", then="cat")
+    with Lb(NO_FEED, 1, "--frame", "lines", directory=tmp_path, worker=["./worker"]) as lb:
+        assert lb.await_output() == b"DIR\n"

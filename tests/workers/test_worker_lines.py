@@ -89,10 +89,13 @@ def test_a_line_is_the_same_json_however_it_was_laid_out(values: list[object]) -
     assert [json.loads(line) for line in lines.removesuffix(b"\n").split(b"\n")] == values
 
 
-def test_through_lb() -> None:
+@pytest.mark.parametrize(
+    ("options", "reader"), [((), LB_LINES), (("--frame", "lines"), ()), (("--frame", "lines", "--spawn=per-pipe"), ())]
+)
+def test_through_lb(options: tuple[str, ...], reader: tuple[str, ...]) -> None:
     with (
         Feed() as feed,
-        Lb(feed.url, 2, worker=(*LB_LINES, "awk", '-F"', "{ print $8; fflush() }"), records=False) as lb,
+        Lb(feed.url, 2, *options, worker=(*reader, "awk", '-F"', "{ print $8; fflush() }"), records=False) as lb,
         feed.session() as peer,
     ):
         peer.say(message(RECORDS))
