@@ -45,8 +45,8 @@ OnMessage = Callable[[int, bytes], None]
 
 
 def build_pump(folder: Path) -> ModuleType:
-    """The pump's C files, with echo.c for those that deal."""
-    sources = [str(_CSRC / name) for name in build.SOURCES if not name.startswith("deal")]
+    """The pump's C files, with the layout of echo.c for those of the venues."""
+    sources = [str(_CSRC / name) for name in build.SOURCES if name != "layouts.c"]
     builder = FFI()
     for name in build.HEADERS:
         builder.cdef(build.declarations(_CSRC / name))
