@@ -1,4 +1,4 @@
-"""`python -m ktls`: what this kernel can do. `python -m ktls HOST:PORT`: hand one session over, show the evidence."""
+"""`ktls`: what this kernel can do. `ktls HOST:PORT`: hand one session over, show the evidence."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from ktls.ciphers import VERSION_NAMES
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 fine, 69 (sysexits: unavailable) where the kernel or the server does not let us."""
-    parser = argparse.ArgumentParser(prog="python -m ktls", description=__doc__)
+    parser = argparse.ArgumentParser(prog="ktls", description=__doc__)
     parser.add_argument("server", nargs="?", metavar="HOST:PORT", help="a TLS server to connect to")
     parser.add_argument("--cafile", help="PEM file of trusted authorities, instead of the system's")
     options = parser.parse_args(arguments)

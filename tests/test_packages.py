@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_the_metadata_names_the_licence_and_the_authors(wheel: Path) -> None:
         licence = archive.read(f"{folder}/licenses/LICENSE")
     assert (told["License-Expression"], told["Author"]) == ("Apache-2.0", "trade-balancer authors")
     assert licence == (PROJECT / "LICENSE").read_bytes()
+
+
+COMMANDS = sorted(script.name for script in metadata.distribution("trade-balancer").entry_points)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    told = subprocess.run(
+        [Path(sys.executable).with_name(command), "--help"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.startswith(f"usage: {command} ")
