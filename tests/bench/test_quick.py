@@ -78,6 +78,15 @@ def test_quick_measures_the_workers(tmp_path: Path) -> None:
     assert [figure["met"] is not None for figure in report["figures"]] == [True] * len(report["figures"])
 
 
+def test_quick_measures_what_faults_cost(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--parts", "faults")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["failures"] == []
+    assert all(value > 0 for value in report["faults"]["worker killed to its successor's start, median of 50"])
+    assert {figure["what"] for figure in report["figures"]} >= report["faults"].keys()
+
+
 def test_a_peer_that_writes_wrong_records_is_named_and_not_measured(tmp_path: Path) -> None:
     script = tmp_path / "peer.py"
     script.write_text(DEALS_ONE_TRADE_TWICE)

@@ -2,7 +2,8 @@
  *   count    reads and counts bytes without looking at them, so that the reader is never what limits a candidate
  *   latency  cuts the records at their lengths and books receipt time minus the feeder's stamp, in ns
  *   dump     writes each pipe's bytes to TALLY.0, TALLY.1, ... for the runner to check them
- * It gives all pipes one size, whatever the balancer chose, so that all candidates have the same room. */
+ * TALLY is a file, or a folder: then the file in it that is named after the first FD, so that several workers may be told
+ * the same. It gives all pipes one size, whatever the balancer chose, so that all candidates have the same room. */
 #include "stamp.h"
 #include "tally.h"
 #include "wire.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIPE_SIZE_BYTES (1 << 20)
@@ -100,6 +102,13 @@ static _Bool take(struct tally *tally, struct pipe *pipe, enum mode mode)
     return 1;
 }
 
+static void name_tally(char path[PATH_MAX], const char *word, const char *first_fd)
+{
+    struct stat stat_of;
+    const _Bool is_folder = stat(word, &stat_of) == 0 && S_ISDIR(stat_of.st_mode);
+    snprintf(path, PATH_MAX, "%s%s%s", word, is_folder ? "/" : "", is_folder ? first_fd : "");
+}
+
 static struct tally *map_tally(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -165,7 +174,9 @@ int main(int argc, char **argv)
         return 64;
     }
     enum mode mode = parse_mode(argv[1]);
-    struct tally *tally = map_tally(argv[2]);
+    char tally_path[PATH_MAX];
+    name_tally(tally_path, argv[2], argv[3]);
+    struct tally *tally = map_tally(tally_path);
     size_t pipe_count = (size_t)argc - 3;
     struct pipe *pipes = calloc(pipe_count, sizeof *pipes);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import certificate, feed, options, picture, programs, report
+from harness import certificate, faults, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
+from harness.faults import FaultResults, Terms
 from harness.feed import REAL_SECOND
-from harness.goals import MEMORY_RECORDS, Figure, figures, worker_figures
-from harness.options import SCRATCH, WORKERS
+from harness.goals import MEMORY_RECORDS, Figure, fault_figures, figures, worker_figures
+from harness.options import FAULTS, SCRATCH, WORKERS
 from harness.plan import Plan
+from harness.report import Everything
 from harness.results import Results
 from harness.summary import Summary, summarize
 from harness.workers import WorkerResults, measure
@@ -54,19 +56,25 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         "quick": asked.quick,
     }
     of_lb = [part for part in asked.parts if part in PARTS]
+    if of_lb or FAULTS in asked.parts:
+        programs.build(build)
     results = _compare(asked, of_lb, terms, build) if of_lb else Results()
     workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
-    found = [*(figures(results) if of_lb else ()), *(worker_figures(workers) if WORKERS in asked.parts else ())]
-    _report(asked, terms, results, workers, found)
+    costs = _measure_faults(terms, build) if FAULTS in asked.parts else FaultResults()
+    found = [
+        *(figures(results) if of_lb else ()),
+        *(worker_figures(workers) if WORKERS in asked.parts else ()),
+        *(fault_figures(costs, results) if FAULTS in asked.parts else ()),
+    ]
+    _report(asked, terms, Everything(results, workers, costs), found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    failures = [*results.failures, *workers.failures]
+    failures = [*results.failures, *workers.failures, *costs.failures]
     for failure in failures:
         print(f"FAILED  {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 def _compare(asked: argparse.Namespace, parts: Sequence[str], terms: dict[str, Any], build: Path) -> Results:
-    programs.build(build)
     issued = certificate.issue(build)
     comparison = Comparison(
         plan=_plan(asked),
@@ -93,6 +101,10 @@ def _measure_workers(asked: argparse.Namespace, terms: dict[str, Any], build: Pa
     return results
 
 
+def _measure_faults(terms: dict[str, Any], build: Path) -> FaultResults:
+    return faults.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -100,10 +112,10 @@ def _say(line: str) -> None:
 def _report(
     asked: argparse.Namespace,
     terms: dict[str, Any],
-    results: Results,
-    workers: WorkerResults,
+    everything: Everything,
     found: Sequence[Figure],
 ) -> None:
+    results, workers = everything.results, everything.workers
     machine = report.machine()
     caption = f"{machine['cpu']}, {machine['kernel']}, {machine['date']}; medians of {terms['rounds']} rounds"
     tables = [report.throughput(results)] if results.throughput else []
@@ -112,9 +124,9 @@ def _report(
     for text in (*tables, report.goals(found, judged=not asked.quick)):
         print(f"\n{text}")
     print(f"\n{caption}\n{report.neighbours(results)}".rstrip())
-    for name, reason in (results.absent | workers.absent).items():
+    for name, reason in everything.absent.items():
         print(f"not measured: {name}: {reason}")
-    report.write_json(asked.output / "bench.json", machine, terms, results, workers, found)
+    report.write_json(asked.output / "bench.json", machine, terms, everything, found)
     print(f"written to {asked.output}: bench.json")
     if results.throughput or results.latency:
         summary = summarize(_plan(asked), results, caption)

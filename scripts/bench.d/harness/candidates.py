@@ -23,10 +23,16 @@ PYTHON_CLIENTS = {"py-picows": "picows", "py-websockets": "websockets", "py-webs
 """Candidate name -> the package it imports; its program is clients/with_NAME.py."""
 
 _KEY = "benchmark"
-_LB_COMMAND = "import sys; from lb.cli import main; sys.exit(main())"  # as its console script, without an installation
+LB_COMMAND = "import sys; from lb.cli import main; sys.exit(main())"
+"""As its console script, without an installation."""
 _PIPE_SIZE_BYTES = 1 << 20  # the worker asks for the same, whatever the candidate chose
 _PEER = "peer:"
 _TCP_ULP = 31  # linux/tcp.h
+
+
+def is_peer(name: str) -> bool:
+    """Whether a candidate of this name is one of --peer."""
+    return name.startswith(_PEER)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Candidate:
 
     @property
     def is_peer(self) -> bool:
-        return self.name.startswith(_PEER)
+        return is_peer(self.name)
 
     def argv(self, url: str, pipes: int, folder: Path, worker: list[str]) -> list[str]:
         return [*self.command, _KEY, url, str(pipes), str(folder), *worker]
@@ -65,7 +71,7 @@ def all_candidates(build: Path, certificate: Certificate, peers: list[str]) -> l
 
 def _balancers(certificate: Certificate) -> list[Candidate]:
     missing = "" if (ROOT / "lb" / "cli.py").exists() else "lb/cli.py is not there"
-    lb = (sys.executable, "-c", _LB_COMMAND, "--stats-interval", "0", "--pipe-size", str(_PIPE_SIZE_BYTES))
+    lb = (sys.executable, "-c", LB_COMMAND, "--stats-interval", "0", "--pipe-size", str(_PIPE_SIZE_BYTES))
     tls = (*lb, "--ca-file", str(certificate.ca_pem), "--tls")
     return [
         Candidate(LB, lb, missing=missing),

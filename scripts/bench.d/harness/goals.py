@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT
+from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
+from harness.faults import FaultResults
+from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
+from harness.faults.restart import RESTART
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.trial import Trial
@@ -65,6 +68,16 @@ def worker_figures(results: WorkerResults) -> list[Figure]:
     ]
 
 
+def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
+    """Of the part `faults`; the last is the part `throughput`'s."""
+    return [
+        _fault(faults, RESTART, Bound("<=", 20, "ms")),
+        _fault(faults, FROZEN_DROP, Bound("<=", 1.2)),
+        _fault(faults, FROZEN_SPILL, Bound("<=", 1.2)),
+        _to_peer(results, "everything off, throughput to the commit before", Bound(">=", 0.99)),
+    ]
+
+
 def figures(results: Results) -> list[Figure]:
     bursty = [pace for pace in results.latency if pace.bursty]
     return [
@@ -115,6 +128,24 @@ def _ratio(
         return Figure(what, str(bound), _absence(results, one, other), None)
     ratio, place = (min if bound.sign == ">=" else max)(found, key=lambda pair: pair[0].median)
     return Figure(what, str(bound), f"{ratio.text(2)} at {place}", bound.holds(ratio.median))
+
+
+def _fault(faults: FaultResults, name: str, bound: Bound) -> Figure:
+    found = faults.spread(name)
+    if not found:
+        reason = f" ({faults.absent[name]})" if name in faults.absent else ""
+        return Figure(name, str(bound), f"not measured{reason}", None)
+    unit = f" {bound.unit}" if bound.unit != "x" else ""
+    return Figure(name, str(bound), f"{found.text(2)}{unit}", bound.holds(found.median))
+
+
+def _to_peer(results: Results, what: str, bound: Bound) -> Figure:
+    """Where the peer is an earlier lb, at the place where the ratio's median is worst."""
+    peer = next((name for trials in results.throughput.values() for name in trials if is_peer(name)), None)
+    if peer is None:
+        return Figure(what, str(bound), "not measured (needs --parts faults,throughput and --peer)", None)
+    places = [place for place in results.throughput if results.ratio(place, LB, peer, _rate)]
+    return _ratio(results, what, bound, places, LB, peer)
 
 
 def _row_rate(results: WorkerResults, row: str, bound: Bound) -> Figure:

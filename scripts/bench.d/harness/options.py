@@ -11,7 +11,10 @@ from harness.programs import ROOT
 WORKERS = "workers"
 """The part that measures the SDK and the ready-made workers, without lb."""
 
-_ALL_PARTS = (*PARTS, WORKERS)
+FAULTS = "faults"
+"""The part that measures what faults cost, and the guards against them."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -19,7 +22,8 @@ SCRATCH = ROOT / "build" / "bench"
 DESCRIPTION = """\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
-three minutes; all of it takes about a quarter of an hour. The notes are in README.md beside it."""
+three minutes, the part `faults` lb beside workers that are killed and frozen, in about one; all of it takes about 20
+minutes. The notes are in README.md beside it."""
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import processes
 from harness.candidates import LIMIT, ONE_WRITE, TLS_LIMIT
+from harness.faults import FaultResults
 from harness.goals import Figure
 from harness.plan import Point
 from harness.results import Results, spread
@@ -21,6 +22,23 @@ from harness.workers import WorkerResults
 _BUSY_HEADS = ("feeder", "balancer", "worker", "others")
 _NEIGHBOURS_CORES = 0.5
 """Less than that shows up beside the fast candidates anyhow: ksoftirqd's network work is charged to no process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Everything:
+    """What all parts have found; of a part that was not asked for, nothing."""
+
+    results: Results
+    workers: WorkerResults
+    faults: FaultResults
+
+    @property
+    def absent(self) -> dict[str, str]:
+        return self.results.absent | self.workers.absent | self.faults.absent
+
+    @property
+    def failures(self) -> list[str]:
+        return self.results.failures + self.workers.failures + self.faults.failures
 
 
 def machine() -> dict[str, str]:
@@ -122,11 +140,11 @@ def write_json(
     path: Path,
     machine: dict[str, str],
     terms: dict[str, Any],
-    results: Results,
-    workers: WorkerResults,
+    everything: Everything,
     figures: Sequence[Figure],
 ) -> None:
     """Every trial as it was, beside the figures drawn from them."""
+    results = everything.results
     document = {
         "machine": machine,
         "terms": terms,
@@ -142,9 +160,10 @@ def write_json(
         "memory": dataclasses.asdict(results.memory) if results.memory else None,
         "starts": [_trial(each) for each in results.starts],
         "pump_instructions": results.pump_instructions,
-        "workers": dataclasses.asdict(workers)["trials"],
-        "absent": results.absent | workers.absent,
-        "failures": results.failures + workers.failures,
+        "workers": dataclasses.asdict(everything.workers)["trials"],
+        "faults": everything.faults.values,
+        "absent": everything.absent,
+        "failures": everything.failures,
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -1,7 +1,8 @@
 """The worker's counts, read from the file it maps. The layout is csrc/tally.h; times are CLOCK_MONOTONIC in ns."""
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _SUB_BITS = 5
@@ -43,6 +44,13 @@ def read(path: Path) -> Tally | None:
     if not pid:
         return None
     return Tally(pid, pipe_size, size, reads, first, last, records, latency_max, tuple(buckets))
+
+
+def merged(tallies: Sequence[Tally]) -> Tally:
+    """The latencies of all; the rest is the first's."""
+    buckets = zip(*(each.latency_buckets for each in tallies), strict=True)
+    most_ns = max(each.latency_max_ns for each in tallies)
+    return replace(tallies[0], latency_buckets=tuple(map(sum, buckets)), latency_max_ns=most_ns)
 
 
 def _bucket_middle_ns(bucket: int) -> float:
