@@ -26,6 +26,7 @@ from lb.pump import (
     Malformed,
     Notice,
     PipeDrained,
+    Policy,
     Pump,
     Resumed,
     Route,
@@ -55,6 +56,11 @@ KILL_AFTER_S = 1.0
 _NEVER_NS = 1 << 62
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
+_POLICIES = {
+    configuration.OnFull.BLOCK: Policy.BLOCK,
+    configuration.OnFull.DROP_NEWEST: Policy.DROP_NEWEST,
+    configuration.OnFull.DROP_OLDEST: Policy.DROP_OLDEST,
+}
 
 
 class Balancer:
@@ -79,7 +85,7 @@ class Balancer:
             allowance = Allowance()
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
-            high_water_bytes = max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
+            high_water_bytes = config.backlog_bytes or max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=_ROUTES[config.route],
@@ -89,6 +95,8 @@ class Balancer:
                 wake_fd=self._wake_ups.fileno(),
                 stall_ns=int(STALLED_AFTER_S * 1e9),
             )
+            for pipe in range(config.pipes):
+                pump.set_policy(pipe, _POLICIES[config.on_full])
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
                 realign=lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
@@ -99,7 +107,7 @@ class Balancer:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
             capacity_bytes = [size_bytes + high_water_bytes for size_bytes in pipes.size_bytes]
-            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s, capacity_bytes)
+            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s, capacity_bytes, self._reader_of)
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
@@ -168,8 +176,7 @@ class Balancer:
             case Malformed():
                 self._reporter.malformed(event)
             case Stalled(pipe):
-                slot = self._supervisor.slot_of(pipe)
-                self._reporter.stalled(event, slot.number, slot.pid)
+                self._reporter.stalled(pipe)
             case Resumed():
                 self._reporter.resumed(event)
 
@@ -237,6 +244,11 @@ class Balancer:
             self._pump.close_pipe(pipe)
             self._pipes.close_write_end(pipe)
             self._supervisor.retire(pipe)
+
+    def _reader_of(self, pipe: int) -> dict[str, int | None]:
+        """Who should be reading it, as the values of a log line."""
+        slot = self._supervisor.slot_of(pipe)
+        return {"slot": slot.number, "pid": slot.pid}
 
     def _settle(self) -> None:
         """Tell what became of every record. What nobody got is an error."""

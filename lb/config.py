@@ -34,6 +34,14 @@ class Frame(enum.Enum):
     LINES = "lines"
 
 
+class OnFull(enum.Enum):
+    """What happens where a pipe and its backlog are full."""
+
+    BLOCK = "block"
+    DROP_NEWEST = "drop-newest"
+    DROP_OLDEST = "drop-oldest"
+
+
 class Tls(enum.Enum):
     AUTO = "auto"
     KERNEL = "kernel"
@@ -82,6 +90,9 @@ class Config:
     spawn: Spawn = Spawn.SHARED
     frame: Frame = Frame.LENGTH
     pipe_size_bytes: int | None = None
+    on_full: OnFull = OnFull.BLOCK
+    backlog_bytes: int | None = None
+    """Of each pipe, what may wait in lb; None: a share of what all may have."""
     tls: Tls = Tls.AUTO
     ca_file: str | None = None
     proxy: Proxy | None = None

@@ -44,6 +44,7 @@ class Snapshot:
             "full": now.full_total,
             **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
             **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),
+            **_listed("dropped", [pipe.dropped_total for pipe in self.pipes]),
             **_listed("backlog_bytes", self.backlog_bytes),
             "socket_bytes": self.socket_bytes,
             "reconnects": max(self.sessions_total - 1, 0),
@@ -53,7 +54,8 @@ class Snapshot:
 
     def balance(self) -> dict[str, object]:
         """Every record accounted for: received is counted at the cut, written when it stands in its pipe whole, waiting
-        in the outboxes, dropped where a pipe's policy says so. At the end also unread: written, and taken by nobody."""
+        in the outboxes, dropped where a pipe's policy says so. At the end also unread: written, and taken by nobody.
+        `per_pipe` is what was written; the others are listed, too, where there are any."""
         received = self.counters.records_total
         written = sum(pipe.written_total for pipe in self.pipes)
         waiting = sum(pipe.waiting_records for pipe in self.pipes)
@@ -65,8 +67,10 @@ class Snapshot:
             "waiting": waiting,
             "dropped": dropped,
             **unread,
-            "exact": received == written + waiting + dropped,
+            "exact": received == written + waiting + dropped and all(map(_is_exact, self.pipes)),
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
+            **_listed_if_any("waiting_per_pipe", [pipe.waiting_records for pipe in self.pipes]),
+            **_listed_if_any("dropped_per_pipe", [pipe.dropped_total for pipe in self.pipes]),
         }
 
     def held_bytes(self) -> list[int]:
@@ -84,6 +88,14 @@ class Snapshot:
                     "unread": unread.records,
                     "unread_bytes": unread.bytes,
                 }
+
+
+def _is_exact(pipe: PipeCounters) -> bool:
+    return pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
+
+
+def _listed_if_any(name: str, values: list[int]) -> dict[str, object]:
+    return _listed(name, values) if any(values) else {}
 
 
 def _listed(name: str, values: list[int]) -> dict[str, object]:

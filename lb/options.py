@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeVar
 
-from lb.config import MAX_PIPES, Config, Frame, LogFormat, LogLevel, OnQuiet, Route, Spawn, Tls, topics_of
+from lb.config import MAX_PIPES, Config, Frame, LogFormat, LogLevel, OnFull, OnQuiet, Route, Spawn, Tls, topics_of
 from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
@@ -85,6 +85,8 @@ def parse(words: Sequence[str]) -> Config:
         spawn=args.spawn,
         frame=args.frame,
         pipe_size_bytes=args.pipe_size,
+        on_full=args.on_full,
+        backlog_bytes=args.backlog,
         tls=args.tls,
         ca_file=args.ca_file,
         proxy=_proxy(args.proxy, endpoint),
@@ -281,6 +283,21 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="size of each pipe (default: as much as the system grants, at most 268435456, and all together a quarter "
         "of the memory that the machine, or lb's container, has)",
+    )
+    add(
+        "--on-full",
+        type=_one_of(OnFull),
+        default=OnFull.BLOCK,
+        metavar="block|drop-oldest|drop-newest",
+        help="what happens where a pipe and its backlog are full: the feed is read no further until there is room; the "
+        "older half of the backlog is dropped, or the record that comes, both counted and told (default: block)",
+    )
+    add(
+        "--backlog",
+        type=_whole("bytes", 1, 1 << 34),
+        metavar="BYTES",
+        help="how much may wait in lb for each pipe, besides what is in the pipe (default: 33554432 for all pipes "
+        "together, and 65536 at least)",
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lb import logs
+from lb.episodes import Begun, Episodes, Over
 from lb.forecast import Change, Forecast
 from lb.metrics import Snapshot
-from lb.pump import Malformed, Pump, Resumed, Stalled
+from lb.pump import Malformed, Pump, Resumed
 from lb.ration import Ration
 
 LOOK_AHEAD_S = 1.0
@@ -21,18 +22,26 @@ _NEVER_NS = 1 << 62
 
 class Reporter:
     """`snapshot` takes the numbers of this moment. `interval_s`: between two lines of statistics; 0 is off.
-    `capacity_bytes`: what each pipe and lb together can hold for it before reading stops."""
+    `capacity_bytes`: what each pipe and lb together can hold for it before it is full. `reader_of`: who should be
+    reading a pipe, as values of a line."""
 
     def __init__(
-        self, snapshot: Callable[[], Snapshot], pump: Pump, interval_s: float, capacity_bytes: Sequence[int]
+        self,
+        snapshot: Callable[[], Snapshot],
+        pump: Pump,
+        interval_s: float,
+        capacity_bytes: Sequence[int],
+        reader_of: Callable[[int], Mapping[str, object]],
     ) -> None:
         self._snapshot = snapshot
         self._pump = pump
         self._interval_ns = int(interval_s * 1e9)
         self._forecast = Forecast(capacity_bytes)
         self._capacity_bytes = capacity_bytes
+        self._reader_of = reader_of
         self._look_ahead_ns = int(max(LOOK_AHEAD_S, len(capacity_bytes) / _PIPES_PER_S) * 1e9)
         self._first = self._before = snapshot()
+        self._drops = Episodes(_dropped(self._first))
         self._malformed = Ration(lines=1)
         self._logged_layouts = 0
         self._statistics_due_ns = self._first.taken_ns + self._interval_ns if self._interval_ns else _NEVER_NS
@@ -50,6 +59,7 @@ class Reporter:
         snapshot = self._snapshot()
         if now_ns >= self._look_due_ns:
             self._look_ahead(snapshot)
+            self._tell_drops(self._drops.look(_dropped(snapshot), now_ns))
             self._look_due_ns = now_ns + self._look_ahead_ns
         if now_ns >= self._statistics_due_ns:
             logs.info("statistics", **snapshot.statistics(self._before), full_in_s=self._soonest_full_s())
@@ -63,6 +73,8 @@ class Reporter:
     def end(self, final: Snapshot) -> int:
         """The statistics of the whole run, the balance, and an error for each pipe whose records did not all reach a
         worker. Returns of how many pipes that is so."""
+        self._drops.look(_dropped(final), final.taken_ns)
+        self._tell_drops(self._drops.finish())
         logs.info("statistics", **final.statistics(self._first))
         self._log_layouts()
         if unlogged := self._malformed.left_out():
@@ -83,12 +95,19 @@ class Reporter:
                 unlogged=self._malformed.left_out(),
             )
 
-    def stalled(self, event: Stalled, slot: int, pid: int | None) -> None:
-        """`slot`, `pid`: who should be reading that pipe."""
-        logs.warning("a full pipe stops the reading", pipe=event.pipe, slot=slot, pid=pid)
+    def stalled(self, pipe: int) -> None:
+        logs.warning("a full pipe stops the reading", pipe=pipe, **self._reader_of(pipe))
 
     def resumed(self, event: Resumed) -> None:
         logs.warning("reading goes on", pipe=event.pipe, stopped_s=event.stalled_ns / 1e9)
+
+    def _tell_drops(self, told: Iterable[Begun | Over]) -> None:
+        for change in told:
+            match change:
+                case Begun(pipe):
+                    logs.warning("a pipe is full: records for it are dropped", pipe=pipe, **self._reader_of(pipe))
+                case Over(pipe, dropped, lasted_s):
+                    logs.warning("no records are dropped any more", pipe=pipe, dropped=dropped, lasted_s=lasted_s)
 
     def _look_ahead(self, snapshot: Snapshot) -> None:
         """Warn before a pipe is full: then the feed is not read, and may take us for a slow consumer."""
@@ -108,3 +127,7 @@ class Reporter:
         for sample in samples[self._logged_layouts :]:
             logs.info("records of this layout miss the fast path", sample=repr(sample))
         self._logged_layouts = len(samples)
+
+
+def _dropped(snapshot: Snapshot) -> list[int]:
+    return [pipe.dropped_total for pipe in snapshot.pipes]

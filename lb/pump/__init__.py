@@ -39,10 +39,11 @@ class Layout(IntEnum):
 
 
 class Policy(IntEnum):
-    """What happens to a record whose pipe is full: nothing more is read until there is room, or it is dropped."""
+    """What happens where a pipe is full: nothing more is read until there is room, or records for it are dropped."""
 
     BLOCK = lib.PUMP_POLICY_BLOCK
     DROP_NEWEST = lib.PUMP_POLICY_DROP_NEWEST
+    DROP_OLDEST = lib.PUMP_POLICY_DROP_OLDEST
 
 
 class Vectors(IntEnum):
@@ -153,6 +154,7 @@ class PipeCounters:
     waiting_records: int
     waiting_bytes: int
     dropped_total: int
+    dropped_bytes_total: int
     stopped_ns_total: int
 
 

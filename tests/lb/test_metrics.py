@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lb.metrics import Snapshot
 from lb.pump import Counters, PipeCounters
 
@@ -22,6 +24,7 @@ def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: floa
             waiting_records=left,
             waiting_bytes=0,
             dropped_total=0,
+            dropped_bytes_total=0,
             stopped_ns_total=0,
         )
         for done, left in zip(written, waiting, strict=True)
@@ -34,12 +37,20 @@ START = snapshot(0, [0, 0], [0, 0], at_s=-1.0)
 
 def test_the_balance_is_exact_when_received_is_written_and_waiting() -> None:
     line = snapshot(10, [4, 3], [2, 1]).balance()
-    assert line == {"received": 10, "written": 7, "waiting": 3, "dropped": 0, "exact": True, "per_pipe": [4, 3]}
+    assert line == {"received": 10, "written": 7, "waiting": 3, "dropped": 0, "exact": True, "per_pipe": [4, 3],
+                    "waiting_per_pipe": [2, 1]}  # fmt: skip
 
 
 def test_a_record_too_few_or_too_many_is_not_exact() -> None:
     assert snapshot(11, [4, 3], [2, 1]).balance()["exact"] is False
     assert snapshot(9, [4, 3], [2, 1]).balance()["exact"] is False
+
+
+def test_two_pipes_that_are_wrong_by_the_same_are_not_exact() -> None:
+    line = snapshot(10, [4, 3], [2, 1])
+    one, other = line.pipes
+    line.pipes[:] = [replace(one, written_total=5), replace(other, written_total=2)]
+    assert line.balance()["exact"] is False
 
 
 def test_many_pipes_are_summed_up() -> None:

@@ -29,6 +29,7 @@ def test_every_option_is_read() -> None:
     cpu = min(os.sched_getaffinity(0))
     words = (
         "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
+        "--on-full drop-oldest --backlog 70000 "
         "--proxy http://p:3128 --quiet-after 60 --on-quiet reconnect "
         f"--max-frame-bytes 1024 --cpu {cpu} --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
         "KEY ws://h/ 65536 dir worker --route x -- -y"
@@ -45,6 +46,8 @@ def test_every_option_is_read() -> None:
         route=config.Route.SYMBOL,
         spawn=config.Spawn.PER_PIPE,
         pipe_size_bytes=4096,
+        on_full=config.OnFull.DROP_OLDEST,
+        backlog_bytes=70000,
         cpu=cpu,
         tls=config.Tls.USER,
         ca_file="ca",

@@ -26,6 +26,7 @@ from lb.pump import (
     Malformed,
     Notice,
     PipeDrained,
+    Policy,
     Pump,
     Resumed,
     Route,
@@ -56,6 +57,7 @@ class Rig:
         high_water_bytes: int = 1 << 16,
         stall_ns: int = 1 << 62,
         vectors: Vectors = Vectors.AVX512,
+        policy: Policy = Policy.BLOCK,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
@@ -89,6 +91,8 @@ class Rig:
             stall_ns=stall_ns,
             vectors=vectors,
         )
+        for pipe in range(pipes):
+            self.pump.set_policy(pipe, policy)
         self.attach()
 
     def _pipe(self) -> tuple[int, int]:
@@ -268,7 +272,8 @@ class Rig:
         dealt_bytes = sum(len(bytes_) + self.queued_bytes(pipe) for pipe, bytes_ in enumerate(self.received))
         dealt_bytes += (self._realigned_bytes or 0) + sum(pipe.waiting_bytes for pipe in pipes)
         kept_total = counters.records_total - sum(pipe.dropped_total for pipe in pipes)
-        assert dealt_bytes == counters.record_bytes_total + _LENGTH_BYTES * kept_total
+        kept_bytes = counters.record_bytes_total - sum(pipe.dropped_bytes_total for pipe in pipes)
+        assert dealt_bytes == kept_bytes + _LENGTH_BYTES * kept_total
         for number, pipe in enumerate(pipes):
             assert pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)

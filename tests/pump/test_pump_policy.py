@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import model
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from model import TEXT, Frame
 from pumping import Rig
+from strategies import cut_into, read_sizes
 
 from lb.pump import Policy, Route, Vectors
 
@@ -46,6 +49,58 @@ def test_whole_records_come_again_once_there_is_room() -> None:
         assert after.dropped_total == before.dropped_total
         rig.drain()
         assert bytes(rig.received[0]).endswith(framed(TRADES[:40]))
+
+
+def records_in(stream: bytes) -> list[bytes]:
+    records, at = [], 0
+    while at < len(stream):
+        end = at + 4 + int.from_bytes(stream[at : at + 4], "little")
+        records.append(stream[at + 4 : end])
+        at = end
+    return records
+
+
+@given(
+    lengths=st.lists(st.integers(0, 3000) | st.integers(0, 60), min_size=1, max_size=300),
+    high_water_bytes=st.sampled_from([1, 100, 1000, 5000]),
+    reads=read_sizes(),
+    bites=st.lists(st.integers(0, 6000), min_size=1, max_size=8),
+    vectors=st.sampled_from(Vectors),
+    policy=st.sampled_from([Policy.DROP_OLDEST, Policy.DROP_NEWEST]),
+)
+def test_what_is_left_comes_whole_and_in_order(
+    lengths: list[int], high_water_bytes: int, reads: list[int], bites: list[int], vectors: Vectors, policy: Policy
+) -> None:
+    """Of DROP_OLDEST, the last record comes in any case, unless one that was begun left no room for it."""
+    records = [b'{"ev":"T","sym":"A","i":%d,"pad":"%s"}' % (i, b"x" * length) for i, length in enumerate(lengths)]
+    sent = model.wire(Frame(TEXT, b"[" + b",".join(records) + b"]"))
+    with Rig(pipe_size_bytes=4096, high_water_bytes=high_water_bytes, vectors=vectors, policy=policy) as rig:
+        for turn, piece in enumerate(cut_into(sent, reads)):
+            rig.send(piece)
+            rig.read(0, bites[turn % len(bites)])
+        counted = rig.pump.pipe_counters(0)
+        rig.drain()
+        got = records_in(bytes(rig.received[0]))
+        assert (counted.records_total, counted.stopped_ns_total) == (len(records), 0)
+        assert len(got) == len(records) - counted.dropped_total
+        numbers = [records.index(record) for record in got]
+        assert numbers == sorted(set(numbers))
+        if policy is Policy.DROP_OLDEST and high_water_bytes >= 5000 and max(lengths) < 1000:
+            assert numbers[-1] == len(records) - 1
+
+
+def test_the_older_half_of_what_waits_is_dropped_and_the_newest_comes() -> None:
+    with Rig(pipe_size_bytes=4096, high_water_bytes=1 << 14, policy=Policy.DROP_OLDEST) as rig:
+        rig.send(SENT)
+        counted = rig.pump.pipe_counters(0)
+        assert not rig.pump.counters().stopped
+        assert (counted.records_total, counted.stopped_ns_total) == (len(TRADES), 0)
+        assert counted.waiting_bytes >= (1 << 14) // 2 - 200
+        rig.drain()
+        got = records_in(bytes(rig.received[0]))
+        in_pipe = counted.written_total + 1  # one was begun
+        assert got[:in_pipe] == TRADES[:in_pipe]
+        assert got[in_pipe:] == TRADES[in_pipe + counted.dropped_total :]
 
 
 def framed(records: list[bytes]) -> bytes:

@@ -148,6 +148,40 @@ void outbox_close(struct pump *pump, uint32_t number)
     pump->pipe[number].fd = -1;
 }
 
+/* Moves what waits to the outbox's begin. */
+static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
+{
+    const uint64_t done = pipe->frame - pipe->begin;
+    memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->frame), pipe->tail - pipe->frame);
+    pipe->frame = pipe->begin;
+    pipe->head -= done;
+    pipe->tail -= done;
+}
+
+/* A record longer than the outbox may be alone in it. */
+static int has_room(const struct pump_pipe *pipe, size_t bytes)
+{
+    return pipe->frame == pipe->tail || pipe->tail + bytes <= pipe->limit;
+}
+
+/* Drops the oldest records that were not begun to be written: half of what an outbox holds, or as much as `bytes`
+ * want. By the half, because the rest must be moved; and few long gaps serve a reader better than many short ones. */
+static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
+{
+    const uint64_t half = (pipe->limit - pipe->begin) / 2;
+    const uint64_t begin = pipe->head > pipe->frame ? pipe->frame + framed_bytes(pump, pipe->frame) : pipe->frame;
+    uint64_t end = begin;
+    for (const uint64_t wanted = half > bytes ? half : bytes; end < pipe->tail && end - begin < wanted;) {
+        const size_t framed = framed_bytes(pump, end);
+        end += framed;
+        pipe->dealt_total--;
+        pipe->dropped_total++;
+        pipe->dropped_bytes_total += framed - PUMP_LENGTH_BYTES;
+    }
+    memmove(pump_at(pump, begin), pump_at(pump, end), pipe->tail - end);
+    pipe->tail -= end - begin;
+}
+
 int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
@@ -156,15 +190,13 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
         return rc;
     /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader
      * takes. */
-    const uint64_t done = pipe->frame - pipe->begin;
-    const uint64_t left = pipe->tail - pipe->frame;
-    if (done && done >= left) {
-        memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->frame), left);
-        pipe->frame = pipe->begin;
-        pipe->head -= done;
-        pipe->tail -= done;
+    if (pipe->frame - pipe->begin >= pipe->tail - pipe->frame)
+        move_to_begin(pump, pipe);
+    if (pipe->policy == PUMP_POLICY_DROP_OLDEST && !has_room(pipe, bytes)) {
+        drop_oldest(pump, pipe, bytes);
+        move_to_begin(pump, pipe);
     }
-    return left == 0 || pipe->tail + bytes <= pipe->limit;
+    return has_room(pipe, bytes);
 }
 
 void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)
@@ -176,6 +208,7 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
         .written_bytes_total = pipe->written_bytes_total,
         .waiting_bytes = pipe->tail - pipe->head,
         .dropped_total = pipe->dropped_total,
+        .dropped_bytes_total = pipe->dropped_bytes_total,
         .stopped_ns_total = pipe->stopped_ns_total,
     };
     if (pump->counters.stopped && pump->counters.full_pipe == number)

@@ -29,8 +29,9 @@ enum pump_layout { PUMP_LAYOUT_POLYGON };
 
 /* What happens to a record whose pipe is full. */
 enum pump_policy {
-    PUMP_POLICY_BLOCK,      /* reading stops until there is room */
-    PUMP_POLICY_DROP_NEWEST /* it is dropped, and counted */
+    PUMP_POLICY_BLOCK,       /* reading stops until there is room */
+    PUMP_POLICY_DROP_NEWEST, /* it is dropped, and counted */
+    PUMP_POLICY_DROP_OLDEST  /* the older half of what waits is, but no record that was begun to be written */
 };
 
 /* Which instructions deal records. */
@@ -71,7 +72,7 @@ struct pump_counters {
     uint64_t frames_total;
     uint64_t messages_total;
     uint64_t records_total;             /* dealt: written, waiting or dropped */
-    uint64_t record_bytes_total;        /* of those that were not dropped, without the 4-byte lengths */
+    uint64_t record_bytes_total;        /* of those that came into an outbox, without the 4-byte lengths */
     uint64_t records_exact_total;       /* of those, cut by the exact scanner */
     uint64_t notices_total;
     uint64_t malformed_total;           /* messages given up in part or whole */
@@ -89,7 +90,8 @@ struct pump_pipe_counters {
     uint64_t written_bytes_total;       /* written to it, lengths included, in part too */
     uint64_t waiting_records;           /* in its outbox, counted there one by one */
     uint64_t waiting_bytes;             /* in its outbox, not written yet */
-    uint64_t dropped_total;             /* PUMP_POLICY_DROP_NEWEST: found it full */
+    uint64_t dropped_total;             /* by the pipe's policy */
+    uint64_t dropped_bytes_total;       /* out of its outbox, without the 4-byte lengths: PUMP_POLICY_DROP_OLDEST */
     int64_t stopped_ns_total;           /* for how long it has stopped the reading, up to now */
 };
 

@@ -49,7 +49,7 @@ struct pump_pipe {
     uint64_t begin;       /* of the outbox */
     uint64_t head;        /* the first byte not written */
     uint64_t frame;       /* begin of the first frame not written whole, <= head */
-    uint64_t dealt_total;
+    uint64_t dealt_total; /* to this pipe, and not dropped */
     int fd;               /* -1: closed */
     uint8_t full;         /* enum pipe_full */
     uint8_t touched;      /* in the list of outboxes to be written */
@@ -58,6 +58,7 @@ struct pump_pipe {
     uint64_t written_total;
     uint64_t written_bytes_total;
     uint64_t dropped_total;
+    uint64_t dropped_bytes_total;
     int64_t stopped_ns_total;
 };
 

@@ -1,0 +1,66 @@
+"""What goes on for a while and is told twice: when it begins, and when it is over. Law: pure; clock and counts are the
+caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CALM_S = 5.0
+"""So long nothing must have been counted until it is over: what comes and goes every second is one episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Of this number, something was counted again."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Nothing is counted any more: how much was, and for how long."""
+
+    number: int
+    amount: int
+    lasted_s: float
+
+
+@dataclass(slots=True)
+class _Episode:
+    amount_before: int
+    began_ns: int
+    last_ns: int
+
+
+class Episodes:
+    """`totals`: what was counted before, by number. Totals grow while an episode goes on, and stand still outside."""
+
+    def __init__(self, totals: Sequence[int]) -> None:
+        self._totals = list(totals)
+        self._going_on: dict[int, _Episode] = {}
+
+    def look(self, totals: Sequence[int], now_ns: int) -> list[Begun | Over]:
+        """Take the totals of this moment (CLOCK_MONOTONIC). Returns what is to be told."""
+        told: list[Begun | Over] = []
+        for number, (before, total) in enumerate(zip(self._totals, totals, strict=True)):
+            episode = self._going_on.get(number)
+            if total > before:
+                if episode is None:
+                    episode = self._going_on[number] = _Episode(before, now_ns, now_ns)
+                    told.append(Begun(number))
+                episode.last_ns = now_ns
+            elif episode is not None and now_ns >= episode.last_ns + int(CALM_S * 1e9):
+                told.append(self._end(number))
+            self._totals[number] = total
+        return told
+
+    def finish(self) -> list[Over]:
+        """End what goes on."""
+        return [self._end(number) for number in sorted(self._going_on)]
+
+    def _end(self, number: int) -> Over:
+        episode = self._going_on.pop(number)
+        lasted_s = (episode.last_ns - episode.began_ns) / 1e9
+        return Over(number, self._totals[number] - episode.amount_before, lasted_s)
