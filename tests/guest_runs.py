@@ -250,7 +250,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             outcome = next(name for name in ("failed", "skipped", "passed") if name in outcomes)
             counts[outcome] = counts.get(outcome, 0) + 1
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "no test ran"
-        _, seconds = guest.exit_code_and_seconds()
+        exit_code, seconds = guest.exit_code_and_seconds()
+        if exit_code == _EXIT_UNAVAILABLE:
+            terminalreporter.write(guest.output)
         terminalreporter.write_line(f"guest {guest.kernel}: Linux {_release(guest)}: {told}, {seconds} s")
 
 
@@ -288,7 +290,7 @@ def _reports(item: pytest.Item, guest: Guest) -> Iterator[pytest.TestReport]:
         return
     exit_code = guest.exit_code_and_seconds()[0] if guest.has_ended else None
     if exit_code == _EXIT_UNAVAILABLE and not os.environ.get("CI"):
-        reason = f"no guest kernel {guest.kernel} here, and this kernel has no TLS: {guest.output}"
+        reason = f"no guest kernel {guest.kernel} here, and this kernel has no TLS: {guest.output.splitlines()[-1]}"
         yield _report(item, "skipped", (str(item.path), item.location[1] or 0, f"Skipped: {reason}"))
     else:
         reason = f"guest {guest.kernel} did not report this test; exit code {exit_code}"

@@ -13,6 +13,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from termios import FIONREAD
 from typing import Self
 
@@ -41,6 +42,23 @@ ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 _LENGTH_BYTES = 4
 _IDLE_ROUNDS_MAX = 5
 _EVENTS_MAX = 100_000
+_PIPE_MEMORY_TIMEOUT_S = 30.0
+
+
+def set_pipe_size(fd: int, size_bytes: int) -> None:
+    """Raises PermissionError where this user may never have such a pipe. What other tests have taken of the memory that
+    all pipes of a user share (fs.pipe-user-pages-soft, pipe(7)) is waited for."""
+    deadline_s = time.monotonic() + _PIPE_MEMORY_TIMEOUT_S
+    while True:
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size_bytes)
+        except PermissionError:
+            largest_bytes = int(Path("/proc/sys/fs/pipe-max-size").read_text())
+            if size_bytes > largest_bytes or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Rig:
@@ -79,7 +97,7 @@ class Rig:
             ends = [self._pipe() for _ in range(pipes)]
             self.read_fds, self.write_fds = [read_fd for read_fd, _ in ends], [write_fd for _, write_fd in ends]
             for write_fd in self.write_fds:
-                fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, pipe_size_bytes)
+                set_pipe_size(write_fd, pipe_size_bytes)
             self._stack = stack.pop_all()
         self.pump = Pump(
             pipe_fds=self.write_fds,
