@@ -271,6 +271,8 @@ class Balancer:
             backlog_bytes=self._pipes.backlog_bytes(),
             sessions_total=self._keeper.sessions_total,
             restarts_total=self._supervisor.restarts_total,
+            stuck=self._supervisor.stuck,
+            stuck_total=self._supervisor.stuck_total,
             tls=self._keeper.tls,
             socket_bytes=self._keeper.socket_bytes,
             unread=unread,

@@ -53,6 +53,11 @@ class OnQuiet(enum.Enum):
     RECONNECT = "reconnect"
 
 
+class OnStuck(enum.Enum):
+    TELL = "tell"
+    RESTART = "restart"
+
+
 class LogLevel(enum.Enum):
     DEBUG = "debug"
     INFO = "info"
@@ -104,6 +109,9 @@ class Config:
     hours: Hours | None = None
     """When the market is open; None: always."""
     on_quiet: OnQuiet = OnQuiet.TELL
+    stuck_after_s: float = 10.0
+    """How long a worker may leave bytes in a pipe without reading any; 0 is for ever."""
+    on_stuck: OnStuck = OnStuck.TELL
     grace_s: float = 10.0
     stats_interval_s: float = 10.0
     dumpable: bool = False

@@ -22,6 +22,9 @@ class Snapshot:
     sessions_total: int
     restarts_total: int
     tls: str
+    stuck: int = 0
+    """Workers that do not read what their pipes hold."""
+    stuck_total: int = 0
     socket_bytes: int = 0
     """What the session's socket holds that was not read yet."""
     unread: list[Unread] | None = None
@@ -49,6 +52,8 @@ class Snapshot:
             "socket_bytes": self.socket_bytes,
             "reconnects": max(self.sessions_total - 1, 0),
             "restarts": self.restarts_total,
+            "stuck": self.stuck,
+            "stuck_total": self.stuck_total,
             "tls": self.tls,
         }
 

@@ -14,7 +14,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn, TypeVar
 
-from lb.config import MAX_PIPES, Config, Frame, LogFormat, LogLevel, OnFull, OnQuiet, Route, Spawn, Tls, topics_of
+from lb.config import (
+    MAX_PIPES,
+    Config,
+    Frame,
+    LogFormat,
+    LogLevel,
+    OnFull,
+    OnQuiet,
+    OnStuck,
+    Route,
+    Spawn,
+    Tls,
+    topics_of,
+)
 from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
@@ -96,6 +109,8 @@ def parse(words: Sequence[str]) -> Config:
         quiet_after_s=args.quiet_after,
         hours=None if args.hours is None else Hours.parse(args.hours),
         on_quiet=args.on_quiet,
+        stuck_after_s=args.stuck_after,
+        on_stuck=args.on_stuck,
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
         dumpable=args.dumpable,
@@ -186,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lb {VERSION}")
     _add_feed(parser)
     _add_workers(parser)
+    _add_supervision(parser)
     _add_process(parser)
     _add_logs(parser)
     add = parser.add_argument
@@ -298,6 +314,25 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="how much may wait in lb for each pipe, besides what is in the pipe (default: 33554432 for all pipes "
         "together, and 65536 at least)",
+    )
+
+
+def _add_supervision(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--stuck-after",
+        type=_seconds,
+        default=10.0,
+        metavar="S",
+        help="a worker that leaves what a pipe of its holds unread for S seconds, and 30 at least before it has read "
+        "anything, is told; 0 is off (default: 10)",
+    )
+    add(
+        "--on-stuck",
+        type=_one_of(OnStuck),
+        default=OnStuck.TELL,
+        metavar="tell|restart",
+        help="what to do about such a worker: a line in the log, or kill it and start another, too (default: tell)",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lb.backoff import Backoff
 from lb.slots.channel import Channel
 from lb.slots.spawn import Order
+from lb.slots.standstill import Still
 
 NEVER_NS = 1 << 62
 
@@ -17,6 +18,7 @@ class State(enum.Enum):
     EMPTY = "no process"
     STARTING = "forked, and does not run its program yet"
     RUNNING = "runs its program"
+    STUCK = "runs it, and does not read"
     LEAVING = "ends, or has ended while not all of its group has"
 
 
@@ -25,6 +27,8 @@ class Event(enum.Enum):
     REFUSED = "no process could be made"
     RUNS = "the process runs its program"
     FAILS = "the process can't run its program, says why and ends"
+    STICKS = "what its pipes hold has not been read for too long"
+    READS = "it is read again"
     ENDS = "the process has ended"
     GONE = "and so has all of its group"
 
@@ -60,6 +64,9 @@ class Slot:
     ran_s: float = 0.0
     taken_bytes_before: int = 0
     """What had been taken from the pipes when it was started."""
+    still: Still | None = None
+    """The pipe that it has not read for longest, as of the last look."""
+    stuck_since_ns: int = 0
 
     # what the workers have told
     ready_total: int = 0

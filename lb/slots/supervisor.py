@@ -5,7 +5,10 @@
     STARTING   REFUSED   tell, back off                          EMPTY
     STARTING   RUNS      tell                                    RUNNING
     STARTING   FAILS     tell                                    LEAVING
+    RUNNING    STICKS    tell, kill its group where asked to     STUCK
     RUNNING    ENDS      kill its group, reap it, tell           LEAVING
+    STUCK      READS     tell                                    RUNNING
+    STUCK      ENDS      kill its group, reap it, tell           LEAVING
     LEAVING    ENDS      reap it                                 LEAVING
     LEAVING    GONE      realign the pipes, restart or back off  EMPTY
 
@@ -25,16 +28,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from lb import logs
-from lb.config import Config, Frame, Spawn
+from lb.config import Config, Frame, OnStuck, Spawn
 from lb.errors import Unavailable
 from lb.signals import WakeUps
 from lb.slots import channel, group
 from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
+from lb.slots.condition import condition
 from lb.slots.pipes import Pipes
 from lb.slots.program import find_program, line_reader
 from lb.slots.slot import NEVER_NS, Event, Slot, State
 from lb.slots.spawn import Order, report, spawn
+from lb.slots.watch import Watch
 
 STABLE_S = 10.0
 """A worker that ran this long is healthy: its end is no part of a crash loop."""
@@ -81,6 +86,9 @@ class Supervisor:
         self.slots = [Slot(n, {pipes.read_fds[k]: k for k in share}) for n, share in enumerate(shares)]
         self._slot_of_pipe = {pipe: slot for slot in self.slots for pipe in slot.pipes}
         allowance.add_descriptors(len(self.slots))
+        self._watch = Watch(self.slots, pipes, taken_bytes, config.stuck_after_s)
+        self.stuck_total = 0
+        """Workers that did not read for too long."""
         self._due: list[tuple[int, int]] = []
         """A heap of (restart_ns, slot); an entry is of the past where the slot's own restart_ns is another."""
         self._by_pid: dict[int, Slot] = {}
@@ -108,9 +116,12 @@ class Supervisor:
         return self._has_run
 
     def tend(self, now_ns: int) -> None:
-        """Start the workers whose time has come, a few at a time: the feed is not read meanwhile."""
+        """Look whether the workers read; start those whose time has come, a few at a time: the feed is not read
+        meanwhile."""
+        for slot, event in self._watch.look(now_ns):
+            self._happens(slot, event)
         for _ in range(MOST_FORKS):
-            if self.deadline_ns > now_ns:
+            if self._restart_ns > now_ns:
                 return
             _, number = heapq.heappop(self._due)
             self._happens(self.slots[number], Event.DUE)
@@ -118,6 +129,11 @@ class Supervisor:
     @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next (CLOCK_MONOTONIC)."""
+        return min(self._watch.deadline_ns, self._restart_ns)
+
+    @property
+    def _restart_ns(self) -> int:
+        """When the next worker is to be started."""
         while self._due and self._due[0][0] != self.slots[self._due[0][1]].restart_ns:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due and self._starting < MOST_STARTING else NEVER_NS
@@ -166,10 +182,13 @@ class Supervisor:
     def kill(self, why: str) -> None:
         """SIGKILL for every worker and what it started. `why` is told; reap() sees the ends."""
         for slot in self._alive():
-            if group.send(slot.pid, signal.SIGKILL):
-                logs.warning(f"worker killed: {why}", slot=slot.number, pid=slot.pid)
-            else:
-                self._tell_forbidden(slot)
+            self._kill(slot, why)
+
+    def _kill(self, slot: Slot, why: str) -> None:
+        if group.send(slot.pid, signal.SIGKILL):
+            logs.warning(f"worker killed: {why}", slot=slot.number, pid=slot.pid)
+        else:
+            self._tell_forbidden(slot)
 
     def leave(self, why: str) -> None:
         """The end of lb: kill what there still is, for the reason `why`, and see it end.
@@ -198,6 +217,11 @@ class Supervisor:
     def running(self) -> int:
         """Slots of whose worker, or of what it started, something is still there, or that are to get one."""
         return sum(slot.state is not State.EMPTY or slot.restart_ns < NEVER_NS for slot in self.slots)
+
+    @property
+    def stuck(self) -> int:
+        """Workers that do not read."""
+        return sum(slot.state is State.STUCK for slot in self.slots)
 
     @property
     def restarts_total(self) -> int:
@@ -289,6 +313,23 @@ class Supervisor:
             raise Unavailable(f"worker can't be started: {fault.strerror}: {fault.filename!r}")
         logs.error("worker can't be started", slot=slot.number, error=fault.strerror, path=fault.filename)
 
+    def _tell_stuck(self, slot: Slot) -> None:
+        still = slot.still
+        assert still is not None
+        slot.stuck_since_ns = time.monotonic_ns() - still.still_ns
+        self.stuck_total += 1
+        logs.warning(
+            "worker does not read its pipe", slot=slot.number, pid=slot.pid, pipe=still.pipe,
+            held_bytes=still.held_bytes, still_s=still.still_ns / 1e9,
+            condition=condition(slot.pid, self._pipes.read_fds[still.pipe]),
+        )  # fmt: skip
+        if self._config.on_stuck is OnStuck.RESTART and not self._is_ending(slot):
+            self._kill(slot, "it does not read its pipe")
+
+    def _tell_reads(self, slot: Slot) -> None:
+        stuck_s = (time.monotonic_ns() - slot.stuck_since_ns) / 1e9
+        logs.warning("worker reads again", slot=slot.number, pid=slot.pid, stuck_s=stuck_s)
+
     def _bury(self, slot: Slot) -> None:
         """The group is killed before its leader is reaped: its number stays its own until then."""
         self._leaving[slot.number] = slot
@@ -369,7 +410,7 @@ class Supervisor:
         return sum(self._taken_bytes(pipe) for pipe in slot.pipes)
 
     def _alive(self) -> list[Slot]:
-        return [slot for slot in self.slots if slot.state in (State.STARTING, State.RUNNING)]
+        return [slot for slot in self.slots if slot.state in (State.STARTING, State.RUNNING, State.STUCK)]
 
     def _tell_forbidden(self, slot: Slot) -> None:
         logs.error("worker may not be signalled: it is another user's", slot=slot.number, pid=slot.pid)
@@ -398,7 +439,10 @@ ACTIONS: Mapping[tuple[State, Event], tuple[Action, State]] = {
     (State.STARTING, Event.REFUSED): (Supervisor._tell_refusal, State.EMPTY),
     (State.STARTING, Event.RUNS): (Supervisor._tell_start, State.RUNNING),
     (State.STARTING, Event.FAILS): (Supervisor._tell_failure, State.LEAVING),
+    (State.RUNNING, Event.STICKS): (Supervisor._tell_stuck, State.STUCK),
     (State.RUNNING, Event.ENDS): (Supervisor._bury, State.LEAVING),
+    (State.STUCK, Event.READS): (Supervisor._tell_reads, State.RUNNING),
+    (State.STUCK, Event.ENDS): (Supervisor._bury, State.LEAVING),
     (State.LEAVING, Event.ENDS): (Supervisor._reap, State.LEAVING),
     (State.LEAVING, Event.GONE): (Supervisor._vacate, State.EMPTY),
 }

@@ -22,12 +22,23 @@ from lb.slots.supervisor import Supervisor
 
 
 class Supervising:
-    """Within its `with` block there is a supervisor; start() is the test's. Nothing of it is left afterwards."""
+    """Within its `with` block there is a supervisor; start() is the test's. Nothing of it is left afterwards.
 
-    def __init__(self, worker: Sequence[str], pipes: int = 1, *, per_pipe: bool = False, directory: Path | str = "/"):
+    `options`: of Config. Unless one says so, no worker is called stuck.
+    """
+
+    def __init__(
+        self,
+        worker: Sequence[str],
+        pipes: int = 1,
+        *,
+        per_pipe: bool = False,
+        directory: Path | str = "/",
+        **options: Any,
+    ):
         self._config = Config(
             Key("k"), Endpoint.parse("ws://127.0.0.1:1/"), pipes, str(directory), worker[0], tuple(worker[1:]),
-            spawn=Spawn.PER_PIPE if per_pipe else Spawn.SHARED,
+            spawn=Spawn.PER_PIPE if per_pipe else Spawn.SHARED, **{"stuck_after_s": 0.0, **options},
         )  # fmt: skip
         self.lines: list[dict[str, Any]] = []
         self.walked: list[tuple[State, Event, State]] = []

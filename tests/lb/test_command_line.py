@@ -81,6 +81,8 @@ def test_version() -> None:
         (["--rout=symbol", "k", NO_FEED, "1", ".", "w"], "there is no option --rout (there is --route)"),
         (["--route", "random", "k", NO_FEED, "1", ".", "w"], "'random' is none of round-robin, symbol"),
         (["--spawn", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of shared, per-pipe"),
+        (["--on-stuck", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of tell, restart"),
+        (["--stuck-after", "-1", "k", NO_FEED, "1", ".", "w"], "-1 s is outside of 0 to"),
         (["--tls", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of auto, kernel, user"),
         (["--log-level", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of debug, info, warning, error"),
         (["--log-format", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of text, json"),

@@ -29,7 +29,7 @@ def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: floa
         )
         for done, left in zip(written, waiting, strict=True)
     ]
-    return Snapshot(int(at_s * 1e9), Counters(**counters), pipes, list(range(len(pipes))), sessions, 3, "none")
+    return Snapshot(int(at_s * 1e9), Counters(**counters), pipes, list(range(len(pipes))), sessions, 3, "none", 1, 4)
 
 
 START = snapshot(0, [0, 0], [0, 0], at_s=-1.0)
@@ -69,6 +69,7 @@ def test_a_line_of_statistics_has_all_that_is_counted() -> None:
     expected = {
         "records": 10, "bytes": 1000, "reads": 7, "frames": 8, "malformed": 2,
         "backlog_bytes": [0, 1], "reconnects": 2, "restarts": 3, "tls": "none",
+        "stuck": 1, "stuck_total": 4,
     }  # fmt: skip
     assert expected.items() <= line.items()
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import Unavailable
-from lb.slots import supervisor
-from lb.slots.slot import NEVER_NS, Event, State
+from lb.slots import supervisor, watch
+from lb.slots.slot import NEVER_NS, Event, Slot, State
 from lb.slots.supervisor import ACTIONS
 
 READS = inline("""
@@ -56,18 +56,31 @@ def test_from_every_state_a_way_leads_to_every_other() -> None:
 
 
 def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker runs and dies; its program loses its interpreter, then is gone, then is there again."""
+    """A worker runs, is stopped, goes on and dies; its program loses its interpreter, then is gone, then is there
+    again, and the worker dies while it is stopped."""
     script = tmp_path / "worker"
 
     def put(interpreter: str) -> None:
-        script.write_text(f"#!{interpreter}\nexec sleep 1000\n")
+        script.write_text(f'#!{interpreter}\nexec cat "/dev/fd/$1" >/dev/null\n')
         script.chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     put("/bin/sh")
-    with Supervising(["worker"]) as test:
+
+    def stop(slot: Slot) -> None:
+        os.kill(slot.pid, signal.SIGSTOP)
+        while ") T " not in Path(f"/proc/{slot.pid}/stat").read_text():  # it may be in the middle of a read
+            pass
+        test.write(0, b"x")
+        test.until(lambda: slot.state is State.STUCK)
+
+    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    with Supervising(["worker"], stuck_after_s=0.05) as test:
         (slot,) = test.slots
         test.start()
+        stop(slot)
+        os.kill(slot.pid, signal.SIGCONT)
+        test.until(lambda: slot.state is State.RUNNING)
         put("/no/such/interpreter")
         os.kill(slot.pid, signal.SIGKILL)
         test.until(lambda: test.told("worker can't be started"))
@@ -80,6 +93,9 @@ def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert faults[-1] == "no such program in PATH"
         assert slot.state is State.RUNNING
         assert test.supervisor.restarts_total == 1
+        stop(slot)
+        os.kill(slot.pid, signal.SIGKILL)
+        test.until(lambda: len(test.told("worker started")) == 3)
     assert slot.state is State.EMPTY
     assert {(before, event) for before, event, _ in test.walked} == ACTIONS.keys()
 
