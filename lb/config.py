@@ -58,6 +58,11 @@ class OnStuck(enum.Enum):
     RESTART = "restart"
 
 
+class OnCrashes(enum.Enum):
+    TELL = "tell"
+    EXIT = "exit"
+
+
 class LogLevel(enum.Enum):
     DEBUG = "debug"
     INFO = "info"
@@ -112,6 +117,9 @@ class Config:
     stuck_after_s: float = 10.0
     """How long a worker may leave bytes in a pipe without reading any; 0 is for ever."""
     on_stuck: OnStuck = OnStuck.TELL
+    max_crashes: int = 5
+    """So many ends of workers in one slot within a minute are too many; 0: none are."""
+    on_crashes: OnCrashes = OnCrashes.TELL
     grace_s: float = 10.0
     stats_interval_s: float = 10.0
     dumpable: bool = False

@@ -3,7 +3,8 @@
     LbError
     |-- UsageError          the command line is wrong                            exit 64
     |-- KeyUnreadable       the key's file or variable can't be read             exit 66
-    |-- Unavailable         a directory, program, or kernel feature is missing   exit 69
+    |-- Unavailable         a directory, program or kernel feature is missing,   exit 69
+    |                       or workers end too often
     |-- InternalError       a bug or a failing system call of ours               exit 70
     +-- SessionError        the session can't go on
         |-- Refused         the feed refuses the key or the plan                 exit 77

@@ -20,6 +20,7 @@ from lb.config import (
     Frame,
     LogFormat,
     LogLevel,
+    OnCrashes,
     OnFull,
     OnQuiet,
     OnStuck,
@@ -34,6 +35,7 @@ from lb.hours import Hours
 from lb.key import erase_behind, read_key
 from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT
+from lb.slots.crashes import WINDOW_S
 from lb.version import VERSION
 
 USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"
@@ -67,7 +69,7 @@ exit:     0   stopped on request, and everything was delivered
           1   stopped a second time
           64  usage
           66  the key can't be read
-          69  unavailable: worker, directory, kernel feature
+          69  unavailable: worker, directory, kernel feature; workers that end too often (--on-crashes exit)
           70  internal
           74  stopped, but records were not delivered, or a worker failed during the stop
           77  the feed refuses the key or the plan
@@ -111,6 +113,8 @@ def parse(words: Sequence[str]) -> Config:
         on_quiet=args.on_quiet,
         stuck_after_s=args.stuck_after,
         on_stuck=args.on_stuck,
+        max_crashes=args.max_crashes,
+        on_crashes=args.on_crashes,
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
         dumpable=args.dumpable,
@@ -333,6 +337,20 @@ def _add_supervision(parser: argparse.ArgumentParser) -> None:
         default=OnStuck.TELL,
         metavar="tell|restart",
         help="what to do about such a worker: a line in the log, or kill it and start another, too (default: tell)",
+    )
+    add(
+        "--max-crashes",
+        type=_whole("ends", 0, 1_000_000),
+        default=5,
+        metavar="N",
+        help=f"N ends of workers in one slot within {WINDOW_S:g} s are an error; 0 is off (default: 5)",
+    )
+    add(
+        "--on-crashes",
+        type=_one_of(OnCrashes),
+        default=OnCrashes.TELL,
+        metavar="tell|exit",
+        help="what to do about it: a line in the log, or stop, with exit code 69 (default: tell)",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lb.backoff import Backoff
 from lb.slots.channel import Channel
+from lb.slots.crashes import Crashes
 from lb.slots.spawn import Order
 from lb.slots.standstill import Still
 
@@ -40,6 +41,7 @@ class Slot:
     number: int
     pipe_by_fd: Mapping[int, int]
     """The pipes that are read here, by their read ends."""
+    crashes: Crashes
     state: State = State.EMPTY
     backoff: Backoff = field(default_factory=lambda: Backoff(least_s=0.25, most_s=30.0))
     restart_ns: int = NEVER_NS

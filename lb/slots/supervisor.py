@@ -28,13 +28,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from lb import logs
-from lb.config import Config, Frame, OnStuck, Spawn
+from lb.config import Config, Frame, OnCrashes, OnStuck, Spawn
 from lb.errors import Unavailable
 from lb.signals import WakeUps
-from lb.slots import channel, group
+from lb.slots import channel, crashes, group
 from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
 from lb.slots.condition import condition
+from lb.slots.crashes import Crashes
 from lb.slots.pipes import Pipes
 from lb.slots.program import find_program, line_reader
 from lb.slots.slot import NEVER_NS, Event, Slot, State
@@ -83,7 +84,10 @@ class Supervisor:
         self._has_left = False
         numbers = range(len(pipes.read_fds))
         shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
-        self.slots = [Slot(n, {pipes.read_fds[k]: k for k in share}) for n, share in enumerate(shares)]
+        self.slots = [
+            Slot(n, {pipes.read_fds[k]: k for k in share}, Crashes(config.max_crashes))
+            for n, share in enumerate(shares)
+        ]
         self._slot_of_pipe = {pipe: slot for slot in self.slots for pipe in slot.pipes}
         allowance.add_descriptors(len(self.slots))
         self._watch = Watch(self.slots, pipes, taken_bytes, config.stuck_after_s)
@@ -96,6 +100,8 @@ class Supervisor:
         self._starting = 0
         self._leaving: dict[int, Slot] = {}
         self._has_run = False
+        self._crash_loop: Unavailable | None = None
+        """Why lb is to end, until tend() has said so."""
         self.failures_total = 0
         """Workers that were to end by themselves, and did so by a signal or with another exit code than 0."""
 
@@ -117,7 +123,13 @@ class Supervisor:
 
     def tend(self, now_ns: int) -> None:
         """Look whether the workers read; start those whose time has come, a few at a time: the feed is not read
-        meanwhile."""
+        meanwhile.
+
+        Raises Unavailable where workers end too often and lb is to end with it; the next time, it goes on.
+        """
+        if (crash_loop := self._crash_loop) is not None:
+            self._crash_loop = None
+            raise crash_loop
         for slot, event in self._watch.look(now_ns):
             self._happens(slot, event)
         for _ in range(MOST_FORKS):
@@ -362,6 +374,16 @@ class Supervisor:
             with contextlib.suppress(OSError):  # said when it happens again, before the next start
                 self._realign_pipes(slot)
         self._restart_later(slot)
+        if slot.crashes.add(time.monotonic_ns()):
+            self._tell_crashes(slot)
+
+    def _tell_crashes(self, slot: Slot) -> None:
+        ends = self._config.max_crashes
+        if self._config.on_crashes is OnCrashes.EXIT:
+            text = f"workers end too often: {ends} in slot {slot.number} within {crashes.WINDOW_S:g} s"
+            self._crash_loop = Unavailable(text)
+        else:
+            logs.error("workers end too often", slot=slot.number, ends=ends, within_s=crashes.WINDOW_S)
 
     def _realign_pipes(self, slot: Slot) -> None:
         """Raises OSError with the pipe as its filename."""

@@ -82,6 +82,8 @@ def test_version() -> None:
         (["--route", "random", "k", NO_FEED, "1", ".", "w"], "'random' is none of round-robin, symbol"),
         (["--spawn", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of shared, per-pipe"),
         (["--on-stuck", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of tell, restart"),
+        (["--on-crashes", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of tell, exit"),
+        (["--max-crashes", "-1", "k", NO_FEED, "1", ".", "w"], "-1 ends is outside of 0 to"),
         (["--stuck-after", "-1", "k", NO_FEED, "1", ".", "w"], "-1 s is outside of 0 to"),
         (["--tls", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of auto, kernel, user"),
         (["--log-level", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of debug, info, warning, error"),

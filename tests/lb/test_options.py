@@ -31,7 +31,7 @@ def test_every_option_is_read() -> None:
         "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
         "--on-full drop-oldest --backlog 70000 "
         "--proxy http://p:3128 --quiet-after 60 --on-quiet reconnect "
-        "--stuck-after 5 --on-stuck restart "
+        "--stuck-after 5 --on-stuck restart --max-crashes 9 --on-crashes exit "
         f"--max-frame-bytes 1024 --cpu {cpu} --grace 0.5 --stats-interval 0 --log-level debug --log-format json "
         "KEY ws://h/ 65536 dir worker --route x -- -y"
     )
@@ -57,6 +57,8 @@ def test_every_option_is_read() -> None:
         on_quiet=config.OnQuiet.RECONNECT,
         stuck_after_s=5.0,
         on_stuck=config.OnStuck.RESTART,
+        max_crashes=9,
+        on_crashes=config.OnCrashes.EXIT,
         max_frame_bytes=1024,
         grace_s=0.5,
         stats_interval_s=0,
