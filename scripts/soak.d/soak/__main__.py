@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import signal
 import sys
 import tempfile
@@ -21,6 +23,8 @@ from soak.tape import write_streams, write_tape
 _PIPE_BYTES = 1 << 18
 """Small, so that a stopped worker's pipe is full at once."""
 _LOOK_S = 0.2
+_LAST_LINES = 30
+"""Of lb's log, where it has failed."""
 
 
 def main() -> int:
@@ -71,14 +75,18 @@ def soak(folder: Path, options: argparse.Namespace) -> list[str]:
             chaos = Chaos(lb, proxy, lives, options.seed, options.seconds)
             chaos.start()
             until_s = time.monotonic() + options.seconds
-            while time.monotonic() < until_s and not chaos.has_failed and lb.is_running and not lives.faults():
-                time.sleep(_LOOK_S)
-            if not lb.is_running:
-                raise Failed(f"lb has ended: {lb.lines[-3:]}")
-            if faults := lives.faults():
-                raise Failed("; ".join(faults))
-            chaos.stop()
-            _await_progress(lb, lives, options.pipes)
+            try:
+                while time.monotonic() < until_s and not chaos.has_failed and lb.is_running and not lives.faults():
+                    time.sleep(_LOOK_S)
+                if not lb.is_running:
+                    raise Failed("lb has ended")
+                if faults := lives.faults():
+                    raise Failed("; ".join(faults))
+                chaos.stop()
+                _await_progress(lb, lives, options.pipes)
+            except Failed:
+                _print_scene(lb, proxy)
+                raise
             quiet_after = _quiet_fds(watch)
             exit_code = lb.stop()
     verdict = judge(lb, lives, exit_code, chaos.deaths)
@@ -98,6 +106,17 @@ def _await_progress(lb: Lb, lives: Lives, pipes: int) -> None:
 
     before = finished()
     wait_for("progress on every pipe", lambda: all(now > then for now, then in zip(finished(), before, strict=True)))
+
+
+def _print_scene(lb: Lb, proxy: Proxy) -> None:
+    """What there is to see where it has failed."""
+    for line in [*lb.lines[-_LAST_LINES:], lb.statistics]:
+        print(json.dumps(line))
+    print(f"connections {len(proxy.connections)}, of the last one {proxy.bytes_of_connection:,} bytes")
+    for pid in (lb.pid, *lb.pids.values()):
+        status = Path(f"/proc/{pid}/status")
+        state = re.search(r"State:\t(.*)", status.read_text()) if status.exists() else None
+        print(f"process {pid}: {state[1] if state else 'is no more'}")
 
 
 def _quiet_fds(watch: Watch) -> int:
