@@ -44,6 +44,8 @@ class Snapshot:
             "records_fast": now.records_total - now.records_exact_total,
             "records_exact": now.records_exact_total,
             "malformed": now.malformed_total,
+            "skipped_elements": now.skipped_elements_total,
+            "skipped_bytes": now.skipped_bytes_total,
             "full": now.full_total,
             **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
             **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),

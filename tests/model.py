@@ -9,19 +9,21 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 ROUND_ROBIN, SYMBOL = "round-robin", "symbol"
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
-NOT_ARRAY = "message is not a JSON array"
+NOT_ARRAY = "message is neither a JSON array nor an object"
 NOT_OBJECT = "element of the array is not an object"
 NO_SEPARATOR = "neither ',' nor ']' behind an object"
-TRAILING = "bytes behind the array"
-TRUNCATED = "message ends before its array does"
+TRAILING = "bytes behind the array or object"
+TRUNCATED = "message ends before its array or object does"
 TOO_BIG = "object longer than max_frame_bytes"
+
+BYTE_ORDER_MARK = "\ufeff".encode()
 
 KEY_MEMBERS = {
     **dict.fromkeys([b"T", b"Q", b"A", b"AM", b"FMV", b"LV"], b"sym"),
@@ -56,7 +58,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Fault:
-    """A message was given up; `rest` is the message from the fault on, as far as its frames so far tell."""
+    """A message's first fault; `rest` is the message from there on, as far as its frames so far tell."""
 
     fault: str
     offset_bytes: int
@@ -170,47 +172,96 @@ def object_end(text: bytes, start: int) -> int | None:
     return None
 
 
-class Cut(NamedTuple):
-    """What a text says so far: its records, the fault and its place, and whether more of the array is wanted."""
+def element_end(text: bytes, start: int) -> int | None:
+    """Where the separator behind the element at `start` is; None where the text ends before it."""
+    depth, at = 0, start
+    while at < len(text):
+        byte = text[at : at + 1]
+        if byte == b'"':
+            string = _STRING.match(text, at)
+            if not string:
+                return None
+            at = string.end()
+            continue
+        if depth == 0 and byte in b",]":
+            return at
+        depth = max(depth + (byte in b"{[") - (byte in b"}]"), 0)
+        at += 1
+    return None
 
-    records: list[bytes]
-    fault: str | None
-    offset_bytes: int
+
+@dataclass
+class Cut:
+    """What a text says so far: its records, its first fault and its place, what was passed over, and the record that
+    it ends in."""
+
+    records: list[bytes] = field(default_factory=list)
+    fault: str | None = None
+    offset_bytes: int = 0
+    records_before_fault: int = 0
+    skipped: list[bytes] = field(default_factory=list)
+    """Elements that are no objects, up to the separator behind them."""
+    rest: bytes = b""
+    """What follows a fault that is not one element's."""
+    begun: bytes = b""
+
+    @property
+    def skipped_bytes(self) -> int:
+        return sum(map(len, self.skipped)) + len(self.rest)
+
+    def note(self, fault: str, at: int) -> None:
+        if self.fault is None:
+            self.fault, self.offset_bytes, self.records_before_fault = fault, at, len(self.records)
+
+    def give_up(self, fault: str, text: bytes, at: int) -> Cut:
+        self.note(fault, at)
+        self.rest = text[at:]
+        return self
 
 
 def cut(text: bytes, max_record_bytes: int, *, is_whole: bool = True) -> Cut:
     """Cut a message, or where not `is_whole` its first bytes, into records."""
-    records: list[bytes] = []
-    wanted, at = "[", 0
+    so_far = Cut()
+    wanted, at, is_array = "array or object", 0, False
     while at < len(text):
         byte = chr(text[at])
         if byte in " \t\r\n":
             at += 1
-        elif wanted == "[":
-            if byte != "[":
-                return Cut(records, NOT_ARRAY, at)
-            wanted, at = "{ or ]", at + 1
+        elif wanted == "array or object" and BYTE_ORDER_MARK.startswith(text[at : at + 3]):
+            if len(text) - at < 3:
+                return so_far.give_up(NOT_ARRAY, text, at) if is_whole else so_far
+            at += 3
+        elif wanted == "array or object" and byte == "[":
+            wanted, at, is_array = "element or ]", at + 1, True
+        elif wanted == "array or object" and byte != "{":
+            return so_far.give_up(NOT_ARRAY, text, at)
         elif wanted == "end":
-            return Cut(records, TRAILING, at)
+            return so_far.give_up(TRAILING, text, at)
         elif wanted == ", or ]":
             if byte not in ",]":
-                return Cut(records, NO_SEPARATOR, at)
-            wanted, at = "{" if byte == "," else "end", at + 1
-        elif byte == "]" and wanted == "{ or ]":
+                return so_far.give_up(NO_SEPARATOR, text, at)
+            wanted, at = "element" if byte == "," else "end", at + 1
+        elif byte == "]" and wanted == "element or ]":
             wanted, at = "end", at + 1
         elif byte != "{":
-            return Cut(records, NOT_OBJECT, at)
+            so_far.note(NOT_OBJECT, at)
+            end = element_end(text, at)
+            so_far.skipped.append(text[at:end])
+            if end is None:
+                return so_far
+            wanted, at = ", or ]", end
         else:
             end = object_end(text, at)
             if (end or len(text)) - at > max_record_bytes:
-                return Cut(records, TOO_BIG, at)
+                return so_far.give_up(TOO_BIG, text, at)
             if end is None:
-                return Cut(records, TRUNCATED if is_whole else None, at)
-            records.append(text[at:end])
-            wanted, at = ", or ]", end
-    if not is_whole or wanted == "end":
-        return Cut(records, None, at)
-    return Cut(records, NOT_ARRAY if wanted == "[" else TRUNCATED, at)
+                so_far.begun = text[at:]
+                return so_far.give_up(TRUNCATED, text, at) if is_whole else so_far
+            so_far.records.append(text[at:end])
+            wanted, at = ", or ]" if is_array else "end", end
+    if is_whole and wanted != "end":
+        return so_far.give_up(TRUNCATED if is_array else NOT_ARRAY, text, at)
+    return so_far
 
 
 class Model:
@@ -219,6 +270,7 @@ class Model:
     def __init__(self, pipes: int, route: str, max_frame_bytes: int) -> None:
         self.pipes: list[list[bytes]] = [[] for _ in range(pipes)]
         self.events: list[Event] = []
+        self.skipped_elements_total = self.skipped_bytes_total = 0
         self._route = route
         self._max_frame_bytes = max_frame_bytes
         self._dealt_total = 0
@@ -229,33 +281,33 @@ class Model:
 
     def session(self, frames: Sequence[Frame]) -> bytes:
         """Take a session's frames; answer what its end cut off of a record."""
-        text, is_text, dealt, in_message, has_fault = b"", False, 0, False, False
+        text, is_text, so_far, in_message = b"", False, Cut(), False
         for frame in frames:
             if frame.opcode >= CLOSE:
                 self.events.append(Control(frame.opcode, frame.payload))
                 continue
             if frame.opcode != CONTINUATION:
-                text, is_text, dealt, has_fault = b"", frame.opcode == TEXT, 0, False
+                text, is_text, so_far = b"", frame.opcode == TEXT, Cut()
             text += frame.payload
             in_message = not frame.fin
             good_bytes = utf8_prefix(text) if is_text else len(text)
             is_failure = good_bytes < len(text) or (frame.fin and is_text and not is_utf8(text))
-            records, fault, offset_bytes = cut(
-                text[:good_bytes], self._max_frame_bytes, is_whole=frame.fin and not is_failure
-            )
-            for record in records[dealt:]:
+            is_whole = frame.fin and not is_failure
+            before, so_far = so_far, cut(text[:good_bytes], self._max_frame_bytes, is_whole=is_whole)
+            fresh = so_far.records[len(before.records) :]
+            if so_far.fault and not before.fault:
+                for record in fresh[: (good := so_far.records_before_fault - len(before.records))]:
+                    self._deal(record)
+                self.events.append(Fault(so_far.fault, so_far.offset_bytes, text[so_far.offset_bytes :]))
+                fresh = fresh[good:]
+            for record in fresh:
                 self._deal(record)
-            dealt = len(records)
-            if fault and not has_fault:
-                self.events.append(Fault(fault, offset_bytes, text[offset_bytes:]))
-                has_fault = True
+            self.skipped_elements_total += len(so_far.skipped) - len(before.skipped)
+            self.skipped_bytes_total += so_far.skipped_bytes - before.skipped_bytes
             if is_failure:
                 self.events.append(Failure(1007))
                 return b""
-        if not in_message or has_fault:
-            return b""
-        at = cut(text, self._max_frame_bytes, is_whole=False).offset_bytes
-        return text[at:] if text[at : at + 1] == b"{" else b""
+        return so_far.begun if in_message else b""
 
     def _deal(self, record: bytes) -> None:
         if is_status(record):

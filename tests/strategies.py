@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import strategies as st
-from model import BINARY, CONTINUATION, PING, PONG, TEXT, Frame, is_utf8
+from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, PONG, TEXT, Frame, is_utf8
 
 
 class _Members(tuple[tuple[str, object], ...]):
@@ -147,6 +147,22 @@ def arrays(draw: st.DrawFn, elements: st.SearchStrategy[bytes] = records) -> byt
     gap = white_space.map(str.encode) if draw(st.integers(0, 3)) == 0 else st.just(b"")
     inside = b",".join(draw(gap) + record + draw(gap) for record in draw(st.lists(elements, max_size=8)))
     return draw(gap) + b"[" + (inside or draw(gap)) + b"]" + draw(gap)
+
+
+@st.composite
+def no_objects(draw: st.DrawFn) -> bytes:
+    """Any JSON value but an object, and what stands in an array between two commas by mistake."""
+    if draw(st.integers(0, 3)) == 0:
+        return draw(st.sampled_from([b"", b"}", b"x", b"nul l", b"[}]", b"[[{]", b"1}}"]))
+    value = draw(_VALUE.filter(lambda value: not isinstance(value, _Members)))
+    return draw(_written(value)).encode()
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes:
+    """What some feed may send: an array, objects in it or not, or one object alone; a byte order mark in front."""
+    front = draw(st.sampled_from([b"", b"", BYTE_ORDER_MARK, b" \n" + BYTE_ORDER_MARK + b"\t"]))
+    return front + draw(arrays(records | no_objects()) | records)
 
 
 @st.composite

@@ -91,7 +91,8 @@ class TlsRecord:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A message that is not an array of objects. `sample` begins at the fault, `offset_bytes` into the message."""
+    """A message that is neither an array of objects nor an object. `sample` begins at its first fault, `offset_bytes`
+    into the message. Elements of an array that are no objects are skipped one by one; of any other fault, the rest."""
 
     fault: str
     offset_bytes: int
@@ -136,6 +137,8 @@ class Counters:
     records_exact_total: int
     notices_total: int
     malformed_total: int
+    skipped_elements_total: int
+    skipped_bytes_total: int
     cut_off_bytes_total: int
     full_total: int
     pauses_total: int
@@ -195,11 +198,11 @@ _TLS_FAULTS = {
 """What the kernel's errno means on a socket whose TLS session it holds."""
 
 _MESSAGE_FAULTS = {
-    lib.PUMP_ERR_NOT_ARRAY: "message is not a JSON array",
+    lib.PUMP_ERR_NOT_ARRAY: "message is neither a JSON array nor an object",
     lib.PUMP_ERR_NOT_OBJECT: "element of the array is not an object",
     lib.PUMP_ERR_NO_SEPARATOR: "neither ',' nor ']' behind an object",
-    lib.PUMP_ERR_TRAILING: "bytes behind the array",
-    lib.PUMP_ERR_TRUNCATED: "message ends before its array does",
+    lib.PUMP_ERR_TRAILING: "bytes behind the array or object",
+    lib.PUMP_ERR_TRUNCATED: "message ends before its array or object does",
     lib.PUMP_ERR_RECORD_TOO_BIG: "object longer than max_frame_bytes",
 }
 

@@ -101,7 +101,7 @@ static void require_balance(const struct run *run)
     for (uint32_t number = 0; number < run->config.pipes; number++) {
         struct pump_pipe_counters pipe;
         pump_pipe_counters(run->pump, number, &pipe);
-        REQUIRE(pipe.records_total == pipe.written_total + pipe.waiting_records);
+        REQUIRE(pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total);
         REQUIRE(pipe.written_bytes_total >= run->received_bytes[number]);
         records += pipe.records_total;
     }
@@ -195,6 +195,11 @@ static void require_same(struct run *one, struct run *other)
     forget_length_before_bad_utf8(one, other);
     REQUIRE(one->events == other->events);
     REQUIRE(!memcmp(one->event, other->event, one->events * sizeof *one->event));
+    struct pump_counters counted, others;
+    pump_counters(one->pump, &counted);
+    pump_counters(other->pump, &others);
+    REQUIRE(counted.skipped_elements_total == others.skipped_elements_total);
+    REQUIRE(one->error == PUMP_ERR_UTF8 || counted.skipped_bytes_total == others.skipped_bytes_total);
     for (uint32_t number = 0; number < one->config.pipes; number++) {
         REQUIRE(one->received_bytes[number] == other->received_bytes[number]);
         REQUIRE(!memcmp(one->received[number], other->received[number], one->received_bytes[number]));

@@ -6,12 +6,16 @@
 
 enum { MESSAGE_MAX_BYTES = 2048, FLAG_UTF8 = 1 };
 
-/* What came of a message. `faults` holds the errors one behind the other: a message has at most one, and one of UTF-8. */
+/* What came of a message: any number of elements that are no objects, one other fault at most, and one of UTF-8. */
 struct outcome {
     size_t records;
     struct scan_span record[MESSAGE_MAX_BYTES];
-    int fault;
-    size_t fault_at;
+    size_t faults;
+    struct {
+        int rc;
+        size_t at;
+    } fault[MESSAGE_MAX_BYTES];
+    size_t skipped_bytes;
     int is_no_utf8;
     int finish;
 };
@@ -26,10 +30,11 @@ static size_t next_cut(enum way way, size_t left, uint32_t *numbers)
     return cut < left ? cut : left;
 }
 
-/* One step as deal.c takes it. Returns what scan_next() does. */
+/* One step as deal_text.h takes it. Returns what scan_next() does. */
 static int step(struct scan *scan, enum way way, const uint8_t *text, size_t available, struct scan_span *record)
 {
     const int is_fast = way == FAST_IN_ONE_GO || way == FAST_CUT;
+    scan->skipped_bytes = 0;
     text = guarded(text, available, is_fast ? SCAN_PAD_BYTES : 0);
     if (is_fast && scan_at_opener(scan, text, available)) {
         record->start = 1;
@@ -54,15 +59,16 @@ static void cut(const uint8_t *message, size_t size, enum way way, int checks_ut
         end += next_cut(way, size - end, &numbers);
         while (begin < end) {
             const int rc = step(&scan, way, message + begin, end - begin, &record);
+            outcome->skipped_bytes += scan.skipped_bytes;
             if (rc == PUMP_ERR_UTF8) {
                 outcome->is_no_utf8 = 1;
                 return;
             }
             begin += record.start;
             if (rc < 0) {
-                REQUIRE(!outcome->fault && scan.state == SCAN_SKIP);
-                outcome->fault = rc;
-                outcome->fault_at = begin;
+                REQUIRE(scan.state == (rc == PUMP_ERR_NOT_OBJECT ? SCAN_ELEMENT : SCAN_SKIP));
+                outcome->fault[outcome->faults].rc = rc;
+                outcome->fault[outcome->faults++].at = begin;
             } else if (rc == 1) {
                 REQUIRE(record.length >= 2 && begin + record.length <= end);
                 outcome->record[outcome->records++] = (struct scan_span){begin, record.length};
@@ -81,20 +87,25 @@ static void require_same(const struct outcome *one, const struct outcome *other)
     REQUIRE(one->records == other->records);
     REQUIRE(!memcmp(one->record, other->record, one->records * sizeof *one->record));
     REQUIRE(one->is_no_utf8 == other->is_no_utf8);
-    REQUIRE(one->fault == other->fault && one->fault_at == other->fault_at);
+    REQUIRE(one->faults == other->faults && one->skipped_bytes == other->skipped_bytes);
+    REQUIRE(!memcmp(one->fault, other->fault, one->faults * sizeof *one->fault));
     REQUIRE(one->finish == other->finish);
 }
 
 /* What can be said of any record without a scanner. */
-static void require_sense(const uint8_t *message, const struct outcome *outcome)
+static void require_sense(const uint8_t *message, size_t size, const struct outcome *outcome)
 {
-    size_t behind = 0;
+    size_t behind = 0, record_bytes = 0;
+    for (size_t i = 0; i + 1 < outcome->faults; i++)
+        REQUIRE(outcome->fault[i].rc == PUMP_ERR_NOT_OBJECT && outcome->fault[i].at < outcome->fault[i + 1].at);
     for (size_t i = 0; i < outcome->records; i++) {
         const struct scan_span *record = &outcome->record[i];
         REQUIRE(record->start > behind || i == 0);
         REQUIRE(message[record->start] == '{' && message[record->start + record->length - 1] == '}');
         behind = record->start + record->length;
+        record_bytes += record->length;
     }
+    REQUIRE(record_bytes + outcome->skipped_bytes <= size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -105,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int checks_utf8 = data[0] & FLAG_UTF8;
     const uint8_t *message = data + 2;
     cut(message, size - 2, EXACT_IN_ONE_GO, checks_utf8, 0, &expected);
-    require_sense(message, &expected);
+    require_sense(message, size - 2, &expected);
     cut(message, size - 2, EXACT_BYTE_BY_BYTE, checks_utf8, 0, &other);
     require_same(&expected, &other);
     cut(message, size - 2, FAST_IN_ONE_GO, checks_utf8, 0, &other);

@@ -10,7 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
-from model import BINARY, CONTINUATION, PING, TEXT, Frame, wire  # noqa: E402 - found only now
+from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, TEXT, Frame, wire  # noqa: E402 - found only now
 
 VALUES = (TESTS / "pump" / "json_values.txt").read_bytes().splitlines()
 TRADE = b'{"ev":"T","sym":"AAPL","i":"143541","x":4,"p":297.845,"s":40,"c":[37],"t":1781622376036,"q":4938312,"z":3}'
@@ -26,7 +26,8 @@ def messages() -> Iterator[bytes]:
     yield b"[" + b",".join([TRADE, *OTHERS, TRADE, TRADE]) + b"]"
     for value in VALUES:
         yield b'[{"v":' + value + b"}," + TRADE + b"]"
-        yield b"[" + value + b"]"
+        yield b"[" + value + b"," + TRADE + b"]"
+        yield BYTE_ORDER_MARK + value
 
 
 def frame_headers() -> Iterator[bytes]:

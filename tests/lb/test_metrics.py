@@ -15,6 +15,8 @@ def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: floa
         "reads_total": 7,
         "frames_total": 8,
         "malformed_total": 2,
+        "skipped_elements_total": 4,
+        "skipped_bytes_total": 50,
     }
     pipes = [
         PipeCounters(
@@ -68,6 +70,7 @@ def test_a_line_of_statistics_has_all_that_is_counted() -> None:
     line = snapshot(10, [10, 0], [0, 0], sessions=3).statistics(START)
     expected = {
         "records": 10, "bytes": 1000, "reads": 7, "frames": 8, "malformed": 2,
+        "skipped_elements": 4, "skipped_bytes": 50,
         "backlog_bytes": [0, 1], "reconnects": 2, "restarts": 3, "tls": "none",
         "stuck": 1, "stuck_total": 4,
     }  # fmt: skip

@@ -209,12 +209,15 @@ def test_at_a_stop_the_feed_gets_a_close_frame_with_code_1000() -> None:
 @pytest.mark.parametrize(
     ("text", "before", "fault"),
     [
-        pytest.param(b"garbage", [], "not a JSON array", id="garbage"),
-        pytest.param(b'{"ev":"T"}', [], "not a JSON array", id="an object"),
+        pytest.param(b"garbage", [], "neither a JSON array nor", id="garbage"),
+        pytest.param(FIRST + SECOND, [FIRST], "behind the array or object", id="two objects"),
         pytest.param(b"", [], "array", id="nothing"),
-        pytest.param(b'"[]"', [], "not a JSON array", id="a string"),
-        pytest.param(b"\x00\x01\x02\x03", [], "not a JSON array", id="binary"),
+        pytest.param(b'"[]"', [], "neither a JSON array nor", id="a string"),
+        pytest.param(b"\x00\x01\x02\x03", [], "neither a JSON array nor", id="binary"),
         pytest.param(b"[" + FIRST + b",1]", [FIRST], "not an object", id="a number in the array"),
+        pytest.param(
+            b"[" + FIRST + b",null,1," + SECOND + b"]", [FIRST, SECOND], "not an object", id="between records"
+        ),
         pytest.param(b"[" + FIRST + b"," + SECOND[:-1], [FIRST], "ends before its array", id="truncated object"),
         pytest.param(b"[" + FIRST + b"," + SECOND, [FIRST, SECOND], "ends before its array", id="no end of the array"),
         pytest.param(b"[" + FIRST + SECOND + b"]", [FIRST], "neither ',' nor ']'", id="no comma"),

@@ -318,6 +318,8 @@ def assert_delivered(rig: Rig, expected: model.Model) -> None:
     assert counters.record_bytes_total == sum(len(record) for pipe in expected.pipes for record in pipe)
     assert counters.notices_total == sum(isinstance(event, Status) for event in expected.events)
     assert counters.malformed_total == sum(isinstance(event, Fault) for event in expected.events)
+    assert counters.skipped_elements_total == expected.skipped_elements_total
+    assert counters.skipped_bytes_total == expected.skipped_bytes_total
 
 
 def assert_same_events(met: Sequence[Event], expected: Sequence[Event]) -> None:

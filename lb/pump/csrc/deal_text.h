@@ -37,6 +37,7 @@ static inline int cut_record(struct pump *pump, size_t *length)
     struct scan_span record;
     const int rc = scan_next(&pump->scan, text, available, &record);
     pump->text_begin += record.start;
+    pump->counters.skipped_bytes_total += pump->scan.skipped_bytes;
     if (rc <= 0)
         return rc;
     *length = record.length;

@@ -38,8 +38,13 @@ static void take_payload(struct pump *pump)
     pump->message_bytes += take;
 }
 
+/* The message in hand has a fault: its first is told. Returns PUMP_MALFORMED, or 0. */
 static int malformed_event(struct pump *pump, int error)
 {
+    pump->counters.skipped_elements_total += error == PUMP_ERR_NOT_OBJECT;
+    if (pump->is_message_malformed)
+        return 0;
+    pump->is_message_malformed = 1;
     pump->detail_offset = pump->input_offset + pump->text_begin;
     pump->detail.length = pump->text_end - pump->text_begin;
     pump->detail.error = error;
@@ -55,9 +60,10 @@ static int end_message(struct pump *pump)
     pump->in_message = 0;
     if (rc == 0 || rc == PUMP_ERR_UTF8)
         return rc;
-    malformed_event(pump, rc);
+    const int event = malformed_event(pump, rc);
+    pump->counters.skipped_bytes_total += pump->text_end - pump->text_begin;
     pump->text_begin = pump->text_end;
-    return PUMP_MALFORMED;
+    return event;
 }
 
 static int control_event(struct pump *pump, const struct ws_frame *frame)
@@ -72,6 +78,7 @@ static int control_event(struct pump *pump, const struct ws_frame *frame)
 static void begin_message(struct pump *pump, const struct ws_frame *frame)
 {
     pump->in_message = 1;
+    pump->is_message_malformed = 0;
     pump->scan = (struct scan){.checks_utf8 = frame->opcode == WS_TEXT};
     pump->message_bytes = 0;
     pump->counters.messages_total++;
@@ -103,17 +110,26 @@ static int begin_frame(struct pump *pump)
     return 0;
 }
 
+static int is_fault_of_message(int rc)
+{
+    return rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG;
+}
+
 /* Deals the text in hand. Returns 0, DEAL_FULL, PUMP_NOTICE, PUMP_MALFORMED, or an error of the session. */
 static int deal(struct pump *pump)
 {
-    const int rc = layout_of(pump)->deal_text(pump);
-    return rc <= PUMP_ERR_NOT_ARRAY && rc >= PUMP_ERR_RECORD_TOO_BIG ? malformed_event(pump, rc) : rc;
+    int rc;
+    do
+        rc = layout_of(pump)->deal_text(pump);
+    while (is_fault_of_message(rc) && (rc = malformed_event(pump, rc)) == 0);
+    return rc;
 }
 
 /* Takes up a message received whole, of which the first bytes were dealt already. */
 static void take_up(struct pump *pump, size_t payload_bytes, size_t dealt_bytes)
 {
     pump->in_message = 1;
+    pump->is_message_malformed = 0;
     pump->scan = (struct scan){.state = SCAN_BEHIND, .checks_utf8 = 1};
     pump->frame_fin = 1;
     pump->message_bytes = payload_bytes;

@@ -46,7 +46,8 @@ enum pump_event {
     PUMP_NOTICE,       /* event.bytes: a record that is the venue's own word, not the market's */
     PUMP_CONTROL,      /* event.bytes: the payload of a control frame; event.opcode: which */
     PUMP_TLS_RECORD,   /* event.bytes: a TLS record that is no application data; event.opcode: its type; event.end: its end */
-    PUMP_MALFORMED,    /* event.bytes: from the fault on, as far as received; event.error: which. The message's rest is skipped */
+    PUMP_MALFORMED,    /* event.bytes: from a message's first fault on, as far as received; event.error: which. What is no record is
+                          skipped: one element of the array (PUMP_ERR_NOT_OBJECT), or the message's rest */
     PUMP_EOF,          /* the peer has closed; everything before was dealt */
     PUMP_STALLED,      /* event.pipe: full, and has stopped the reading for stall_ns without interruption */
     PUMP_RESUMED,      /* event.pipe: after PUMP_STALLED, stops the reading no more; event.stalled_ns: how long it did */
@@ -75,7 +76,9 @@ struct pump_counters {
     uint64_t record_bytes_total;        /* of those that came into an outbox, without the 4-byte lengths */
     uint64_t records_exact_total;       /* of those, cut by the exact scanner */
     uint64_t notices_total;
-    uint64_t malformed_total;           /* messages given up in part or whole */
+    uint64_t malformed_total;           /* messages with a fault */
+    uint64_t skipped_elements_total;    /* of arrays: those that are no objects */
+    uint64_t skipped_bytes_total;       /* of those, up to the separator behind; and what follows any other fault */
     uint64_t cut_off_bytes_total;       /* of records that their session's end cut off */
     uint64_t full_total;                /* times a full pipe stopped the reading */
     uint64_t pauses_total;              /* times the system had no memory for a write or a poll */

@@ -14,12 +14,12 @@ enum pump_rc {
     PUMP_ERR_FRAME_SEQUENCE = -6,     /* continuation without a start, or a start inside a message (5.4) */
     PUMP_ERR_FRAME_TOO_BIG = -7,      /* payload over max_frame_bytes */
     PUMP_ERR_UTF8 = -8,               /* text that is not UTF-8 (8.1) */
-    /* the message is not an array of objects: it is skipped, the session goes on */
-    PUMP_ERR_NOT_ARRAY = -20,         /* does not begin with '[' */
-    PUMP_ERR_NOT_OBJECT = -21,        /* an element does not begin with '{' */
+    /* the message is neither an array of objects nor an object: what is none is skipped, the session goes on */
+    PUMP_ERR_NOT_ARRAY = -20,         /* begins with neither '[' nor '{' */
+    PUMP_ERR_NOT_OBJECT = -21,        /* an element does not begin with '{': it alone is skipped */
     PUMP_ERR_NO_SEPARATOR = -22,      /* neither ',' nor ']' behind a record */
-    PUMP_ERR_TRAILING = -23,          /* bytes behind the closing ']' */
-    PUMP_ERR_TRUNCATED = -24,         /* the message ends before its array does */
+    PUMP_ERR_TRAILING = -23,          /* bytes behind the closing ']', or behind the one object */
+    PUMP_ERR_TRUNCATED = -24,         /* the message ends before its array or object does */
     PUMP_ERR_RECORD_TOO_BIG = -25,    /* a record longer than max_frame_bytes */
     /* the system refused: errno tells why */
     PUMP_ERR_RECV = -40,

@@ -91,6 +91,7 @@ struct pump {
     /* input.c: the frame and the message in hand */
     uint8_t in_message;
     uint8_t frame_fin;
+    uint8_t is_message_malformed; /* its first fault was told */
     uint64_t frame_left_bytes;
     uint64_t message_bytes;     /* of the message's payload, up to text_end */
     struct scan scan;

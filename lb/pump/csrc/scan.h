@@ -1,7 +1,7 @@
 /* Law: reads the caller's bytes, makes no system call, allocates nothing, keeps all state in struct scan.
  *
- * Cuts the text of one message, a JSON array of objects, into records: the objects' bytes, exactly as received. Two
- * scanners agree on every input:
+ * Cuts the text of one message, a JSON array of objects or one object alone, into records: the objects' bytes, exactly
+ * as received. Elements of the array that are no objects are passed over. Two scanners agree on every input:
  *  - scan_flat() proves the end of a flat record (no object inside, nothing escaped, ASCII) with vector compares;
  *  - scan_next() knows strings, escapes and nesting, and can be stopped and resumed between any two bytes.
  * A record is delimited, not validated: it ends at the brace that closes it outside of strings. JSON inside it that
@@ -23,13 +23,16 @@
 enum { SCAN_PAD_BYTES = 16 };
 
 enum scan_state {
-    SCAN_START,  /* wants '[' */
-    SCAN_FIRST,  /* behind '[': a record or ']' */
-    SCAN_NEXT,   /* behind ',': a record */
-    SCAN_RECORD, /* inside a record */
-    SCAN_BEHIND, /* behind a record: ',' or ']' */
-    SCAN_END,    /* behind ']': nothing but white space */
-    SCAN_SKIP    /* the message is malformed: its rest is passed over */
+    SCAN_START,   /* wants '[', or '{' where the message is one record */
+    SCAN_MARK_1,  /* behind the first byte of a byte order mark in front of it; behind the second: */
+    SCAN_MARK_2,
+    SCAN_FIRST,   /* behind '[': an element or ']' */
+    SCAN_NEXT,    /* behind ',': an element */
+    SCAN_RECORD,  /* inside a record */
+    SCAN_ELEMENT, /* inside an element that is none: it is passed over */
+    SCAN_BEHIND,  /* behind an element: ',' or ']' */
+    SCAN_END,     /* behind ']', or the one record: nothing but white space */
+    SCAN_SKIP     /* the message is malformed: its rest is passed over */
 };
 
 /* State within one message. All zero at its start. */
@@ -38,9 +41,11 @@ struct scan {
     uint8_t in_string;
     uint8_t escaped;
     uint8_t checks_utf8; /* a text message; a binary one may hold any bytes */
+    uint8_t is_single;   /* the message is no array, but one record */
     struct utf8 utf8;
-    uint32_t depth;      /* braces open */
-    size_t scanned;      /* bytes of the record in hand that were looked at before */
+    uint32_t depth;      /* braces open; of an element that is no object, brackets too */
+    size_t scanned;      /* bytes of the record, or mark, in hand that were looked at before */
+    size_t skipped_bytes; /* passed over by the last call: of elements that are no objects, or behind a fault */
 };
 
 struct scan_span {
@@ -51,13 +56,14 @@ struct scan_span {
 /* Looks for the next record from text[0] on. Returns 1 with the record's place in *record, 0 when the text is used
  * up, or an error. Where 1: the caller drops record->start + record->length bytes. Where 0 or an error: it drops
  * record->start bytes (those behind are the beginning of a record: they must stand at text[0] of the next call,
- * followed by more). After an error of the message, the state is SCAN_SKIP. */
+ * followed by more). PUMP_ERR_NOT_OBJECT is of one element: the records behind it are found by the next calls. After
+ * any other error of the message, its rest is passed over. */
 int scan_next(struct scan *scan, const uint8_t *text, size_t available, struct scan_span *record);
 
 /* Gives up the message: its rest, from the text's first byte on, is passed over. */
 static inline void scan_skip(struct scan *scan)
 {
-    *scan = (struct scan){.state = SCAN_SKIP, .checks_utf8 = scan->checks_utf8};
+    *scan = (struct scan){.state = SCAN_SKIP, .checks_utf8 = scan->checks_utf8, .skipped_bytes = scan->skipped_bytes};
 }
 
 /* Returns 0 when a message may end here, or the error that it may not. */
