@@ -159,6 +159,10 @@ class PipeCounters:
     dropped_total: int
     dropped_bytes_total: int
     stopped_ns_total: int
+    acknowledged_total: int
+    unacknowledged_records: int
+    unacknowledged_bytes: int
+    redelivered_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +228,14 @@ class Pump:
         high_water_bytes: int,
         wake_fd: int,
         stall_ns: int,
+        retains: bool = False,
         vectors: Vectors = Vectors.AVX512,
     ) -> None:
         """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
 
-        `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `vectors`: use no wider ones, for
-        the tests of each kind.
+        `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `retains`: records stay here until
+        they are acknowledged, and `high_water_bytes` is the bound of these and of what waits, together. `vectors`: use
+        no wider ones, for the tests of each kind.
         """
         config = ffi.new(
             "struct pump_config *",
@@ -239,6 +245,7 @@ class Pump:
                 "layout": layout,
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,
+                "retains": retains,
                 "wake_fd": wake_fd,
                 "stall_ns": stall_ns,
                 "vectors": vectors,
@@ -320,6 +327,23 @@ class Pump:
         while lib.pump_sample(self._pump, len(samples), self._sample):
             samples.append(bytes(ffi.buffer(self._sample.bytes, self._sample.length)))
         return samples
+
+    def acknowledge(self, pipe: int, records_total: int) -> bool:
+        """Its readers, one after the other, have finished so many records in all: these are not retained any more.
+
+        Returns False, and changes nothing, where so many were not written.
+        """
+        return bool(lib.pump_acknowledge(self._pump, pipe, records_total) == 0)
+
+    def redeliver(self, pipe: int, read_fd: int) -> int:
+        """After a reader's death: what was not acknowledged is written once more, from the begin of a record on.
+
+        Returns how many records were written already. Not for a pipe of which PipeDrained was told. Raises OSError.
+        """
+        records = lib.pump_redeliver(self._pump, pipe, read_fd)
+        if records < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno), f"pipe {pipe}")
+        return int(records)
 
     def realign(self, pipe: int, read_fd: int) -> int:
         """Drop what a dead reader left of a half-read record; return how many bytes that was. Raises OSError."""

@@ -26,6 +26,7 @@ SOURCES = [
     "json_member.c",
     "samples.c",
     "outbox.c",
+    "retain.c",
     "realign.c",
     "unread.c",
     "peek.c",

@@ -74,6 +74,7 @@ class Rig:
         max_frame_bytes: int = 1 << 20,
         high_water_bytes: int = 1 << 16,
         stall_ns: int = 1 << 62,
+        retains: bool = False,
         vectors: Vectors = Vectors.AVX512,
         policy: Policy = Policy.BLOCK,
     ) -> None:
@@ -107,6 +108,7 @@ class Rig:
             high_water_bytes=high_water_bytes,
             wake_fd=self.wake_read_fd,
             stall_ns=stall_ns,
+            retains=retains,
             vectors=vectors,
         )
         for pipe in range(pipes):
@@ -177,6 +179,7 @@ class Rig:
             return None
         finally:
             self.check_balance()
+            self.check_stop()
         match event:
             case Notice(text):
                 self.events.append(Status(text))
@@ -240,6 +243,17 @@ class Rig:
         self.check_balance()
         return dropped_bytes
 
+    def redeliver(self, pipe: int) -> int:
+        """A worker died: what was not acknowledged waits again, and the pipe is empty."""
+        queued_bytes = self.queued_bytes(pipe)
+        waiting_before_bytes = self.pump.pipe_counters(pipe).waiting_bytes
+        records = self.pump.redeliver(pipe, self.read_fds[pipe])
+        again_bytes = self.pump.pipe_counters(pipe).waiting_bytes - waiting_before_bytes
+        self._realigned_bytes = (self._realigned_bytes or 0) + queued_bytes - again_bytes
+        assert self.queued_bytes(pipe) == 0
+        self.check_balance()
+        return records
+
     def begin_drain(self) -> None:
         self.is_draining = True
         self.pump.drain()
@@ -295,11 +309,18 @@ class Rig:
         for number, pipe in enumerate(pipes):
             assert pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
-            assert self.is_draining or pipe.waiting_bytes <= self.high_water_bytes or pipe.waiting_records == 1
+            held_records = pipe.waiting_records + pipe.unacknowledged_records
+            held_bytes = pipe.waiting_bytes + pipe.unacknowledged_bytes
+            assert self.is_draining or held_bytes <= self.high_water_bytes or held_records == 1
             if self._realigned_bytes is None:
                 assert pipe.written_bytes_total == len(self.received[number]) + self.queued_bytes(number)
+
+    def check_stop(self) -> None:
+        """Only what a pipe's outbox holds stops the reading. Not of a moment when that was acknowledged since."""
+        counters = self.pump.counters()
         if counters.stopped:
-            assert pipes[counters.full_pipe].waiting_records > 0
+            full = self.pump.pipe_counters(counters.full_pipe)
+            assert full.waiting_records + full.unacknowledged_records > 0
             assert self.pump.has_input
 
 

@@ -1,68 +1,88 @@
 #include "outbox.h"
 #include "mapping.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
-enum { FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_HEAD_MAX_BYTES + FLAT_MAX_BYTES };
+enum {
+    FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_HEAD_MAX_BYTES + FLAT_MAX_BYTES,
+    RETAIN_STEP_BYTES = 1024 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
+    RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024 /* of an outbox that retains: this memory is kept for good */
+};
+
+/* Up to where an outbox may be filled. One that retains gets room by steps, for what was acknowledged meanwhile is
+ * to be used again; a record of `bytes` that is longer than a step takes it. */
+static void set_limit(const struct pump *pump, struct pump_pipe *pipe, size_t bytes)
+{
+    const uint64_t step_end = pipe->tail + (bytes > RETAIN_STEP_BYTES ? bytes : RETAIN_STEP_BYTES);
+    uint64_t limit = pipe->kept + pump->config.high_water_bytes;
+    if (pump->draining)
+        limit = pipe->begin + mapping_outbox_bytes(&pump->config);
+    else if (pump->config.retains && limit > step_end)
+        limit = step_end;
+    pipe->limit = limit;
+    pipe->flat_limit = limit < pipe->begin + FLAT_FRAME_MAX_BYTES ? 0 : limit - FLAT_FRAME_MAX_BYTES;
+}
 
 void outbox_init(struct pump *pump, uint32_t number)
 {
     const uint64_t begin = pump->pipe[number].begin;
-    const uint64_t limit = begin + pump->config.high_water_bytes;
     pump->pipe[number] = (struct pump_pipe){
         .begin = begin,
-        .limit = limit,
-        .flat_limit = limit < begin + FLAT_FRAME_MAX_BYTES ? 0 : limit - FLAT_FRAME_MAX_BYTES,
+        .kept = begin,
+        .frame = begin,
         .head = begin,
         .tail = begin,
-        .frame = begin,
         .fd = -1,
     };
+    set_limit(pump, &pump->pipe[number], 0);
 }
 
 void outbox_lift_limits(struct pump *pump)
 {
-    const uint64_t room_bytes = mapping_outbox_bytes(&pump->config);
-    for (uint32_t number = 0; number < pump->config.pipes; number++) {
-        struct pump_pipe *pipe = &pump->pipe[number];
-        pipe->limit = pipe->begin + room_bytes;
-        pipe->flat_limit = pipe->limit - FLAT_FRAME_MAX_BYTES;
-    }
+    for (uint32_t number = 0; number < pump->config.pipes; number++)
+        set_limit(pump, &pump->pipe[number], 0);
 }
 
-static size_t framed_bytes(const struct pump *pump, uint64_t frame)
+/* What a long record, or all that came at a drain, has touched past the high-water mark is given back: nothing else
+ * gets there, and with many pipes it would come to gigabytes. So is what a pile of unacknowledged records has. */
+static void give_back(struct pump *pump, const struct pump_pipe *pipe, uint64_t touched_end)
 {
-    uint32_t wire_length;
-    memcpy(&wire_length, pump_at(pump, frame), PUMP_LENGTH_BYTES);
-    return PUMP_LENGTH_BYTES + le32toh(wire_length);
+    const uint64_t mark_bytes = pump->config.high_water_bytes;
+    const int is_less_kept = pump->config.retains && mark_bytes > RETAIN_TOUCHED_BYTES;
+    const uint64_t mark = pipe->begin + (is_less_kept ? RETAIN_TOUCHED_BYTES : mark_bytes);
+    const uint64_t begin = pipe->tail > mark ? pipe->tail : mark;
+    if (touched_end > begin)
+        mapping_give_back(pump, begin + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
 }
 
-/* Nothing waits. What a long record, or all that came at a drain, has touched past the high-water mark is given
- * back: nothing else gets there, and with many pipes it would come to gigabytes. */
-static void begin_anew(struct pump *pump, struct pump_pipe *pipe)
+/* Moves what may be wanted again to the outbox's begin. */
+static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
 {
     const uint64_t touched_end = pipe->tail;
-    const uint64_t mark = pipe->begin + pump->config.high_water_bytes;
-    pipe->head = pipe->tail = pipe->frame = pipe->begin;
-    if (touched_end > mark)
-        mapping_give_back(pump, mark + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
+    const uint64_t free_bytes = pipe->kept - pipe->begin;
+    memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->kept), pipe->tail - pipe->kept);
+    pipe->kept -= free_bytes;
+    pipe->frame -= free_bytes;
+    pipe->head -= free_bytes;
+    pipe->tail -= free_bytes;
+    give_back(pump, pipe, touched_end);
 }
 
-/* Books what was written: frames before head are. */
-static void settle(struct pump *pump, struct pump_pipe *pipe)
+void outbox_settle(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->head == pipe->tail) {
         pipe->written_total = pipe->dealt_total;
-        begin_anew(pump, pipe);
-        return;
+        pipe->frame = pipe->tail;
     }
-    for (uint64_t end = pipe->frame; (end += framed_bytes(pump, end)) <= pipe->head;) {
+    for (uint64_t end = pipe->frame; end < pipe->tail && (end += outbox_framed_bytes(pump, end)) <= pipe->head;) {
         pipe->frame = end;
         pipe->written_total++;
     }
+    if (!pump->config.retains)
+        pipe->kept = pipe->frame;
+    if (pipe->kept == pipe->tail)
+        move_to_begin(pump, pipe);
 }
 
 static void set_full(struct pump *pump, struct pump_pipe *pipe, enum pipe_full full)
@@ -114,7 +134,7 @@ static int flush(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     const int rc = write_out(pump, pipe);
-    settle(pump, pipe);
+    outbox_settle(pump, pipe);
     return rc < 0 ? failed(pump, number) : 0;
 }
 
@@ -148,20 +168,10 @@ void outbox_close(struct pump *pump, uint32_t number)
     pump->pipe[number].fd = -1;
 }
 
-/* Moves what waits to the outbox's begin. */
-static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
-{
-    const uint64_t done = pipe->frame - pipe->begin;
-    memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->frame), pipe->tail - pipe->frame);
-    pipe->frame = pipe->begin;
-    pipe->head -= done;
-    pipe->tail -= done;
-}
-
 /* A record longer than the outbox may be alone in it. */
 static int has_room(const struct pump_pipe *pipe, size_t bytes)
 {
-    return pipe->frame == pipe->tail || pipe->tail + bytes <= pipe->limit;
+    return pipe->kept == pipe->tail || pipe->tail + bytes <= pipe->limit;
 }
 
 /* Drops the oldest records that were not begun to be written: half of what an outbox holds, or as much as `bytes`
@@ -169,10 +179,10 @@ static int has_room(const struct pump_pipe *pipe, size_t bytes)
 static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
 {
     const uint64_t half = (pipe->limit - pipe->begin) / 2;
-    const uint64_t begin = pipe->head > pipe->frame ? pipe->frame + framed_bytes(pump, pipe->frame) : pipe->frame;
+    const uint64_t begin = pipe->head > pipe->frame ? pipe->frame + outbox_framed_bytes(pump, pipe->frame) : pipe->frame;
     uint64_t end = begin;
     for (const uint64_t wanted = half > bytes ? half : bytes; end < pipe->tail && end - begin < wanted;) {
-        const size_t framed = framed_bytes(pump, end);
+        const size_t framed = outbox_framed_bytes(pump, end);
         end += framed;
         pipe->dealt_total--;
         pipe->dropped_total++;
@@ -190,8 +200,10 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
         return rc;
     /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader
      * takes. */
-    if (pipe->frame - pipe->begin >= pipe->tail - pipe->frame)
+    if (pipe->kept - pipe->begin >= pipe->tail - pipe->kept)
         move_to_begin(pump, pipe);
+    if (pump->config.retains)
+        set_limit(pump, pipe, bytes);
     if (pipe->policy == PUMP_POLICY_DROP_OLDEST && !has_room(pipe, bytes)) {
         drop_oldest(pump, pipe, bytes);
         move_to_begin(pump, pipe);
@@ -210,9 +222,13 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
         .dropped_total = pipe->dropped_total,
         .dropped_bytes_total = pipe->dropped_bytes_total,
         .stopped_ns_total = pipe->stopped_ns_total,
+        .acknowledged_total = pipe->acknowledged_total,
+        .unacknowledged_records = pump->config.retains ? pipe->written_total - pipe->acknowledged_total : 0,
+        .unacknowledged_bytes = pipe->frame - pipe->kept,
+        .redelivered_total = pipe->redelivered_total,
     };
     if (pump->counters.stopped && pump->counters.full_pipe == number)
         counters->stopped_ns_total += now_ns() - pump->stopped_since_ns;
-    for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += framed_bytes(pump, frame))
+    for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += outbox_framed_bytes(pump, frame))
         counters->waiting_records++;
 }

@@ -4,6 +4,9 @@
 
 #include "pump_state.h"
 
+#include <endian.h>
+#include <string.h>
+
 static inline uint32_t *outbox_touched(struct pump *pump)
 {
     return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
@@ -18,6 +21,14 @@ static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump
     outbox_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
 }
 
+/* The length of the frame at this offset. */
+static inline size_t outbox_framed_bytes(const struct pump *pump, uint64_t frame)
+{
+    uint32_t wire_length;
+    memcpy(&wire_length, pump_at(pump, frame), PUMP_LENGTH_BYTES);
+    return PUMP_LENGTH_BYTES + le32toh(wire_length);
+}
+
 void outbox_init(struct pump *pump, uint32_t pipe);
 
 /* Makes room for `bytes` more. Returns 1 where there is now, 0 where the pipe is full, or an error. */
@@ -27,6 +38,9 @@ int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes);
  * flush. outbox_flush_full(): a pipe that was full and may be no more. */
 int outbox_flush_full(struct pump *pump, uint32_t pipe);
 int outbox_flush_touched(struct pump *pump);
+
+/* Books what was written: frames before head are. Gives up what is not wanted any more. */
+void outbox_settle(struct pump *pump, struct pump_pipe *pipe);
 
 /* No outbox is full any more: each takes all that the input can hold. */
 void outbox_lift_limits(struct pump *pump);

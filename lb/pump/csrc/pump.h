@@ -89,13 +89,17 @@ struct pump_counters {
 
 struct pump_pipe_counters {
     uint64_t records_total;             /* dealt to this pipe: written_total + waiting_records + dropped_total */
-    uint64_t written_total;             /* written to it whole */
-    uint64_t written_bytes_total;       /* written to it, lengths included, in part too */
+    uint64_t written_total;             /* written to it whole: those that are to be written again are not any more */
+    uint64_t written_bytes_total;       /* written to it, lengths included, in part too, and each time */
     uint64_t waiting_records;           /* in its outbox, counted there one by one */
     uint64_t waiting_bytes;             /* in its outbox, not written yet */
     uint64_t dropped_total;             /* by the pipe's policy */
     uint64_t dropped_bytes_total;       /* out of its outbox, without the 4-byte lengths: PUMP_POLICY_DROP_OLDEST */
     int64_t stopped_ns_total;           /* for how long it has stopped the reading, up to now */
+    uint64_t acknowledged_total;        /* of those written: pump_acknowledge() */
+    uint64_t unacknowledged_records;    /* written whole and retained: written_total - acknowledged_total */
+    uint64_t unacknowledged_bytes;      /* of these, lengths included */
+    uint64_t redelivered_total;         /* were written and are written once more: pump_redeliver() */
 };
 
 /* What pump_unread() found: see there. */
@@ -109,6 +113,7 @@ struct pump_config {
     uint32_t route;                     /* enum pump_route */
     uint64_t max_frame_bytes;           /* also the longest record */
     uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
+    uint32_t retains;                   /* 1: what is written stays in its outbox until it is acknowledged */
     int wake_fd;                        /* polled for reading, never read */
     uint32_t vectors;                   /* enum pump_vectors: no wider ones, for the tests of each */
     uint32_t layout;                    /* enum pump_layout */
@@ -170,6 +175,16 @@ int pump_sample(const struct pump *pump, uint32_t index, struct pump_sample *sam
  * read end, so that the next reader begins with a frame. A record of which the pipe holds no further byte is sent
  * again whole. Returns the number of bytes dropped, or PUMP_ERR_PIPE with errno. */
 int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
+
+/* Where the pump retains: the reader has finished so many records of this pipe, those of its predecessors included;
+ * a number that was told before changes nothing. Returns 0, or PUMP_ERR_ACKNOWLEDGED where so many were not written:
+ * then nothing is changed. */
+int pump_acknowledge(struct pump *pump, uint32_t pipe, uint64_t records_total);
+
+/* Where the pump retains: the reader of this pipe has died. Empties the pipe, and all that was not acknowledged waits
+ * again, so that the next reader begins with the first record of it. Not for a pipe whose end was told. Returns how
+ * many records are to be written once more, or PUMP_ERR_PIPE with errno. */
+int64_t pump_redeliver(struct pump *pump, uint32_t pipe, int read_fd);
 
 /* Reads a pipe that has no reader any more to its end, and counts what nobody took: the records that were written
  * whole and not read whole, and their bytes, lengths included, as far as they were not read. Blocks never, whatever

@@ -24,7 +24,9 @@ enum pump_rc {
     /* the system refused: errno tells why */
     PUMP_ERR_RECV = -40,
     PUMP_ERR_PIPE = -41,
-    PUMP_ERR_POLL = -42
+    PUMP_ERR_POLL = -42,
+    /* the reader of a pipe is at fault */
+    PUMP_ERR_ACKNOWLEDGED = -60       /* it acknowledges more than was written */
 };
 /* cffi: end */
 

@@ -7,7 +7,9 @@
  *                                                    gap:  frame headers and control frames inside a fragmented message
  *                                                    raw:  bytes whose frame was not read yet
  *   outbox: [ ... | head ... tail | ... ] per pipe   frames waiting for their pipe: 4-byte little-endian length, record
- *           begin          limit: the high-water mark */
+ *           begin          limit: the high-water mark
+ *   where it retains:
+ *           [ ... | kept ... frame ... head ... tail | ... ]    kept to head: written, and not acknowledged */
 #ifndef PUMP_STATE_H
 #define PUMP_STATE_H
 
@@ -55,8 +57,11 @@ struct pump_pipe {
     uint8_t touched;      /* in the list of outboxes to be written */
     uint8_t policy;       /* enum pump_policy */
     uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
+    uint64_t kept;        /* begin of the first frame that may be wanted again, <= frame: an offset, too */
     uint64_t written_total;
     uint64_t written_bytes_total;
+    uint64_t acknowledged_total;
+    uint64_t redelivered_total;
     uint64_t dropped_total;
     uint64_t dropped_bytes_total;
     int64_t stopped_ns_total;
