@@ -6,6 +6,7 @@ concerns, obey the signals. How it ends is a table (lifecycle.py); here its acti
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from contextlib import ExitStack
 from lb import config as configuration
 from lb import logs
 from lb.config import Config
+from lb.control import Listener, Ports, Refusal, Server, verbs_of
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
 from lb.feed import session, venues
 from lb.feed.keeper import Keeper
@@ -39,7 +41,9 @@ from lb.reporter import Reporter
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
+from lb.slots.slot import Slot
 from lb.slots.supervisor import Supervisor
+from lb.version import VERSION
 
 WAITING_BYTES = 32 << 20
 """Bound of what waits for full pipes, all outboxes together (but see LEAST_WAITING_BYTES). Past it the feed is not
@@ -73,6 +77,8 @@ class Balancer:
         self._first_stop_ns: int | None = None
         self._exit_code = 0
         self._open_pipes = [True] * config.pipes
+        self._control: Server | None = None
+        self._began_ns = time.monotonic_ns()
 
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
@@ -83,6 +89,8 @@ class Balancer:
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             allowance = Allowance()
+            if config.control is not None:
+                self._open_control(config.control, stack, allowance)
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
             high_water_bytes = config.backlog_bytes or max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
@@ -114,13 +122,31 @@ class Balancer:
             self._settle()
         return self._exit_code
 
+    def _open_control(self, path: str, stack: ExitStack, allowance: Allowance) -> None:
+        """Before anything else is done: where another lb serves the path, its session is not to be evicted."""
+        ports = Ports(
+            status=self._status,
+            restart=lambda number: self._order(number, "restarted", self._supervisor.orders.replace),
+            pause=lambda number: self._order(number, "paused", self._supervisor.orders.pause),
+            resume=lambda number: self._order(number, "resumed", self._supervisor.orders.resume),
+            log_level=logs.set_level,
+            stop=lambda: self._stop_asked("lbctl"),
+        )
+        most_clients = self._config.control_clients
+        allowance.add_descriptors(most_clients)
+        listener = Listener(path, self._config.control_group)
+        self._control = Server(listener, self._wake_ups, verbs_of(ports), self._status, most_clients)
+        stack.callback(self._control.close)
+
     def _start_workers(self) -> None:
         """No session before a worker runs: where the program can't be, no other client of the key is evicted."""
         self._supervisor.start()
         while not self._supervisor.has_run and self._state is State.RUNNING:
-            self._wake_ups.wait(self._supervisor.deadline_ns)
+            self._wake_ups.wait(min(self._supervisor.deadline_ns, self._control_deadline_ns))
             self._obey()
-            self._supervisor.tend(time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            self._supervisor.tend(now_ns)
+            self._tend_control(now_ns)
 
     def _turn(self) -> None:
         self._guarded(self._tend)
@@ -143,12 +169,14 @@ class Balancer:
         self._keeper.tend(now_ns)
         self._supervisor.tend(now_ns)
         self._reporter.tend(now_ns)
+        self._tend_control(now_ns)
 
     def _work(self) -> None:
         """Let the pump run, or wait for the workers' end, until something happens."""
         deadline_ns = min(
-            self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns, self._until_ns
-        )
+            self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns,
+            self._control_deadline_ns, self._until_ns,
+        )  # fmt: skip
         match self._state:
             case State.RUNNING | State.DRAINING:
                 self._handle(self._pump.run(deadline_ns))
@@ -156,6 +184,38 @@ class Balancer:
                 self._wake_ups.wait(deadline_ns)
             case State.FINISHING | State.KILLING:
                 self._happened(Happening.GONE)
+
+    @property
+    def _control_deadline_ns(self) -> int:
+        return _NEVER_NS if self._control is None else self._control.deadline_ns
+
+    def _tend_control(self, now_ns: int) -> None:
+        if self._control is not None:
+            self._control.tend(now_ns)
+
+    def _status(self) -> dict[str, object]:
+        """Everything there is to tell."""
+        snapshot = self._snapshot()
+        status = snapshot.status()
+        return {
+            "lb": {
+                "version": VERSION,
+                "pid": os.getpid(),
+                "state": self._state.name.lower(),
+                "uptime_s": round((snapshot.taken_ns - self._began_ns) / 1e9, 3),
+            },
+            "session": self._keeper.status(),
+            "slots": [slot.summary() for slot in self._supervisor.slots],
+            **status,
+        }
+
+    def _order(self, number: int, what: str, carry_out: Callable[[Slot], bool]) -> None:
+        """Give an order that concerns the worker of a slot."""
+        slots = self._supervisor.slots
+        if not 0 <= number < len(slots):
+            raise Refusal("bad-argument", f"there is no slot {number}: they are 0 to {len(slots) - 1}")
+        if not carry_out(slots[number]):
+            raise Refusal("not-possible", f"slot {number} can't be {what}: lb stops, or no worker of ours is there")
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -207,15 +267,18 @@ class Balancer:
         if number == signal.SIGUSR1:
             self._reporter.balance()
         elif number in _STOP_SIGNALS:
-            now_ns = time.monotonic_ns()
-            if self._first_stop_ns is None:
-                self._first_stop_ns = now_ns
-                logs.info("stopping", signal=signal.Signals(number).name, grace_s=self._config.grace_s)
-                self._happened(Happening.STOP)
-            elif now_ns >= self._first_stop_ns + int(SECOND_STOP_AFTER_S * 1e9):
-                logs.error("stopped a second time: leaving at once")
-                self._exit_code = 1
-                self._happened(Happening.STOP_AGAIN)
+            self._stop_asked(signal.Signals(number).name)
+
+    def _stop_asked(self, by: str) -> None:
+        now_ns = time.monotonic_ns()
+        if self._first_stop_ns is None:
+            self._first_stop_ns = now_ns
+            logs.info("stopping", signal=by, grace_s=self._config.grace_s)
+            self._happened(Happening.STOP)
+        elif now_ns >= self._first_stop_ns + int(SECOND_STOP_AFTER_S * 1e9):
+            logs.error("stopped a second time: leaving at once")
+            self._exit_code = 1
+            self._happened(Happening.STOP_AGAIN)
 
     def _happened(self, event: Happening) -> None:
         action, state = next_step(self._state, event)

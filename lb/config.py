@@ -123,6 +123,11 @@ class Config:
     grace_s: float = 10.0
     stats_interval_s: float = 10.0
     dumpable: bool = False
+    control: str | None = None
+    """Path of the control socket; None: there is none."""
+    control_group: int | None = None
+    """Whose members may use it, too."""
+    control_clients: int = 64
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 

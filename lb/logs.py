@@ -31,6 +31,16 @@ def start(level: LogLevel, form: LogFormat, hide: Callable[[str], str] = str) ->
     _log = _Log(level, form, hide)
 
 
+def set_level(level: LogLevel) -> None:
+    """From now on write what is at least as severe."""
+    _log.least_severe = _SEVERITY[level]
+
+
+def listen(listener: Callable[[Mapping[str, object]], None] | None) -> None:
+    """Hand every line over, too, whatever the level is, but for debug lines that are not written. It must not log."""
+    _log.listener = listener
+
+
 def debug(message: str, **values: object) -> None:
     _log.write(LogLevel.DEBUG, message, values)
 
@@ -54,7 +64,8 @@ def last_words(message: str, detail: str) -> None:
 
 class _Log:
     def __init__(self, level: LogLevel, form: LogFormat, hide: Callable[[str], str]) -> None:
-        self._least_severe = _SEVERITY[level]
+        self.least_severe = _SEVERITY[level]
+        self.listener: Callable[[Mapping[str, object]], None] | None = None
         self._form = form
         self._hide = hide
         self._for_journal = form is LogFormat.TEXT and is_journal(os.environ.get("JOURNAL_STREAM", ""))
@@ -62,18 +73,23 @@ class _Log:
         self._left_out = 0
 
     def write(self, level: LogLevel, message: str, values: Mapping[str, object]) -> None:
-        if _SEVERITY[level] > self._least_severe:
+        is_written = _SEVERITY[level] <= self.least_severe
+        if not is_written and (self.listener is None or level is LogLevel.DEBUG):
             return
-        if self._left_out:
+        if is_written and self._left_out:
             values = {**values, "lines_left_out": self._left_out}
         message = self._text(message)
         shown = {name: self._value(value) for name, value in values.items()}
+        if self.listener is not None:
+            self.listener({"level": level.value, "message": message, **shown})
+        if is_written:
+            self._put(self._line(level, message, shown))
+
+    def _line(self, level: LogLevel, message: str, shown: Mapping[str, Any]) -> str:
         if self._form is LogFormat.JSON:
-            line = json.dumps({"time": _now(), "level": level.value, "message": message, **shown})
-        else:
-            head = f"<{_SEVERITY[level]}>" if self._for_journal else f"{_now()} {level.value:7} "
-            line = head + _printable(message) + "".join(f" {name}={_word(value)}" for name, value in shown.items())
-        self._put(f"{line}\n")
+            return json.dumps({"time": _now(), "level": level.value, "message": message, **shown}) + "\n"
+        head = f"<{_SEVERITY[level]}>" if self._for_journal else f"{_now()} {level.value:7} "
+        return head + _printable(message) + "".join(f" {name}={_word(value)}" for name, value in shown.items()) + "\n"
 
     def write_last_words(self, message: str, detail: str) -> None:
         if self._form is LogFormat.JSON:

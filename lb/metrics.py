@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,6 +58,18 @@ class Snapshot:
             "stuck": self.stuck,
             "stuck_total": self.stuck_total,
             "tls": self.tls,
+        }
+
+    def status(self) -> dict[str, object]:
+        """All that is counted, per pipe, too."""
+        return {
+            "restarts_total": self.restarts_total,
+            "balance": self.balance(),
+            "counters": dataclasses.asdict(self.counters),
+            "pipes": [
+                {"pipe": number, "backlog_bytes": held, **dataclasses.asdict(pipe)}
+                for number, (pipe, held) in enumerate(zip(self.pipes, self.backlog_bytes, strict=True))
+            ],
         }
 
     def balance(self) -> dict[str, object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import grp
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +119,9 @@ def parse(words: Sequence[str]) -> Config:
         grace_s=args.grace,
         stats_interval_s=args.stats_interval,
         dumpable=args.dumpable,
+        control=args.control,
+        control_group=args.control_group,
+        control_clients=args.control_clients,
         log_level=args.log_level,
         log_format=args.log_format,
     )
@@ -207,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_workers(parser)
     _add_supervision(parser)
     _add_process(parser)
+    _add_control(parser)
     _add_logs(parser)
     add = parser.add_argument
     add("key", metavar="KEY", help="the API key, see below")
@@ -371,6 +376,28 @@ def _add_process(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_control(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--control",
+        metavar="PATH",
+        help="a socket on which lbctl and other programs of yours ask and tell lb (docs/control.md) (default: none)",
+    )
+    add(
+        "--control-group",
+        type=_group,
+        metavar="GROUP",
+        help="whose members may use it, besides lb's own user and root (default: nobody's)",
+    )
+    add(
+        "--control-clients",
+        type=_whole("clients", 1, 1024),
+        default=64,
+        metavar="N",
+        help="how many programs may use it at a time (default: 64)",
+    )
+
+
 def _add_logs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
@@ -438,6 +465,13 @@ def _cpu(text: str) -> int:
             f"{_quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
         )
     return int(text)
+
+
+def _group(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no group {_quoted(text)}") from None
 
 
 def _one_of(values: type[_Words]) -> Callable[[str], _Words]:

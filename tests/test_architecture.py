@@ -75,6 +75,7 @@ EXTRAS = {
     "trade_balancer.typed": {"msgspec"},
     "trade_balancer.zstd": {"zstandard"},
     "trade_balancer.columnar.arrays": {"numpy"},
+    "trade_balancer.control.picture": {"rich"},
 }
 """The modules that need what an extra brings."""
 
@@ -140,6 +141,14 @@ def test_the_parts_do_not_know_each_other() -> None:
             assert not (within(module, *worker_side) and sides[0]), module
 
 
+def test_the_control_socket_knows_neither_feed_nor_workers() -> None:
+    known = {
+        name for module in IMPORTS if within(module, "lb.control") for name in IMPORTS[module] if within(name, "lb")
+    }
+    assert {name for name in known if within(name, "lb.feed", "lb.slots", "lb.pump", "lb.balancer")} == set()
+    assert importers("lb.control", among="lb") == {"lb.balancer"}
+
+
 def test_the_pump_knows_errors_alone() -> None:
     assert {
         name for name in IMPORTS["lb.pump"] if within(name, "lb") and not within(name, "lb.errors", "lb.pump")
@@ -148,7 +157,13 @@ def test_the_pump_knows_errors_alone() -> None:
 
 NO_INPUT_OR_OUTPUT = (
     *("lb.backoff", "lb.config", "lb.lifecycle", "lb.feed.venues", "lb.feed.venue", "lb.feed.dialogue"),
-    *("lb.feed.subscriptions", "lb.feed.session.frames", "lb.feed.session.upgrade", "lb.feed.session.answer"),
+    *(
+        "lb.feed.subscriptions",
+        "lb.control.protocol",
+        "lb.feed.session.frames",
+        "lb.feed.session.upgrade",
+        "lb.feed.session.answer",
+    ),
 )
 INPUT_AND_OUTPUT = ("socket", "select", "selectors", "os", "io", "subprocess", "threading", "asyncio", "pathlib", "ssl")
 INPUT_AND_OUTPUT += ("urllib.request", "http", "fcntl", "signal", "mmap", "tempfile", "shutil", "time")

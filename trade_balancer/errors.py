@@ -46,6 +46,28 @@ class ReadError(WorkerError):
     exit_code = os.EX_IOERR
 
 
+class NoBalancerError(WorkerError):
+    """No lb answers at this path, or it has ended (exit code 69)."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
+class RefusedError(WorkerError):
+    """lb does not do what was asked on its control socket. `name` is the error's, for programs (docs/control.md)."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.exit_code = _EXIT_CODES.get(name, os.EX_UNAVAILABLE)
+
+
+_EXIT_CODES = {
+    **dict.fromkeys(("bad-argument", "unknown-verb", "malformed", "too-long"), os.EX_USAGE),
+    "forbidden": os.EX_NOPERM,
+    "version": os.EX_PROTOCOL,
+}
+
+
 class OutputError(WorkerError):
     """Results cannot be written: a closed standard output, a full disk (exit code 74)."""
 

@@ -145,6 +145,19 @@ class Keeper:
         """What the session's socket holds that was not read yet; with TLS, as it came."""
         return 0 if (session := self._session) is None else session.unread_bytes
 
+    def status(self) -> dict[str, object]:
+        """What there is to tell about the session and its topics."""
+        return {
+            "state": type(self.state).__name__.lower(),
+            "url": self._config.endpoint.url,
+            "tls": self.tls,
+            "sessions_total": self.sessions_total,
+            "socket_bytes": self.socket_bytes,
+            "topics": list(self.subscriptions.wanted),
+            "unacknowledged": self.subscriptions.unacknowledged,
+            "rejected": self.subscriptions.rejected,
+        }
+
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
         match self.state:

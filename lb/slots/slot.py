@@ -62,6 +62,10 @@ class Slot:
     """Why it does not run."""
     is_held: bool = False
     """By what it has left running, and is another user's."""
+    is_paused: bool = False
+    """By whoever asked for it (SIGSTOP)."""
+    is_replaced: bool = False
+    """Its end is what was asked for, and no crash."""
     started_ns: int = 0
     ran_s: float = 0.0
     taken_bytes_before: int = 0
@@ -78,6 +82,11 @@ class Slot:
     """Records by pipe, of the worker that is or was last here."""
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its worker can be signalled."""
+        return self.state in (State.STARTING, State.RUNNING, State.STUCK)
+
+    @property
     def is_finishing(self) -> bool:
         """Whether its worker is to end by itself: every pipe has its end in sight."""
         return self.retired_pipes == len(self.pipe_by_fd)
@@ -85,3 +94,16 @@ class Slot:
     @property
     def pipes(self) -> Collection[int]:
         return self.pipe_by_fd.values()
+
+    def summary(self) -> dict[str, object]:
+        """What there is to tell about it."""
+        return {
+            "slot": self.number,
+            "state": self.state.name.lower(),
+            "pid": self.pid if self.is_alive else None,
+            "paused": self.is_paused,
+            "pipes": list(self.pipes),
+            "starts_total": self.starts_total,
+            "failures": self.backoff.failures,
+            "says": self.status,
+        }

@@ -36,6 +36,7 @@ from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
 from lb.slots.condition import condition
 from lb.slots.crashes import Crashes
+from lb.slots.orders import Orders
 from lb.slots.pipes import Pipes
 from lb.slots.program import find_program, line_reader
 from lb.slots.slot import NEVER_NS, Event, Slot, State
@@ -102,6 +103,7 @@ class Supervisor:
         self._has_run = False
         self._crash_loop: Unavailable | None = None
         """Why lb is to end, until tend() has said so."""
+        self.orders = Orders(self.slots, self._start_now)
         self.failures_total = 0
         """Workers that were to end by themselves, and did so by a signal or with another exit code than 0."""
 
@@ -130,6 +132,7 @@ class Supervisor:
         if (crash_loop := self._crash_loop) is not None:
             self._crash_loop = None
             raise crash_loop
+        self.orders.tend(now_ns)
         for slot, event in self._watch.look(now_ns):
             self._happens(slot, event)
         for _ in range(MOST_FORKS):
@@ -141,7 +144,7 @@ class Supervisor:
     @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next (CLOCK_MONOTONIC)."""
-        return min(self._watch.deadline_ns, self._restart_ns)
+        return min(self._watch.deadline_ns, self._restart_ns, self.orders.deadline_ns)
 
     @property
     def _restart_ns(self) -> int:
@@ -177,8 +180,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """From now on nothing is restarted. A worker that has yet to be started the first time is, if something waits
-        for it."""
+        for it; one that is paused is to finish, too."""
         self._is_stopping = True
+        self.orders.stop()
         for slot in self.slots:
             if slot.starts_total or not any(map(self._pipes.unread_bytes, slot.pipes)):
                 slot.restart_ns = NEVER_NS
@@ -272,6 +276,7 @@ class Supervisor:
             raise
         slot.channel.close_worker_end()
         slot.is_held = False
+        slot.is_paused = slot.is_replaced = False
         slot.status = ""
         slot.acknowledged.clear()
         self._by_pid[slot.pid] = slot
@@ -374,7 +379,7 @@ class Supervisor:
             with contextlib.suppress(OSError):  # said when it happens again, before the next start
                 self._realign_pipes(slot)
         self._restart_later(slot)
-        if slot.crashes.add(time.monotonic_ns()):
+        if not slot.is_replaced and slot.crashes.add(time.monotonic_ns()):
             self._tell_crashes(slot)
 
     def _tell_crashes(self, slot: Slot) -> None:
@@ -402,6 +407,9 @@ class Supervisor:
         self._start_at(slot, time.monotonic_ns() + (0 if is_first else int(delay_s * 1e9)))
         if not is_first:
             logs.info("worker is restarted later", slot=slot.number, delay_s=delay_s)
+
+    def _start_now(self, slot: Slot) -> None:
+        self._start_at(slot, time.monotonic_ns())
 
     def _start_at(self, slot: Slot, restart_ns: int) -> None:
         slot.restart_ns = restart_ns
@@ -432,7 +440,7 @@ class Supervisor:
         return sum(self._taken_bytes(pipe) for pipe in slot.pipes)
 
     def _alive(self) -> list[Slot]:
-        return [slot for slot in self.slots if slot.state in (State.STARTING, State.RUNNING, State.STUCK)]
+        return [slot for slot in self.slots if slot.is_alive]
 
     def _tell_forbidden(self, slot: Slot) -> None:
         logs.error("worker may not be signalled: it is another user's", slot=slot.number, pid=slot.pid)

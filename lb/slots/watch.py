@@ -43,7 +43,7 @@ class Watch:
             return
         self.deadline_ns = now_ns + self._interval_ns
         for slot in self._slots:
-            if slot.state in (State.RUNNING, State.STUCK):
+            if slot.state in (State.RUNNING, State.STUCK) and not slot.is_paused:
                 is_stuck = self._is_stuck(slot, now_ns)
                 if is_stuck != (slot.state is State.STUCK):
                     yield slot, Event.STICKS if is_stuck else Event.READS

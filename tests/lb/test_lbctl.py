@@ -1,0 +1,92 @@
+"""lbctl as a person types it: tables, lines of JSON, exit codes, and what a shell completes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Feed, Lb, message
+from harness.flood import record
+
+LBCTL = [sys.executable, "-m", "trade_balancer.control.ctl"]
+
+
+def lbctl(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LBCTL, *map(str, words)], capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Of an lb that has received 3 records."""
+    path = tmp_path / "lb.sock"
+    with Feed() as feed, Lb(feed.url, 2, "--control", str(path)) as lb, feed.session() as peer:
+        peer.say(message([record(number) for number in range(3)]))
+        lb.await_records(3)
+        yield path
+
+
+def test_status_is_a_table(path: Path) -> None:
+    shown = lbctl(path, "status")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert "balance received=3 written=3 waiting=0 dropped=0 exact=True" in lines
+    assert [line.split()[:2] for line in lines[-2:]] == [["0", "2"], ["1", "1"]]
+    assert len({len(line) for line in lines[-3:]}) == 1, "columns are aligned"
+
+
+def test_on_a_terminal_it_is_drawn(path: Path) -> None:
+    ours, theirs = pty.openpty()
+    subprocess.run([*LBCTL, str(path), "status"], stdout=theirs, check=True, timeout=30)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "\N{BOX DRAWINGS LIGHT VERTICAL}" in shown
+
+
+def test_json_is_a_line(path: Path) -> None:
+    shown = lbctl("--json", path, "status")
+    assert json.loads(shown.stdout)["balance"]["received"] == 3
+    assert shown.stdout.count("\n") == 1
+
+
+def test_watch_goes_on_until_it_is_interrupted(path: Path) -> None:
+    with subprocess.Popen([*LBCTL, str(path), "watch"], stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().startswith("status session=open received=3")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 0
+
+
+def test_exit_codes(path: Path, tmp_path: Path) -> None:
+    assert lbctl(path, "restart", "0").returncode == 0
+    assert lbctl(path, "restart", "9").returncode == 64
+    assert lbctl(path, "restart").returncode == 64
+    assert lbctl(path, "dance").returncode == 64
+    nobody = lbctl(tmp_path / "none", "status")
+    assert (nobody.returncode, "no lb there" in nobody.stderr) == (69, True)
+    assert lbctl(path, "stop").returncode == 0
+
+
+def test_it_imports_nothing_of_lb() -> None:
+    code = (
+        "import sys, trade_balancer.control.ctl; print([m for m in sys.modules if m.split('.')[0] in ('lb', 'ktls')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_bash_completes_verbs_and_levels(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    script = lbctl("--completion", "bash").stdout
+    ask = "COMP_WORDS=(lbctl p re); COMP_CWORD=2; _lbctl; echo ${COMPREPLY[@]};"
+    ask += "COMP_WORDS=(lbctl p log-level w); COMP_CWORD=3; _lbctl; echo ${COMPREPLY[@]}"
+    said = subprocess.run([bash, "-c", script + ask], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert said.stdout.split() == ["restart", "resume", "warning"]

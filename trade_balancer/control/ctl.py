@@ -1,0 +1,118 @@
+"""`lbctl`: asks a running lb, and tells it what to do, for people. Law: one request, one picture, one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import orjson
+
+from trade_balancer.control import Control
+from trade_balancer.control.completion import SCRIPTS
+from trade_balancer.control.picture import show, show_event
+from trade_balancer.errors import WorkerError, report
+
+LEVELS = ("debug", "info", "warning", "error")
+
+VERBS: Mapping[str, tuple[str, str]] = {
+    "status": ("", "the statistics, per slot and pipe, too"),
+    "watch": ("", "the same every second, and every line of its log, until ^C"),
+    "restart": ("SLOT", "SIGTERM for the slot's worker, a second later SIGKILL, and a new one at once"),
+    "pause": ("SLOT", "SIGSTOP for the slot's worker: its pipes fill up, and then their policy counts"),
+    "resume": ("SLOT", "SIGCONT for it"),
+    "log-level": ("LEVEL", f"write lines that are at least so severe: {', '.join(LEVELS)}"),
+    "stop": ("", "end as on SIGTERM"),
+}
+"""What stands behind each, and what it does."""
+
+_EPILOG = "\n".join(
+    [
+        "verbs:",
+        *(f"  {f'{verb} {words}':<18} {text}" for verb, (words, text) in VERBS.items()),
+        "",
+        "exit codes: 0 done; 64 usage; 69 no lb there, or can't be done; 74 output failed; 76 another version of lb;",
+        "            77 lb is another user's",
+        "",
+        'completion: eval "$(lbctl --completion bash)" in ~/.bashrc, or zsh in ~/.zshrc',
+    ]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`lbctl PATH VERB [WORDS]`; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        with Control(options.path) as control:
+            result = control.ask(options.verb, _arguments(options.verb, options.words))
+            if options.verb == "watch":
+                _watch(control, _print_json if options.json else show_event)
+            elif options.json:
+                _print_json(result)
+            else:
+                show(options.verb, result)
+    except KeyboardInterrupt:
+        return 0
+    except WorkerError as fault:
+        return report(fault)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end would fail on it
+        return os.EX_IOERR
+    return 0
+
+
+def _watch(control: Control, show_one: Callable[[Mapping[str, Any]], None]) -> None:
+    for event in control.events():
+        show_one(event)
+
+
+def _print_json(result: Mapping[str, Any]) -> None:
+    print(orjson.dumps(result).decode(), flush=True)
+
+
+def _arguments(verb: str, words: Sequence[str]) -> dict[str, object]:
+    wanted = VERBS[verb][0]
+    if len(words) != (1 if wanted else 0):
+        _parser().error(f"wanted: lbctl PATH {verb} {wanted}".rstrip())
+    match wanted:
+        case "SLOT":
+            if not words[0].isdecimal():
+                _parser().error(f"{words[0]!r} is no slot's number")
+            return {"slot": int(words[0])}
+        case "LEVEL":
+            return {"level": words[0]}
+    return {}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+class _Complete(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *words: Any) -> NoReturn:
+        print(SCRIPTS[words[1]].replace("@VERBS@", " ".join(VERBS)).replace("@LEVELS@", " ".join(LEVELS)), end="")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lbctl",
+        description="Asks the lb that serves the control socket PATH, and tells it what to do.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--json", action="store_true", help="print the answer as a line of JSON (default: for people)")
+    add("--completion", action=_Complete, choices=SCRIPTS, help="print what makes this shell complete the words")
+    add("path", metavar="PATH", help="of the socket, as in lb --control PATH")
+    add("verb", metavar="VERB", choices=VERBS, help="see below")
+    add("words", metavar="WORD", nargs="*", help="what the verb wants")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

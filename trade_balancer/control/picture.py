@@ -1,0 +1,95 @@
+"""What lb answers, as tables: by rich where it is installed and a terminal looks, else as plain aligned text.
+
+Law: text of a feed's or a worker's is in it: none of it reaches a terminal but what can be printed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PIPE = {
+    "pipe": "pipe",
+    "written": "written_total",
+    "waiting": "waiting_records",
+    "dropped": "dropped_total",
+    "in the pipe (bytes)": "backlog_bytes",
+}
+_SLOT = {"slot": "slot", "state": "state", "pid": "pid", "paused": "paused", "starts": "starts_total", "says": "says"}
+
+
+def show(verb: str, result: Mapping[str, Any]) -> None:
+    """Print the answer to a verb. What has nothing to say prints nothing."""
+    if verb == "status":
+        _show_status(result)
+
+
+def show_event(event: Mapping[str, Any]) -> None:
+    """Print what was pushed, as a line."""
+    values = dict(event)
+    name = values.pop("name", "")
+    if name == "status":
+        balance, session = values.get("balance", {}), values.get("session", {})
+        said = {"session": session.get("state"), **{key: value for key, value in balance.items() if key != "per_pipe"}}
+        print(_line("status", said), flush=True)
+    else:
+        head = f"{values.pop('level', '')} {values.pop('message', name)}"
+        print(_line(head, values), flush=True)
+
+
+def _show_status(status: Mapping[str, Any]) -> None:
+    lb, session, balance = status["lb"], status["session"], status["balance"]
+    print(_line("lb", {**lb, "restarts": status["restarts_total"]}))
+    print(_line("session", {key: value for key, value in session.items() if value not in ([], None)}))
+    print(_line("balance", {key: value for key, value in balance.items() if not isinstance(value, list)}))
+    _table(_SLOT, status["slots"])
+    _table(_PIPE, status["pipes"])
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    cells = [[_cell(row.get(key)) for key in columns.values()] for row in rows]
+    if sys.stdout.isatty() and importlib.util.find_spec("rich"):
+        _rich_table(list(columns), cells)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    print()
+    for row in [list(columns), *cells]:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return _printable("" if value is None else str(value))
+
+
+def _line(head: str, values: Mapping[str, Any]) -> str:
+    return _printable(" ".join([head, *(f"{name}={_word(value)}" for name, value in values.items())]))
+
+
+def _word(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_word, value))
+    text = str(value)
+    return repr(text) if not text or " " in text else text
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
