@@ -159,10 +159,10 @@ class PipeCounters:
     dropped_total: int
     dropped_bytes_total: int
     stopped_ns_total: int
-    acknowledged_total: int
-    unacknowledged_records: int
-    unacknowledged_bytes: int
-    redelivered_total: int
+    acknowledged_total: int = 0
+    unacknowledged_records: int = 0
+    unacknowledged_bytes: int = 0
+    redelivered_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
