@@ -19,6 +19,7 @@ from lb.control import Listener, Ports, Refusal, Server, verbs_of
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
 from lb.feed import session, venues
 from lb.feed.keeper import Keeper
+from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
 from lb.metrics import Snapshot
@@ -115,7 +116,9 @@ class Balancer:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
             capacity_bytes = [size_bytes + high_water_bytes for size_bytes in pipes.size_bytes]
-            self._reporter = Reporter(self._snapshot, pump, config.stats_interval_s, capacity_bytes, self._reader_of)
+            self._reporter = Reporter(
+                self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
+            )
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
@@ -337,6 +340,8 @@ class Balancer:
             stuck=self._supervisor.stuck,
             stuck_total=self._supervisor.stuck_total,
             tls=self._keeper.tls,
+            gaps_total=self._keeper.gaps.gaps_total,
+            gap_s=self._keeper.gaps.gap_s,
             socket_bytes=self._keeper.socket_bytes,
             unread=unread,
         )

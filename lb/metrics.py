@@ -26,6 +26,9 @@ class Snapshot:
     stuck: int = 0
     """Workers that do not read what their pipes hold."""
     stuck_total: int = 0
+    gaps_total: int = 0
+    gap_s: float = 0.0
+    """Between the sessions: from the last record of one to the first of the next."""
     socket_bytes: int = 0
     """What the session's socket holds that was not read yet."""
     unread: list[Unread] | None = None
@@ -54,6 +57,8 @@ class Snapshot:
             **_listed("backlog_bytes", self.backlog_bytes),
             "socket_bytes": self.socket_bytes,
             "reconnects": max(self.sessions_total - 1, 0),
+            "gaps_total": self.gaps_total,
+            "gap_s": self.gap_s,
             "restarts": self.restarts_total,
             "stuck": self.stuck,
             "stuck_total": self.stuck_total,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lb import logs
 from lb.episodes import Begun, Episodes, Over
 from lb.forecast import Change, Forecast
+from lb.lag import Lag
 from lb.metrics import Snapshot
 from lb.pump import Malformed, Pump, Resumed
 from lb.ration import Ration
@@ -29,12 +30,15 @@ class Reporter:
         self,
         snapshot: Callable[[], Snapshot],
         pump: Pump,
+        lag: Lag,
         interval_s: float,
         capacity_bytes: Sequence[int],
         reader_of: Callable[[int], Mapping[str, object]],
     ) -> None:
         self._snapshot = snapshot
         self._pump = pump
+        self._lag = lag
+        self._arrival = 0
         self._interval_ns = int(interval_s * 1e9)
         self._forecast = Forecast(capacity_bytes)
         self._capacity_bytes = capacity_bytes
@@ -57,12 +61,14 @@ class Reporter:
         if now_ns < self.deadline_ns:
             return
         snapshot = self._snapshot()
+        self._take_arrivals()
         if now_ns >= self._look_due_ns:
             self._look_ahead(snapshot)
             self._tell_drops(self._drops.look(_dropped(snapshot), now_ns))
             self._look_due_ns = now_ns + self._look_ahead_ns
         if now_ns >= self._statistics_due_ns:
-            logs.info("statistics", **snapshot.statistics(self._before), full_in_s=self._soonest_full_s())
+            statistics = snapshot.statistics(self._before) | self._lag.recent()
+            logs.info("statistics", **statistics, full_in_s=self._soonest_full_s())
             self._log_layouts()
             self._before = snapshot
             self._statistics_due_ns = now_ns + self._interval_ns
@@ -75,7 +81,8 @@ class Reporter:
         worker. Returns of how many pipes that is so."""
         self._drops.look(_dropped(final), final.taken_ns)
         self._tell_drops(self._drops.finish())
-        logs.info("statistics", **final.statistics(self._first))
+        self._take_arrivals()
+        logs.info("statistics", **final.statistics(self._first), **self._lag.all())
         self._log_layouts()
         if unlogged := self._malformed.left_out():
             logs.error("malformed messages not logged singly", messages=unlogged)
@@ -118,6 +125,12 @@ class Reporter:
                 logs.warning("a pipe fills up", full_in_s=self._forecast.full_in_s[pipe], **values)
             else:
                 logs.info("a pipe fills up no more", **values)
+
+    def _take_arrivals(self) -> None:
+        arrivals = self._pump.arrivals(self._arrival)
+        if arrivals:
+            self._arrival = arrivals[-1].number + 1
+            self._lag.take(arrivals, time.time_ns() - time.monotonic_ns())
 
     def _soonest_full_s(self) -> float | None:
         return min((left_s for left_s in self._forecast.full_in_s if left_s is not None), default=None)

@@ -33,6 +33,7 @@ from lb.config import Config, OnQuiet
 from lb.errors import FeedClosed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
 from lb.feed import dialogue as said
 from lb.feed.dialogue import Action, Dialogue
+from lb.feed.gaps import Gaps
 from lb.feed.quiet import Quiet
 from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
 from lb.feed.subscriptions import Subscriptions
@@ -51,6 +52,8 @@ ENDING_S = 2.0
 """How long the feed may take to close a session that is over."""
 ACKNOWLEDGE_S = 10.0
 """A topic that the feed has not acknowledged by then is told."""
+GAP_LOOK_S = 1.0
+"""Between two looks whether the first record of a session has come; the pump keeps it for longer."""
 WORDS_PER_S = 50
 """Of the feed's own that are logged; the rest is counted."""
 RESEND_S = 0.01
@@ -116,6 +119,8 @@ class Keeper:
         self._acknowledge_due_ns = _NEVER_NS
         self._words = Ration(WORDS_PER_S)
         self._quiet = Quiet(config)
+        self.gaps = Gaps(venue.sent_ns)
+        self._gap_due_ns = _NEVER_NS
         self.subscriptions = Subscriptions(config.subscribe)
         self.state: State = Waiting(0)
         self.sessions_total = 0
@@ -134,7 +139,7 @@ class Keeper:
             case Talking(until_ns=until_ns):
                 return min(until_ns, self._health_due_ns)
             case Open():
-                return min(self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns)
+                return min(self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns, self._gap_due_ns)
             case Ending(until_ns=until_ns):
                 return until_ns
             case Stopped():
@@ -173,6 +178,8 @@ class Keeper:
                 self._check_health(session, now_ns)
                 self._check_acknowledgements(now_ns)
                 self._check_records(now_ns)
+                if now_ns >= self._gap_due_ns:
+                    self._look_for_gap_end(now_ns)
             case Ending(error=error, until_ns=until_ns) if now_ns >= until_ns:
                 self.lost(error)
 
@@ -255,6 +262,7 @@ class Keeper:
 
     def stop(self) -> None:
         """Close the session; no other follows."""
+        self._look_for_gap_end(time.monotonic_ns())
         if isinstance(self.state, Opening):
             self.state.attempt.abandon()
         self._pump.detach()
@@ -307,6 +315,8 @@ class Keeper:
         self.state = Talking(session, dialogue, until_ns)
         self.tls = session.description
         self.subscriptions.begin_session()
+        self._look_for_gap_end(time.monotonic_ns())
+        self.gaps.begin(self._pump.newest())
         self._pump.attach(session.source, session.fileno())
         self._health_due_ns = time.monotonic_ns() + int(limits.STEP_TIMEOUT_S * 1e9)
         if session.early:
@@ -346,6 +356,7 @@ class Keeper:
             self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
             self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
             self._quiet.begin(self._pump.counters().records_total, now_ns)
+            self._gap_due_ns = now_ns
             logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
 
     def _end(self, error: SessionError) -> None:
@@ -409,6 +420,15 @@ class Keeper:
             logs.error("no record from a session that lives", for_s=quiet_s)
             if self._config.on_quiet is OnQuiet.RECONNECT:
                 self.lost(SessionLost(f"no record for {quiet_s:.1f} s"))
+
+    def _look_for_gap_end(self, now_ns: int) -> None:
+        self._gap_due_ns = _NEVER_NS
+        if (number := self.gaps.first_number) is None:
+            return
+        if arrivals := self._pump.arrivals(number):
+            logs.warning("gap between sessions", **self.gaps.end(arrivals[0], time.time_ns() - time.monotonic_ns()))
+        else:
+            self._gap_due_ns = now_ns + int(GAP_LOOK_S * 1e9)
 
     def _check_acknowledgements(self, now_ns: int) -> None:
         if isinstance(self.state, Open) and now_ns >= self._acknowledge_due_ns:

@@ -21,12 +21,21 @@ class Health:
     lost_after_s: float = 30.0
 
 
+def _untold(_: bytes) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted."""
+    """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted.
+
+    `sent_ns`: when the venue says that it made a record, in ns since 1970, told by the record's first 240 bytes; None
+    where they do not tell.
+    """
 
     name: str
     layout: Layout
     needs_key: bool
     dialogue: Callable[[str, Sequence[str]], Dialogue]
+    sent_ns: Callable[[bytes], int | None] = _untold
     health: Health = field(default_factory=Health)

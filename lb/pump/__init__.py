@@ -173,6 +173,15 @@ class Unread:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record as it came, `record` being its first 240 bytes, and when (CLOCK_MONOTONIC): see Pump.arrivals()."""
+
+    number: int
+    received_ns: int
+    record: bytes
+
+
 class PipeFailed(InternalError):
     """Writing to this pipe failed. What waits for it stays, and every run() tries again, until close_pipe()."""
 
@@ -261,6 +270,7 @@ class Pump:
         self._pipe_counters = ffi.new("struct pump_pipe_counters *")
         self._unread = ffi.new("struct pump_unread *")
         self._sample = ffi.new("struct pump_sample *")
+        self._arrival = ffi.new("struct pump_arrival *")
         self._room_bytes = ffi.new("size_t *")
         for number, fd in enumerate(pipe_fds):
             lib.pump_set_pipe(self._pump, number, fd)
@@ -344,6 +354,23 @@ class Pump:
         if records < 0:
             raise OSError(ffi.errno, os.strerror(ffi.errno), f"pipe {pipe}")
         return int(records)
+
+    def arrivals(self, least_number: int) -> list[Arrival]:
+        """Records as they came: the first of each session, and one every 20 ms at most, in their order, from the one
+        numbered `least_number` on. Those of the last seconds are kept."""
+        found: list[Arrival] = []
+        while lib.pump_arrival(self._pump, least_number, self._arrival):
+            found.append(self._taken_arrival())
+            least_number = found[-1].number + 1
+        return found
+
+    def newest(self) -> Arrival | None:
+        """A record of the newest read that brought any; its number is that of the next of arrivals()."""
+        return self._taken_arrival() if lib.pump_newest(self._pump, self._arrival) else None
+
+    def _taken_arrival(self) -> Arrival:
+        arrival = self._arrival
+        return Arrival(arrival.number, arrival.received_ns, bytes(ffi.buffer(arrival.bytes, arrival.length)))
 
     def realign(self, pipe: int, read_fd: int) -> int:
         """Drop what a dead reader left of a half-read record; return how many bytes that was. Raises OSError."""

@@ -25,6 +25,7 @@ SOURCES = [
     "polygon.c",
     "json_member.c",
     "samples.c",
+    "arrivals.c",
     "outbox.c",
     "retain.c",
     "realign.c",

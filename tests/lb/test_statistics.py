@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from harness import SOON, Feed, Lb, frame, message
@@ -78,3 +79,16 @@ def test_57_pipes_are_summed_up() -> None:
         end = lb.stop()
         assert end.balance.items() >= {"per_pipe_least": 1, "per_pipe_most": 2, "per_pipe_sum": 100}.items()
         assert end.statistics["backlog_bytes_most"] == 0
+
+
+def test_the_lag_is_told_in_the_records_own_time() -> None:
+    """Of a feed that is 2 s behind; one without a time of its own tells none."""
+    with Feed() as feed, Lb(feed.url, 2, "--stats-interval", "0.1") as lb, feed.session() as peer:
+        assert lb.await_line("statistics")["lag_p50_ms"] is None
+        sent_s = time.time()
+        peer.say(message([b'{"ev":"T","sym":"AAPL","t":%d}' % (1000 * (sent_s - 2))]))
+        while (line := lb.await_line("statistics"))["lag_p50_ms"] is None:
+            pass
+        end = lb.stop()
+        for told in (line, end.statistics):
+            assert 2000 <= told["lag_p50_ms"] == told["lag_p99_ms"] <= 2001 + 1000 * (time.time() - sent_s)

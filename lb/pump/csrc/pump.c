@@ -14,6 +14,7 @@
  *
  * A source that the caller reads is only waited for. An ended session's rest is dealt as pipes have room, and its
  * end is told (PUMP_BUDGET). */
+#include "arrivals.h"
 #include "drain.h"
 #include "input.h"
 #include "mapping.h"
@@ -62,6 +63,7 @@ void pump_set_policy(struct pump *pump, uint32_t number, enum pump_policy policy
 void pump_attach(struct pump *pump, enum pump_source source, int fd)
 {
     input_reset(pump);
+    arrivals_begin(pump);
     pump->source = source;
     pump->feed_fd = fd;
     pump->last_read = READ_FULL; /* what the session's begin has brought is read at once */
@@ -114,6 +116,7 @@ static uint64_t staged_bytes_total(const struct pump *pump)
 static int flush(struct pump *pump, int rc)
 {
     const int error = errno; /* of the read that rc is about */
+    arrivals_note(pump);
     const int flushed = outbox_flush_touched(pump);
     pump->flushed_bytes_total = staged_bytes_total(pump);
     if (flushed < 0 && rc == 0)

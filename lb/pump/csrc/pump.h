@@ -171,6 +171,23 @@ struct pump_sample {
 };
 int pump_sample(const struct pump *pump, uint32_t index, struct pump_sample *sample);
 
+/* Records as they came, with the time of the read that brought them (CLOCK_MONOTONIC): one every 20 ms at most, and the
+ * first of each session. Kept are the newest PUMP_ARRIVALS, numbered from 0 on in the order they came. */
+enum { PUMP_ARRIVALS = 128, PUMP_ARRIVAL_BYTES = 240 };
+struct pump_arrival {
+    uint64_t number;
+    int64_t received_ns;
+    size_t length;                      /* of the record, at most PUMP_ARRIVAL_BYTES: its rest is left out */
+    uint8_t bytes[240];
+};
+
+/* Fills *arrival with the oldest one that is kept and has at least this number. Returns 1, or 0 where there is none. */
+int pump_arrival(const struct pump *pump, uint64_t least_number, struct pump_arrival *arrival);
+
+/* Fills *arrival with a record of the newest read that brought any, kept or not; its number is the one that the next
+ * to be kept will have. Returns 1, or 0 where no record has come yet. */
+int pump_newest(const struct pump *pump, struct pump_arrival *arrival);
+
 /* A reader of this pipe has died and may have taken part of a record. Drops the rest of that record from the pipe's
  * read end, so that the next reader begins with a frame. A record of which the pipe holds no further byte is sent
  * again whole. Returns the number of bytes dropped, or PUMP_ERR_PIPE with errno. */

@@ -119,6 +119,11 @@ struct pump {
     uint32_t sample_count;
     struct pump_sample samples[PUMP_SAMPLES_MAX];
 
+    /* arrivals.c */
+    int64_t arrival_due_ns;     /* a record that is read from then on is kept */
+    struct pump_arrival newest;
+    struct pump_arrival arrivals[PUMP_ARRIVALS];
+
     /* stop.c: the stop, if there is one (counters.stopped, counters.full_pipe) */
     int64_t stopped_since_ns;
     uint8_t is_stall_told;

@@ -1,0 +1,54 @@
+"""What was not seen between two sessions: from the last record of one to the first of the next.
+
+Law: no I/O; the clocks are the caller's. Sessions that brought no record are part of the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from lb.pump import Arrival
+
+
+class Gaps:
+    """`sent_ns`: when the feed says that it made a record (ns since 1970), where the record tells."""
+
+    def __init__(self, sent_ns: Callable[[bytes], int | None]) -> None:
+        self._sent_ns = sent_ns
+        self._last: Arrival | None = None
+        self.gaps_total = 0
+        self.gap_s = 0.0
+        """All of them together, by our clock."""
+
+    @property
+    def first_number(self) -> int | None:
+        """Of the arrival that ends the gap, or of one after it; None where there is no gap."""
+        return None if self._last is None else self._last.number
+
+    def begin(self, newest: Arrival | None) -> None:
+        """A session begins. `newest`: the last record of those before; None: there was none."""
+        self._last = newest
+
+    def end(self, first: Arrival, epoch_ns: int) -> dict[str, object]:
+        """Its first record has come. Returns the gap's length and its two ends by our clock, and by the feed's own,
+        where both records tell. `epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
+        last, self._last = self._last, None
+        assert last is not None
+        received_ns = last.received_ns + epoch_ns, first.received_ns + epoch_ns
+        self.gaps_total += 1
+        self.gap_s += (first.received_ns - last.received_ns) / 1e9
+        sent_ns = self._sent_ns(last.record), self._sent_ns(first.record)
+        return _ends("received", *received_ns) | _ends("sent", *sent_ns)
+
+
+def _ends(what: str, last_ns: int | None, first_ns: int | None) -> dict[str, object]:
+    if last_ns is None or first_ns is None:
+        return {}
+    return {f"{what}_s": (first_ns - last_ns) / 1e9, f"last_{what}": _time(last_ns), f"first_{what}": _time(first_ns)}
+
+
+def _time(since_1970_ns: int) -> str:
+    """As in the log's own lines."""
+    time = datetime.fromtimestamp(since_1970_ns / 1e9, UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,68 @@
+"""How far the records are behind their own time: the feed's lag, from samples.
+
+Law: pure; the clocks are the caller's. Where the feed's clock and ours differ, so does the lag: one that is negative is
+told as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from lb.pump import Arrival
+
+MOST_KEPT = 10_000
+"""Of a long run every second, then every fourth ... sample is kept."""
+
+
+class Lag:
+    """`sent_ns`: when the feed says that it made a record (ns since 1970), where the record tells."""
+
+    def __init__(self, sent_ns: Callable[[bytes], int | None]) -> None:
+        self._sent_ns = sent_ns
+        self._recent = _Samples()
+        self._all = _Samples()
+
+    def take(self, arrivals: Iterable[Arrival], epoch_ns: int) -> None:
+        """`epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
+        for arrival in arrivals:
+            sent_ns = self._sent_ns(arrival.record)
+            if sent_ns is not None:
+                lag_ms = (arrival.received_ns + epoch_ns - sent_ns) / 1e6
+                self._recent.add(lag_ms)
+                self._all.add(lag_ms)
+
+    def recent(self) -> dict[str, object]:
+        """The values of a line of statistics, since the last one; None where no record has told its time."""
+        samples, self._recent = self._recent, _Samples()
+        return samples.values()
+
+    def all(self) -> dict[str, object]:
+        """... of the whole run."""
+        return self._all.values()
+
+
+class _Samples:
+    def __init__(self) -> None:
+        self._kept: list[float] = []
+        self._stride = 1
+        self._left_out = 0
+
+    def add(self, lag_ms: float) -> None:
+        self._left_out += 1
+        if self._left_out < self._stride:
+            return
+        self._left_out = 0
+        self._kept.append(lag_ms)
+        if len(self._kept) >= MOST_KEPT:
+            del self._kept[::2]
+            self._stride *= 2
+
+    def values(self) -> dict[str, object]:
+        ordered = sorted(self._kept)
+        return {"lag_p50_ms": _percentile(ordered, 0.5), "lag_p99_ms": _percentile(ordered, 0.99)}
+
+
+def _percentile(ordered: list[float], share: float) -> float | None:
+    """The least value that `share` of all do not exceed."""
+    return round(ordered[math.ceil(share * len(ordered)) - 1], 3) if ordered else None
