@@ -189,6 +189,7 @@ def test_the_next_worker_starts_only_when_all_of_it_has_ended() -> None:
             lb.await_line("worker ended", pid=leader)
             lb.await_line("worker started")
             assert not is_alive(child)
+        assert lb.stop().exit_code == EX_IOERR
 
 
 def test_a_workers_children_end_with_the_grace_too() -> None:
