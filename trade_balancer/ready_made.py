@@ -39,8 +39,8 @@ events; records_per_fd; unusable, the records that are no JSON object; lag_ms wi
 reading minus the record's t, sampled once per read, null when no record had a t){more} (default: no summary)"""
 
 
-class ReadyMade(ABC):
-    """A worker's own part: its options, what it does with a round of batches, and what it has to say at the end.
+class Worker(ABC):
+    """A worker's own part: its options, what it does with what it reads, and what it has to say at the end.
 
     `output` is what `open_output` has opened, in the process that was started: forked ones share it.
     """
@@ -71,8 +71,8 @@ class ReadyMade(ABC):
         return LineOutput(options.output)
 
     @abstractmethod
-    def take(self, round_: list[Batch]) -> None:
-        """Deals with what one round of reads brought, and counts its events; `skips` gets what can't be decoded."""
+    def read(self, pipes: Pipes) -> None:
+        """Reads the pipes to their ends, deals with what comes, and counts it; `skips` gets what can't be decoded."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -84,7 +84,21 @@ class ReadyMade(ABC):
         """Writes what only the total of all processes can tell; returns the worker's own part of the summary."""
 
 
-def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
+class ReadyMade(Worker):
+    """A worker that takes records as bytes."""
+
+    @abstractmethod
+    def take(self, round_: list[Batch]) -> None:
+        """Deals with what one round of reads brought, and counts its events; `skips` gets what can't be decoded."""
+
+    def read(self, pipes: Pipes) -> None:
+        for round_ in pipes.rounds(self.idle_s):
+            for _, records in round_:
+                self.tally.note_lag(records)
+            self.take(round_)
+
+
+def serve(kind: type[Worker], argv: Sequence[str] | None = None) -> int:
     """Runs a ready-made worker from its command line to its exit code."""
     options = _parser(kind).parse_args(argv)
     outlive_stop_signals()
@@ -96,7 +110,7 @@ def serve(kind: type[ReadyMade], argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
+def _serve(kind: type[Worker], options: argparse.Namespace) -> None:
     with kind.open_output(options) as output:
         if options.processes:
             total = Tally()
@@ -113,15 +127,12 @@ def _serve(kind: type[ReadyMade], options: argparse.Namespace) -> None:
         raise total.faults[0] if len(total.faults) == 1 else TruncatedFrameError("; ".join(map(str, total.faults)))
 
 
-def drain(worker: ReadyMade, fds: Sequence[int]) -> Tally:
+def drain(worker: Worker, fds: Sequence[int]) -> Tally:
     """Feeds the worker until its pipes have ended or its input is at fault; the tally says which."""
     tally = worker.tally
     pipes = Pipes(fds)
     try:
-        for round_ in pipes.rounds(worker.idle_s):
-            for _, records in round_:
-                tally.note_lag(records)
-            worker.take(round_)
+        worker.read(pipes)
         pipes.check_ends()
     except WorkerError as fault:
         tally.faults.append(fault)
@@ -132,7 +143,7 @@ def drain(worker: ReadyMade, fds: Sequence[int]) -> Tally:
     return tally
 
 
-def _drain_one(worker: ReadyMade, fd: int) -> bytes:
+def _drain_one(worker: Worker, fd: int) -> bytes:
     """The tally of one pipe for the parent; a truncated end is raised there, when all pipes have ended."""
     tally = drain(worker, [fd])
     for fault in tally.faults:
@@ -147,7 +158,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
-def _parser(kind: type[ReadyMade]) -> argparse.ArgumentParser:
+def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
     parser = _Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     kind.add_options(parser)
     parser.add_argument("--summary", metavar="FILE", type=Path, help=_SUMMARY_HELP.format(more=kind.summary_help))

@@ -38,10 +38,14 @@ class Tally:
 
     def note_lag(self, records: list[bytes]) -> None:
         """Takes the lag of a batch that was read just now; a last record without a usable `t` has none."""
-        stamp_ms = _stamp_ms(records[-1])
+        stamp_ms = stamp_ms_of(records[-1])
         if stamp_ms is not None:
-            lag_ms = time.time_ns() // _NS_PER_MS - stamp_ms
-            self.lags_ms[round(lag_ms, min(0, 3 - len(str(abs(lag_ms)))))] += len(records)
+            self.note_stamp(stamp_ms, len(records))
+
+    def note_stamp(self, stamp_ms: int, records: int) -> None:
+        """Takes the lag of so many records that were read just now, the last of which was stamped with `stamp_ms`."""
+        lag_ms = time.time_ns() // _NS_PER_MS - stamp_ms
+        self.lags_ms[round(lag_ms, min(0, 3 - len(str(abs(lag_ms)))))] += records
 
     def add(self, other: Tally) -> None:
         self.records_per_fd |= other.records_per_fd
@@ -84,7 +88,8 @@ def _percentile(weighted: list[tuple[int, int]], percent: int) -> int | None:
     return None
 
 
-def _stamp_ms(record: bytes) -> int | None:
+def stamp_ms_of(record: bytes) -> int | None:
+    """The record's `t` in ms, whatever unit it has; None if it has none."""
     try:
         stamp = orjson.loads(record)["t"]
         return int(stamp) // _NS_PER_MS if stamp >= _LEAST_NS_STAMP else int(stamp)

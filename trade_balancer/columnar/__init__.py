@@ -50,5 +50,6 @@ def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None
     """
     from trade_balancer.columnar.decoder import Decoder
     from trade_balancer.columnar.reader import Columns
+    from trade_balancer.pipes import Pipes
 
-    return Columns(fds, Decoder(names, events))
+    return Columns(Pipes(fds), Decoder(names, events))

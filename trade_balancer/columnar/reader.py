@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from trade_balancer.columnar.batch import Batch
 from trade_balancer.columnar.decoder import Decoder
@@ -12,9 +12,9 @@ from trade_balancer.pipes import Pipes
 class Columns:
     """The batches of some pipes; `columns` makes one. `decoder` has the symbols and the counters."""
 
-    def __init__(self, fds: Sequence[int], decoder: Decoder) -> None:
+    def __init__(self, pipes: Pipes, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.pipes = Pipes(fds)
+        self.pipes = pipes
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self.batches()
@@ -26,11 +26,14 @@ class Columns:
             for fd in ready:
                 yield from self.read(fd)
 
-    def rounds(self) -> Iterator[list[Batch]]:
-        """As iterating, but what can be read at one time comes together. A pipe may have more than one batch of it."""
-        for ready in self.pipes.readable():
+    def rounds(self, idle_s: float | None = None) -> Iterator[list[Batch]]:
+        """As `batches`, but what can be read at one time comes together. A pipe may have more than one batch of it.
+
+        With `idle_s` an empty round comes whenever nothing could be read for so many seconds.
+        """
+        for ready in self.pipes.readable(idle_s):
             round_ = [batch for fd in ready for batch in self.read(fd)]
-            if round_:
+            if round_ or not ready:
                 yield round_
 
     def read(self, fd: int) -> Iterator[Batch]:

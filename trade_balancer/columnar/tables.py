@@ -176,6 +176,11 @@ class Table:
         """Arrow's bitmap of the rows that have a value, a bit each, the lowest of a byte first; None where all have."""
         return self._block.view(self._place(name).validity, (self._rows + 7) // 8, 1, "B") if self.nulls(name) else None
 
+    def has(self, row: int, name: str) -> bool:
+        """Whether the row, counted from 0, has a value there."""
+        bitmap = self.validity(name)
+        return bitmap is None or bool(bitmap[row // 8] >> row % 8 & 1)
+
     def kind(self, name: str) -> Kind:
         return self._place(name).kind
 
