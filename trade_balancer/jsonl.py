@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trade_balancer.errors import OutputError
 from trade_balancer.line_files import LineFiles, Rotation
+from trade_balancer.part_files import check_folder
 from trade_balancer.pipes import Batch
-from trade_balancer.ready_made import ReadyMade, serve
+from trade_balancer.ready_made import ReadyMade, natural, serve
 from trade_balancer.tally import Tally
 
 _TICK_S = 1.0
@@ -52,14 +50,14 @@ time (UTC) of their first record. A file is called so when it is complete and on
         parser.add_argument(
             "--max-bytes",
             metavar="BYTES",
-            type=_natural,
+            type=natural,
             default=1 << 28,
             help="begin a new file once this one has so many bytes on the disk; 0 is never (default: 268435456)",
         )
         parser.add_argument(
             "--every",
             metavar="S",
-            type=_natural,
+            type=natural,
             default=3600,
             help="begin a new file at every full S seconds of the clock, UTC; 0 is never (default: 3600)",
         )
@@ -75,10 +73,7 @@ time (UTC) of their first record. A file is called so when it is complete and on
     @staticmethod
     def open_output(options: argparse.Namespace) -> AbstractContextManager[Callable[[], LineFiles]]:
         folder: Path = options.directory
-        if not folder.is_dir():
-            raise OutputError(f"cannot write to {folder}: not a folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write to {folder}: {os.strerror(errno.EACCES)}")
+        check_folder(folder)
         new_compressor = None
         if options.zstd:
             from trade_balancer.zstd import ZstdCompressor  # only here: an extra
@@ -101,13 +96,6 @@ time (UTC) of their first record. A file is called so when it is complete and on
     @staticmethod
     def conclude(total: Tally, output: Any) -> dict[str, Any]:
         return {name: total.results[name] for name in ("files", "file_bytes")}
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is below 0")
-    return number
 
 
 def _name(text: str) -> str:

@@ -1,22 +1,18 @@
 """Files of lines, one after the other: a new one by size and by time, each whole or not there.
 
-Law: a file is written as NAME.part. It gets its name when it is complete and on the disk (fsync of the file, rename,
-fsync of the folder), never before. What a crash leaves is a .part file, whole but for its end.
+Law: what a crash leaves is a .part file, whole but for its end.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trade_balancer.errors import OutputError
+from trade_balancer.part_files import FileNames, PartFile
 
-PART = ".part"
 _FLUSH_S = 1.0
 
 
@@ -67,13 +63,11 @@ class LineFiles:
         self.files_total = 0
         self.bytes_total = 0
         self._folder = folder
-        self._prefix = prefix
-        self._suffix = suffix
+        self._names = FileNames(prefix, suffix)
         self._rotation = rotation
         self._new_compressor = new_compressor
         self._clock = clock
-        self._part: _PartFile | None = None
-        self._begun_total = 0
+        self._part: _Lines | None = None
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Writes the lines, a newline behind each; a newline in a line, which JSON allows between members, as a space.
@@ -86,7 +80,7 @@ class LineFiles:
             data = b"\n".join(line.replace(b"\n", b" ") for line in lines) + b"\n"
         if self._part is None:
             self._part = self._begin(self._clock())
-        self._part.write(data)
+        self._part.put(data)
         if self._rotation.most_bytes and self._part.size_bytes >= self._rotation.most_bytes:
             self.close()
 
@@ -111,74 +105,35 @@ class LineFiles:
             self.files_total += 1
             self.bytes_total += part.size_bytes
 
-    def _begin(self, now_s: float) -> _PartFile:
-        compressor = self._new_compressor() if self._new_compressor else None
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
-        while True:
-            self._begun_total += 1
-            path = self._folder / f"{self._prefix}-{stamp}-{os.getpid()}-{self._begun_total}{self._suffix}"
-            with contextlib.suppress(FileExistsError):  # of a process that had this number within the same second
-                return _PartFile(path, compressor, now_s)
+    def _begin(self, now_s: float) -> _Lines:
+        def lines(path: Path) -> _Lines:
+            return _Lines(path, self._new_compressor() if self._new_compressor else None, now_s)
+
+        return self._names.begin(self._folder, now_s, lines)
 
 
-class _PartFile:
-    """A file that is not complete yet.
-
-    Raises, in each method:
-        OutputError: it is closed then, and `has_failed`.
-    """
+class _Lines(PartFile):
+    """A file of lines, compressed if there is a compressor; `size_bytes` as it lies on the disk."""
 
     def __init__(self, path: Path, compressor: Compressor | None, now_s: float) -> None:
-        """Raises FileExistsError where there is one of that name, complete or not."""
+        super().__init__(path)
         self.begin_s = self.flushed_s = now_s
         self.size_bytes = 0
-        self.has_failed = False
-        self._path = path
-        self._part_path = path.with_name(path.name + PART)
         self._compressor = compressor
-        try:
-            self._fd = os.open(self._part_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except FileExistsError:
-            raise
-        except OSError as fault:
-            raise OutputError(f"cannot write to {self._part_path}: {fault.strerror}") from fault
-        if path.exists():
-            os.close(self._fd)
-            self._part_path.unlink()
-            raise FileExistsError(path)
 
-    def write(self, data: bytes) -> None:
-        self._put(self._compressor.compress(data) if self._compressor else data)
+    def put(self, data: bytes) -> None:
+        self.write(self._compressor.compress(data) if self._compressor else data)
 
     def flush(self, now_s: float) -> None:
         self.flushed_s = now_s
         if self._compressor:
-            self._put(self._compressor.flush())
+            self.write(self._compressor.flush())
 
     def complete(self) -> None:
         if self._compressor:
-            self._put(self._compressor.finish())
-        with self._checked():
-            os.fsync(self._fd)
-            self._part_path.rename(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)  # or the name might be lost with the power, though the file is not
-            finally:
-                os.close(folder)
-        os.close(self._fd)
+            self.write(self._compressor.finish())
+        super().complete()
 
-    def _put(self, data: bytes) -> None:
-        with self._checked():
-            self.size_bytes += len(data)
-            while data:
-                data = data[os.write(self._fd, data) :]
-
-    @contextlib.contextmanager
-    def _checked(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as fault:
-            self.has_failed = True
-            os.close(self._fd)
-            raise OutputError(f"cannot write to {self._part_path}: {fault.strerror}") from fault
+    def write(self, data: bytes) -> None:
+        self.size_bytes += len(data)
+        super().write(data)

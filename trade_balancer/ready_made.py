@@ -169,3 +169,11 @@ def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
     )
     parser.add_argument("fds", metavar="FD", type=int, nargs="+", help="file descriptor number of a pipe's read end")
     return parser
+
+
+def natural(text: str) -> int:
+    """The type of an option that is a number from 0 on."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is below 0")
+    return number

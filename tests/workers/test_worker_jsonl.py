@@ -21,7 +21,8 @@ from harness.flood import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trade_balancer.line_files import PART, LineFiles, Rotation
+from trade_balancer.line_files import LineFiles, Rotation
+from trade_balancer.part_files import PART
 from trade_balancer.zstd import ZstdCompressor
 
 __all__ = ["data"]

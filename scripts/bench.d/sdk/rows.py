@@ -32,7 +32,9 @@ from trade_balancer.frames import cut
 from trade_balancer.jsonl import Jsonl
 from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.output import LineOutput
-from trade_balancer.ready_made import ReadyMade, drain
+from trade_balancer.parquet import Parquet, settings
+from trade_balancer.ready_made import Worker, drain
+from trade_balancer.trading_day import TradingDay
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _duckdb(feed: Input) -> int:
         return feed.again_and_again(lambda _: connection.execute(command))
 
 
-def _drained(worker: ReadyMade, feed: Input) -> int:
+def _drained(worker: Worker, feed: Input) -> int:
     tally = drain(worker, [feed.fd])
     assert not tally.faults, tally.faults
     return tally.records
@@ -209,6 +211,12 @@ def _bars(feed: Input) -> int:
 def _jsonl(feed: Input) -> int:
     with tempfile.TemporaryDirectory() as folder:
         return _drained(Jsonl(lambda: LineFiles(Path(folder), "bench", ".jsonl", Rotation(1 << 28, 0))), feed)
+
+
+@row("lb-parquet", wants="pyarrow")
+def _parquet(feed: Input) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        return _drained(Parquet(settings(Path(folder), Rotation(0, 0), TradingDay())), feed)
 
 
 def main(words: Sequence[str]) -> None:
