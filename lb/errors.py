@@ -12,7 +12,8 @@
         +-- (retry)         the balancer opens the next session
             |-- ConnectFailed    name, address, TLS or upgrade
             |-- SessionLost      closed, reset or silent
-            |   +-- FeedClosed       by a close frame
+            |   |-- FeedClosed       by a close frame
+            |   +-- KernelTlsFailed  the kernel's TLS can't go on with it
             |-- ProtocolError    the feed broke RFC 6455; has the close code
             +-- Evicted          the feed ended the session in its own words
 
@@ -82,6 +83,10 @@ class FeedClosed(SessionLost):
     def __init__(self, text: str, *, is_normal: bool) -> None:
         super().__init__(text)
         self.is_normal = is_normal
+
+
+class KernelTlsFailed(SessionLost):
+    """A session in userspace might have gone on, or not: a kernel's fault and a forged byte look alike."""
 
 
 class ProtocolError(SessionError):

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from lb import logs
 from lb.backoff import Backoff
 from lb.config import Config, OnQuiet
-from lb.errors import FeedClosed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
+from lb.errors import FeedClosed, KernelTlsFailed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
 from lb.feed import dialogue as said
 from lb.feed.dialogue import Action, Dialogue
 from lb.feed.gaps import Gaps
@@ -110,6 +110,7 @@ class Keeper:
     def __init__(self, config: Config, venue: Venue, security: Security, pump: Pump, wake: Callable[[], None]) -> None:
         self._config = config
         self._venue = venue
+        self._security = security
         self._opener = Opener(config.endpoint, config.proxy, security)
         self._pump = pump
         self._wake = wake
@@ -246,6 +247,8 @@ class Keeper:
         self._pump.detach()
         session.close(error.close_code if isinstance(error, ProtocolError) else None)
         cut_off_bytes = self._pump.counters().cut_off_bytes_total - cut_off_before
+        if isinstance(error, KernelTlsFailed):
+            self._security.kernel_failed(error, time.monotonic_ns())
         state = self.state
         error = state.error if isinstance(state, Ending) else error
         began_ns = state.began_ns if isinstance(state, Open | Ending) else None

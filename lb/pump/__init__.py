@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
-from errno import EBADMSG, EINVAL, EMSGSIZE
+from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
 
-from lb.errors import InternalError, ProtocolError, SessionLost
+from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost
 from lb.pump._pump import ffi, lib
 
 MAX_FRAME_BYTES_LIMIT = 1 << 27
@@ -207,8 +207,11 @@ _TLS_FAULTS = {
     EBADMSG: "a TLS record failed its authentication tag",
     EINVAL: "a TLS record is of another version",
     EMSGSIZE: "a TLS record is too long, or is none",
+    EIO: "the kernel's TLS has failed",
+    EPROTO: "the type of a TLS record was cut off",
 }
-"""What the kernel's errno means on a socket whose TLS session it holds."""
+"""What the kernel's errno means on a socket whose TLS session it holds; on others there is none of them. EPROTO is
+receive.c's."""
 
 _MESSAGE_FAULTS = {
     lib.PUMP_ERR_NOT_ARRAY: "message is neither a JSON array nor an object",
@@ -415,7 +418,9 @@ class Pump:
         if rc in _PROTOCOL_FAULTS:
             return ProtocolError(*_PROTOCOL_FAULTS[rc])
         if rc == lib.PUMP_ERR_RECV:
-            return SessionLost(f"receiving failed: {_TLS_FAULTS.get(errno) or os.strerror(errno)}")
+            is_of_tls = errno in _TLS_FAULTS
+            reason = f"receiving failed: {_TLS_FAULTS[errno] if is_of_tls else os.strerror(errno)}"
+            return KernelTlsFailed(reason) if is_of_tls else SessionLost(reason)
         if rc == lib.PUMP_ERR_PIPE:
             lib.pump_detail(self._pump, self._detail)
             return PipeFailed(self._detail.pipe, errno)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 import pytest
-from harness import KEY, SOON, Authority, Feed, Lb, message, run_lb
+from forged_feed import ForgedFeed
+from harness import KEY, SOON, Authority, Feed, Lb, frame, message, run_lb
 from harness.flood import record
+from record_forge import DATA
 
 import ktls
 from ktls import kernel
@@ -99,3 +102,26 @@ def test_kernel_is_refused_where_there_is_no_tls_session() -> None:
         assert not feed.has_caller()
     assert done.returncode == EX_UNAVAILABLE
     assert done.stderr == f"lb: --tls kernel: {feed.url} is not wss://, there is no TLS session\n"
+
+
+@pytest.mark.kernel_tls
+def test_auto_leaves_the_kernel_once_it_has_ended_three_sessions(authority: Authority, tmp_path: Path) -> None:
+    with (
+        ForgedFeed(authority, tmp_path) as feed,
+        Lb(feed.url, 1, "--ca-file", authority.ca_file, constants=SOON) as lb,
+    ):
+        for _ in range(3):
+            with feed.session() as peer:
+                assert lb.await_line("session open")["tls"].startswith("kernel TLS 1.3 ")
+                sealed = bytearray(peer.forge.ours.seal(DATA, frame(message([record(0)]))))
+                sealed[-1] ^= 1
+                peer.forge.send_raw(bytes(sealed))
+                lb.await_line("session lost")
+        with feed.session() as peer:
+            assert lb.await_line("session open")["tls"].startswith("user TLSv1.3 ")
+            peer.say(message([record(0)]))
+            lb.await_records(1)
+        lb.stop()
+    _, leaving = choices(lb)
+    assert leaving["message"] == "TLS in userspace from now on"
+    assert "has ended 3 sessions within 600 s; receiving failed: a TLS record failed" in str(leaving["reason"])

@@ -11,7 +11,7 @@ from harness import SOON, Authority, Feed, Lb
 import ktls
 from lb.config import Config, Tls
 from lb.endpoint import Endpoint
-from lb.errors import Unavailable
+from lb.errors import KernelTlsFailed, Unavailable
 from lb.feed.session import Security
 from lb.key import Key
 
@@ -40,6 +40,34 @@ def test_what_may_go_well_next_time_is_tried_again_in_the_kernel(tls: Tls, error
     failure = security.refused(error)
     assert (failure.retry, failure.least_delay_s) == (True, 0.0)
     assert security.side is Tls.KERNEL
+
+
+def kernel_session(tls: Tls) -> Security:
+    """As where the kernel has TLS."""
+    security = Security(config(Tls.AUTO))
+    security._config = config(tls)
+    security.side = Tls.KERNEL
+    return security
+
+
+def sides_after(security: Security, *failures_s: float) -> list[Tls]:
+    sides = []
+    for at_s in failures_s:
+        security.kernel_failed(KernelTlsFailed("a TLS record failed its authentication tag"), int(at_s * 1e9))
+        sides.append(security.side)
+    return sides
+
+
+def test_what_the_kernels_tls_ends_again_and_again_goes_to_userspace(capfd: pytest.CaptureFixture[str]) -> None:
+    assert sides_after(kernel_session(Tls.AUTO), 0, 300, 600) == [Tls.KERNEL, Tls.KERNEL, Tls.USER]
+    *_, line = capfd.readouterr().err.splitlines()
+    assert "TLS in userspace from now on" in line
+    assert "the kernel's TLS has ended 3 sessions within 600 s; a TLS record failed its authentication tag" in line
+
+
+def test_seldom_or_where_the_kernel_alone_will_do_nothing_changes() -> None:
+    assert set(sides_after(kernel_session(Tls.AUTO), *range(0, 6000, 301))) == {Tls.KERNEL}
+    assert set(sides_after(kernel_session(Tls.KERNEL), 0, 1, 2, 3)) == {Tls.KERNEL}
 
 
 def test_kernel_alone_is_unavailable_where_there_is_none() -> None:

@@ -15,8 +15,11 @@ import pytest
 _AT_MOST_S = 100
 """A child that hangs is not seen by the tests' own time limit."""
 
-_SYSCALLS = {"x86_64": {"write": 1, "poll": 7}, "aarch64": {"write": 64, "poll": 73}}
-"""Numbers of what glibc's write() and poll() call: the latter, on aarch64, ppoll."""
+_SYSCALLS = {
+    "x86_64": {"write": 1, "poll": 7, "recvmsg": 47},
+    "aarch64": {"write": 64, "poll": 73, "recvmsg": 212},
+}
+"""Numbers of what glibc's functions of these names call: poll() on aarch64 ppoll."""
 
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER_OR_EQUAL, _RETURN = 0x20, 0x15, 0x35, 0x06

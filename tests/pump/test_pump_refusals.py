@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import time
 from collections.abc import Callable
-from errno import EIO, ENOBUFS, ENOMEM
+from errno import EBADMSG, ECONNRESET, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM, ETIMEDOUT
 
 import model
 import pytest
@@ -17,6 +18,7 @@ from children import can_refuse, in_a_child, refuse
 from model import TEXT, Frame
 from pumping import Rig
 
+from lb.errors import KernelTlsFailed, SessionLost
 from lb.pump import PipeDrained, PipeFailed, Source, Wake
 
 FAR_NS = 1 << 62
@@ -186,3 +188,30 @@ def test_a_poll_that_is_refused_is_waited_out(refusal: Callable[[], None]) -> No
             assert rig.received == [FRAMED * 1010] * 3
 
     assert in_a_child(work) == 0
+
+
+@needs_refusals
+@pytest.mark.parametrize(
+    ("errno", "is_of_tls"),
+    [(EBADMSG, True), (EIO, True), (EINVAL, True), (EMSGSIZE, True), (ECONNRESET, False), (ETIMEDOUT, False)],
+)
+def test_what_the_kernels_tls_refuses_is_told_apart_from_what_the_network_does(errno: int, is_of_tls: bool) -> None:
+    def work() -> None:
+        with Rig(source=Source.KTLS) as rig:
+            refuse("recvmsg", errno, 2, 0, 1 << 31)
+            with pytest.raises(SessionLost, match="receiving failed: ") as raised:
+                rig.send(text(1))
+            assert isinstance(raised.value, KernelTlsFailed) == is_of_tls
+
+    assert in_a_child(work) == 0
+
+
+def test_bytes_whose_record_type_is_cut_off_are_no_data() -> None:
+    """A control message that is longer than ours stands for one that the kernel had no room for (MSG_CTRUNC)."""
+    with Rig(source=Source.KTLS) as rig:
+        rig.send(text(2))
+        rig.session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        with pytest.raises(KernelTlsFailed, match="the type of a TLS record was cut off"):
+            rig.send(text(3))
+        rig.drain()
+        assert rig.received == [FRAMED * 2]

@@ -1,7 +1,8 @@
 """Which side holds the TLS session, kernel or process, and the handshake that gives it to that side.
 
 Law: chosen when the balancer starts, and said in one line. With --tls kernel, no session is opened that the kernel
-can't hold; with --tls auto, what the kernel has refused once goes to userspace from then on.
+can't hold; with --tls auto, what the kernel has refused once, or has failed at repeatedly, goes to userspace from then
+on.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import ssl
 import ktls
 from lb import logs
 from lb.config import Config, Tls
-from lb.errors import ConnectFailed, Unavailable
+from lb.errors import ConnectFailed, KernelTlsFailed, Unavailable
 from lb.feed.session import limits
 from lb.feed.session.tls import UserTls
+from lb.recurrence import Recurrence
 
 Stream = socket.socket | UserTls
 """What a session reads and writes. A ktls.Socket is a socket.socket."""
@@ -27,6 +29,7 @@ class Security:
     def __init__(self, config: Config) -> None:
         """Raises Unavailable where --tls or --ca-file can't be obeyed."""
         self._config = config
+        self._failures = Recurrence(limits.MOST_KERNEL_TLS_FAILURES, limits.KERNEL_TLS_WINDOW_S)
         self._offer = frozenset[tuple[ssl.TLSVersion, ktls.Cipher]]()
         if not config.dumpable:  # whoever must not look into the process must not get its secrets in a file, either
             os.environ.pop("SSLKEYLOGFILE", None)
@@ -88,13 +91,23 @@ class Security:
         if error.retry:
             return ConnectFailed(reason)
         if self._config.tls is Tls.AUTO:
-            logs.warning("TLS in userspace from now on", reason=str(error))
-            self.side = Tls.USER
-            self._context = self._new_context()
+            self._leave_kernel(str(error))
             return ConnectFailed(reason)
         if isinstance(error, ktls.KernelUnsupported):
             raise Unavailable(f"--tls kernel: {error}")
         return ConnectFailed(reason, limits.HOPELESS_LEAST_DELAY_S)
+
+    def kernel_failed(self, error: KernelTlsFailed, now_ns: int) -> None:
+        """The kernel's TLS has ended a session. With --tls auto, where that happens over and over, it is left out: what
+        kernels do wrong is often sporadic, and the next session may meet it again."""
+        if self.side is Tls.KERNEL and self._config.tls is Tls.AUTO and self._failures.add(now_ns):
+            times, within_s = limits.MOST_KERNEL_TLS_FAILURES, limits.KERNEL_TLS_WINDOW_S
+            self._leave_kernel(f"the kernel's TLS has ended {times} sessions within {within_s:g} s; {error}")
+
+    def _leave_kernel(self, reason: str) -> None:
+        logs.warning("TLS in userspace from now on", reason=reason)
+        self.side = Tls.USER
+        self._context = self._new_context()
 
     def _new_context(self) -> ssl.SSLContext:
         """Raises Unavailable."""

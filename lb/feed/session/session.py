@@ -13,7 +13,7 @@ import termios
 from array import array
 
 import ktls
-from lb.errors import SessionLost
+from lb.errors import KernelTlsFailed, SessionLost
 from lb.feed.session import frames
 from lb.feed.session.secure import Stream, reason_of
 from lb.feed.session.tls import UserTls
@@ -55,6 +55,8 @@ class Session:
         try:
             if not self._stream.control_record(record.record_type, record.content):
                 raise EOFError
+        except ktls.RekeyUnsupported as error:
+            raise KernelTlsFailed(f"TLS: {error}") from None
         except OSError as error:
             raise SessionLost(f"TLS: {reason_of(error)}") from None
 

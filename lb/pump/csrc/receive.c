@@ -76,6 +76,10 @@ static int receive_ktls(struct pump *pump, uint8_t *room, ssize_t *got)
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     *got = recvmsg(pump->feed_fd, &message, MSG_DONTWAIT);
+    if (*got >= 0 && (message.msg_flags & MSG_CTRUNC)) { /* without its type, nobody knows whether it is data */
+        *got = -1;
+        errno = EPROTO;
+    }
     const struct cmsghdr *header = *got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
     if (!header || header->cmsg_level != SOL_TLS || header->cmsg_type != TLS_GET_RECORD_TYPE)
         return 0;
