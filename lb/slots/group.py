@@ -33,12 +33,3 @@ def send(group: int, number: signal.Signals) -> bool:
     except PermissionError:
         return False
     return True
-
-
-def cause(status: int) -> dict[str, object]:
-    """Of a process's end, as the values of a log line; `status` is waitpid(2)'s."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        known = {member.value: member.name for member in signal.Signals}  # real-time signals but two have no name
-        return {"signal": known.get(number, number)}
-    return {"exit_code": os.WEXITSTATUS(status)}

@@ -42,6 +42,7 @@ class Orders:
             logs.info("worker is to be replaced", slot=slot.number, pid=slot.pid)
             slot.is_paused = False
             slot.is_replaced = True
+            slot.sent = signal.SIGTERM
             self._kills[slot.number] = slot.pid, time.monotonic_ns() + int(KILL_AFTER_S * 1e9)
         return True
 
@@ -81,4 +82,5 @@ class Orders:
                 del self._kills[number]
                 slot = self._slots[number]
                 if slot.is_alive and slot.pid == pid and group.send(pid, signal.SIGKILL):
+                    slot.sent = signal.SIGKILL
                     logs.warning("worker killed: it was to be replaced, and did not end", slot=number, pid=pid)

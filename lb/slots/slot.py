@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -66,6 +67,12 @@ class Slot:
     """By whoever asked for it (SIGSTOP)."""
     is_replaced: bool = False
     """Its end is what was asked for, and no crash."""
+    sent: signal.Signals | None = None
+    """By lb, for it to end."""
+    has_finished: bool = False
+    """It has ended as it was to: after its pipes, with exit code 0."""
+    oom_kills_before: int | None = None
+    """When it was started."""
     started_ns: int = 0
     ran_s: float = 0.0
     taken_bytes_before: int = 0

@@ -25,10 +25,10 @@ import heapq
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from lb import logs
-from lb.config import Config, Frame, OnCrashes, OnStuck, Spawn
+from lb.config import Config, OnCrashes, OnStuck, Spawn
 from lb.errors import Unavailable
 from lb.signals import WakeUps
 from lb.slots import channel, crashes, group
@@ -36,11 +36,13 @@ from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
 from lb.slots.condition import condition
 from lb.slots.crashes import Crashes
+from lb.slots.ending import cause, explain
+from lb.slots.launch import order_of
+from lb.slots.oom import OomKills
 from lb.slots.orders import Orders
 from lb.slots.pipes import Pipes
-from lb.slots.program import find_program, line_reader
 from lb.slots.slot import NEVER_NS, Event, Slot, State
-from lb.slots.spawn import Order, report, spawn
+from lb.slots.spawn import report, spawn
 from lb.slots.watch import Watch
 
 STABLE_S = 10.0
@@ -81,6 +83,7 @@ class Supervisor:
         self._allowance = allowance
         self._realign = realign
         self._taken_bytes = taken_bytes
+        self._oom_kills = OomKills()
         self._is_stopping = False
         self._has_left = False
         numbers = range(len(pipes.read_fds))
@@ -191,6 +194,7 @@ class Supervisor:
         """SIGTERM for every worker and what it started, also for those that are stopped."""
         for slot in self._alive():
             if group.send(slot.pid, signal.SIGTERM) and group.send(slot.pid, signal.SIGCONT):
+                slot.sent = signal.SIGTERM
                 logs.info("worker asked to end", slot=slot.number, pid=slot.pid)
             else:
                 self._tell_forbidden(slot)
@@ -202,6 +206,7 @@ class Supervisor:
 
     def _kill(self, slot: Slot, why: str) -> None:
         if group.send(slot.pid, signal.SIGKILL):
+            slot.sent = signal.SIGKILL
             logs.warning(f"worker killed: {why}", slot=slot.number, pid=slot.pid)
         else:
             self._tell_forbidden(slot)
@@ -260,7 +265,6 @@ class Supervisor:
 
     def _spawn(self, slot: Slot) -> None:
         """Raises OSError; then there is no process. All that can fail comes before it."""
-        path, arguments = self._command()
         try:
             slot.channel = Channel()
             self._wake_ups.watch(slot.channel.fileno(), lambda: self._hear(slot))
@@ -268,8 +272,9 @@ class Supervisor:
             with os.fdopen(report_end, "wb", 0):
                 self._wake_ups.watch(slot.report_fd, lambda: self._read_report(slot))
                 slot.taken_bytes_before = self._taken(slot)
+                slot.oom_kills_before = self._oom_kills.total()
                 slot.started_ns = time.monotonic_ns()
-                slot.order = self._order(path, arguments, slot)
+                slot.order = order_of(self._config, self._allowance, list(slot.pipe_by_fd), slot.channel.worker_fd())
                 slot.pid = spawn(slot.order, report_end)
         except OSError:
             self._close_descriptors(slot)
@@ -277,31 +282,10 @@ class Supervisor:
         slot.channel.close_worker_end()
         slot.is_held = False
         slot.is_paused = slot.is_replaced = False
+        slot.sent = None
         slot.status = ""
         slot.acknowledged.clear()
         self._by_pid[slot.pid] = slot
-
-    def _command(self) -> tuple[str, list[str]]:
-        """The program's path and its argv, but for the pipes' numbers. Raises OSError."""
-        config = self._config
-        if config.frame is Frame.LINES:
-            command = line_reader(config.worker, config.directory, config.worker_args)
-            return command[0], command
-        return find_program(config.worker, config.directory), [config.worker, *config.worker_args]
-
-    def _order(self, path: str, arguments: Sequence[str], slot: Slot) -> Order:
-        config, allowance = self._config, self._allowance
-        assert slot.channel is not None
-        channel_fd = slot.channel.worker_fd()
-        return Order(
-            path,
-            argv=[*arguments, *map(str, slot.pipe_by_fd)],
-            environment={**os.environ, "LB_PIPES": channel.PROTOCOL, "LB_CHANNEL": str(channel_fd)},
-            directory=config.directory,
-            fds=[*slot.pipe_by_fd, channel_fd],
-            soft_descriptors=allowance.worker_descriptors(len(slot.pipes)),
-            cpus=allowance.worker_cpus(),
-        )
 
     def _read_report(self, slot: Slot) -> None:
         assert slot.order is not None
@@ -353,11 +337,19 @@ class Supervisor:
         group.send(slot.pid, signal.SIGKILL)
         status = self._reap(slot)
         slot.ran_s = (time.monotonic_ns() - slot.started_ns) / 1e9
-        is_clean = self._is_ending(slot) and status == 0
+        slot.has_finished = self._is_ending(slot) and status == 0
         self.failures_total += self._is_ending(slot) and status != 0
-        (logs.info if is_clean else logs.error)(
-            "worker ended", slot=slot.number, pid=slot.pid, **group.cause(status), ran_s=slot.ran_s
-        )
+        values = {"slot": slot.number, "pid": slot.pid, **cause(status), "ran_s": slot.ran_s}
+        if slot.has_finished:
+            logs.info("worker ended", **values)
+        else:
+            why = explain(status, oom_kills=self._oom_kills_during(slot), sent=slot.sent)
+            logs.error("worker ended", **values, why=why)
+
+    def _oom_kills_during(self, slot: Slot) -> int | None:
+        """Since its worker was started."""
+        now, before = self._oom_kills.total(), slot.oom_kills_before
+        return None if now is None or before is None else now - before
 
     def _reap(self, slot: Slot) -> int:
         _, status = os.waitpid(slot.pid, 0)
@@ -369,6 +361,8 @@ class Supervisor:
         del self._leaving[slot.number]
         self._hear(slot, _LAST_MESSAGES)
         self._close_descriptors(slot)
+        if slot.fault is None and not slot.has_finished:
+            self._tell_unfinished(slot)
         if self._is_ending(slot):
             return
         if slot.fault is None:
@@ -381,6 +375,12 @@ class Supervisor:
         self._restart_later(slot)
         if not slot.is_replaced and slot.crashes.add(time.monotonic_ns()):
             self._tell_crashes(slot)
+
+    def _tell_unfinished(self, slot: Slot) -> None:
+        """Before its pipes are realigned, which takes from them, too."""
+        if most_bytes := self._taken(slot) - slot.taken_bytes_before:
+            records = f"unknown, at most {most_bytes} bytes"
+            logs.warning("records that the worker had not finished", slot=slot.number, pid=slot.pid, records=records)
 
     def _tell_crashes(self, slot: Slot) -> None:
         ends = self._config.max_crashes

@@ -11,6 +11,7 @@ from harness import Feed, Lb, inline, message
 from harness.flood import record
 
 from lb.errors import EX_IOERR
+from lb.slots.ending import EXIT_CODES, SIGNALS
 
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
@@ -24,6 +25,7 @@ def test_its_signal_is_told_and_the_next_one_reads_on(number: signal.Signals) ->
         os.kill(first, number)
         line = lb.await_line("worker ended", level="error", slot=0, pid=first)
         assert line["signal"] == number.name
+        assert line["why"].startswith(SIGNALS.get(number, "killed"))
         assert "exit_code" not in line
         peer.say(message([record(3), record(4)]))
         recording = lb.await_records(5)
@@ -48,8 +50,28 @@ def test_its_exit_code_is_told_also_when_it_is_0(code: int) -> None:
         peer.say(message([record(0)]))
         line = lb.await_line("worker ended", level="error", slot=0)
         assert line["exit_code"] == code
+        assert line["why"] == EXIT_CODES.get(code)
         assert "signal" not in line
         lb.await_line("worker started", slot=0)
+
+
+def test_what_it_had_read_and_perhaps_not_finished_is_told() -> None:
+    """Of the second worker, nothing that the first one had read; of who has read nothing, nothing."""
+    sizes = [4 + len(record(number)) for number in range(5)]
+    with Feed() as feed, Lb(feed.url, 2) as lb, feed.session() as peer:
+        for worker, (begin, end) in enumerate([(0, 3), (3, 5), (5, 5)]):
+            pid = lb.await_recorders(worker + 1)[-1]
+            if end > begin:
+                peer.say(message(map(record, range(begin, end))))
+            lb.await_records(end)
+            os.kill(pid, signal.SIGKILL)
+            lb.await_line("worker ended", pid=pid)
+            if end > begin:
+                told = lb.await_line("records that the worker had not finished", level="warning", slot=0, pid=pid)
+                assert told["records"] == f"unknown, at most {sum(sizes[begin:end])} bytes"
+        lb.await_recorders(4)
+        assert lb.stop().exit_code == 0
+        assert sum(line["message"] == "records that the worker had not finished" for line in lb.lines) == 2
 
 
 def test_only_its_own_slot_is_touched() -> None:

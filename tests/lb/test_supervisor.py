@@ -16,8 +16,10 @@ from harness.supervising import Supervising
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lb.config import OnStuck
 from lb.errors import Unavailable
 from lb.slots import supervisor, watch
+from lb.slots.oom import OomKills
 from lb.slots.slot import NEVER_NS, Event, Slot, State
 from lb.slots.supervisor import ACTIONS
 
@@ -55,6 +57,14 @@ def test_from_every_state_a_way_leads_to_every_other() -> None:
     assert all(states == set(State) for states in reached.values())
 
 
+def make_stuck(test: Supervising, slot: Slot) -> None:
+    os.kill(slot.pid, signal.SIGSTOP)
+    while ") T " not in Path(f"/proc/{slot.pid}/stat").read_text():  # it may be in the middle of a read
+        pass
+    test.write(0, b"x")
+    test.until(lambda: slot.state is State.STUCK)
+
+
 def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker runs, is stopped, goes on and dies; its program loses its interpreter, then is gone, then is there
     again, and the worker dies while it is stopped."""
@@ -67,18 +77,12 @@ def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     put("/bin/sh")
 
-    def stop(slot: Slot) -> None:
-        os.kill(slot.pid, signal.SIGSTOP)
-        while ") T " not in Path(f"/proc/{slot.pid}/stat").read_text():  # it may be in the middle of a read
-            pass
-        test.write(0, b"x")
-        test.until(lambda: slot.state is State.STUCK)
-
     monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    monkeypatch.setattr(supervisor, "STABLE_S", 0.0)
     with Supervising(["worker"], stuck_after_s=0.05) as test:
         (slot,) = test.slots
         test.start()
-        stop(slot)
+        make_stuck(test, slot)
         os.kill(slot.pid, signal.SIGCONT)
         test.until(lambda: slot.state is State.RUNNING)
         put("/no/such/interpreter")
@@ -93,7 +97,7 @@ def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert faults[-1] == "no such program in PATH"
         assert slot.state is State.RUNNING
         assert test.supervisor.restarts_total == 1
-        stop(slot)
+        make_stuck(test, slot)
         os.kill(slot.pid, signal.SIGKILL)
         test.until(lambda: len(test.told("worker started")) == 3)
     assert slot.state is State.EMPTY
@@ -132,7 +136,7 @@ def test_terminate_asks_all_of_a_worker_to_end_even_if_it_is_stopped(capfd: pyte
             test.until(lambda: not test.supervisor.running)
             assert ends(child)
         (line,) = test.told("worker ended")
-        assert (line["signal"], line["level"]) == ("SIGTERM", "error")
+        assert (line["signal"], line["level"], line["why"]) == ("SIGTERM", "error", "sent by lb")
 
 
 @pytest.mark.parametrize(("code", "failures"), [("0", 0), ("3", 1), ("os.abort()", 1)])
@@ -153,6 +157,16 @@ def test_who_fails_during_the_stop_is_counted(code: str, failures: int) -> None:
         test.until(lambda: test.supervisor.running == 1)
         assert test.supervisor.failures_total == failures
         assert test.told("worker ended")[-1]["pid"] == pids[0]
+
+
+def test_after_stop_who_does_not_read_is_told_and_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There would be no other."""
+    monkeypatch.setattr(watch, "FIRST_READ_S", 0.0)
+    with Supervising(READS, stuck_after_s=0.05, on_stuck=OnStuck.RESTART) as test:
+        test.start()
+        test.supervisor.stop()
+        make_stuck(test, test.slots[0])
+        assert not [line for line in test.lines if line["message"].startswith("worker killed")]
 
 
 def test_after_stop_nothing_is_started_again() -> None:
@@ -195,8 +209,28 @@ def test_kill_tells_why_and_waits_for_nobody() -> None:
             ("warning", leader)
         ]
         test.until(lambda: not test.supervisor.running)
-        assert test.told("worker ended")[0]["signal"] == "SIGKILL"
+        assert test.told("worker ended")[0].items() >= {"signal": "SIGKILL", "why": "sent by lb"}.items()
         assert test.supervisor.failures_total == 1
+
+
+def test_a_kill_is_told_with_what_the_kernel_has_counted_since_the_worker_s_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    counts = tmp_path / "proc" / "vmstat"
+    counts.write_text("oom_kill 7\n")
+    monkeypatch.setattr(supervisor, "OomKills", lambda: OomKills(tmp_path))
+    with Supervising(READS) as test:
+        for kills in (8, 8):
+            test.until(lambda: test.slots[0].state is State.RUNNING) if test.walked else test.start()
+            counts.write_text(f"oom_kill {kills}\n")
+            os.kill(test.slots[0].pid, signal.SIGKILL)
+            ends = len(test.told("worker ended"))
+            test.until(lambda ends=ends: len(test.told("worker ended")) > ends)
+        assert [line["why"].partition(":")[0] for line in test.told("worker ended")] == [
+            "killed, most likely for want of memory",
+            "killed by a person or a service manager",
+        ]
 
 
 def test_the_end_of_a_pipe_is_seen_by_its_worker_alone() -> None:
