@@ -37,6 +37,7 @@ from lb.key import erase_behind, read_key
 from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.slots.crashes import WINDOW_S
+from lb.slots.watch import FIRST_READ_S
 from lb.version import VERSION
 
 USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"
@@ -330,11 +331,11 @@ def _add_supervision(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--stuck-after",
-        type=_seconds,
+        type=_interval,
         default=10.0,
         metavar="S",
-        help="a worker that leaves what a pipe of its holds unread for S seconds, and 30 at least before it has read "
-        "anything, is told; 0 is off (default: 10)",
+        help=f"a worker that reads nothing of what a pipe holds for S seconds, and for {FIRST_READ_S:g} at least "
+        "before its first read, is told; 0 is off (default: 10)",
     )
     add(
         "--on-stuck",

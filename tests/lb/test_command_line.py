@@ -84,7 +84,7 @@ def test_version() -> None:
         (["--on-stuck", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of tell, restart"),
         (["--on-crashes", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of tell, exit"),
         (["--max-crashes", "-1", "k", NO_FEED, "1", ".", "w"], "-1 ends is outside of 0 to"),
-        (["--stuck-after", "-1", "k", NO_FEED, "1", ".", "w"], "-1 s is outside of 0 to"),
+        (["--stuck-after", "0.01", "k", NO_FEED, "1", ".", "w"], "0.01 s is less than 0.05 s, and not 0, which is off"),
         (["--tls", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of auto, kernel, user"),
         (["--log-level", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of debug, info, warning, error"),
         (["--log-format", "x", "k", NO_FEED, "1", ".", "w"], "'x' is none of text, json"),
