@@ -42,6 +42,7 @@ from lb.reporter import Reporter
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
+from lb.slots.redelivery import Redelivery, retain_bytes
 from lb.slots.slot import Slot
 from lb.slots.supervisor import Supervisor
 from lb.version import VERSION
@@ -94,7 +95,7 @@ class Balancer:
                 self._open_control(config.control, stack, allowance)
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
-            high_water_bytes = config.backlog_bytes or max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
+            high_water_bytes = self._high_water_bytes()
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=_ROUTES[config.route],
@@ -103,19 +104,22 @@ class Balancer:
                 high_water_bytes=high_water_bytes,
                 wake_fd=self._wake_ups.fileno(),
                 stall_ns=int(STALLED_AFTER_S * 1e9),
+                retains=config.redeliver,
             )
             for pipe in range(config.pipes):
                 pump.set_policy(pipe, _POLICIES[config.on_full])
+            self._redelivery = redelivery = self._new_redelivery()
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
-                realign=lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
+                realign=redelivery.redeliver if redelivery else lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
                 taken_bytes=lambda pipe: pump.pipe_counters(pipe).written_bytes_total - pipes.unread_bytes(pipe),
+                redelivery=redelivery,
             )  # fmt: skip
             stack.callback(supervisor.leave, "lb can't go on")
             if config.cpu is not None:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
-            capacity_bytes = [size_bytes + high_water_bytes for size_bytes in pipes.size_bytes]
+            capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
             self._reporter = Reporter(
                 self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
             )
@@ -140,6 +144,19 @@ class Balancer:
         listener = Listener(path, self._config.control_group)
         self._control = Server(listener, self._wake_ups, verbs_of(ports), self._status, most_clients)
         stack.callback(self._control.close)
+
+    def _high_water_bytes(self) -> int:
+        """Of an outbox."""
+        config = self._config
+        if config.redeliver:
+            return config.retain_bytes or retain_bytes(config.pipes)
+        return config.backlog_bytes or max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
+
+    def _new_redelivery(self) -> Redelivery | None:
+        pump = self._pump
+        if not self._config.redeliver:
+            return None
+        return Redelivery(pump, lambda pipe: pump.pipe_counters(pipe).acknowledged_total, self._pipes.read_fds)
 
     def _start_workers(self) -> None:
         """No session before a worker runs: where the program can't be, no other client of the key is evicted."""
@@ -240,6 +257,8 @@ class Balancer:
                 self._reporter.malformed(event)
             case Stalled(pipe):
                 self._reporter.stalled(pipe)
+                if self._redelivery is not None and not self._pipes.unread_bytes(pipe):
+                    self._redelivery.stalled(self._supervisor.slot_of(pipe), pipe)
             case Resumed():
                 self._reporter.resumed(event)
 
@@ -339,6 +358,7 @@ class Balancer:
             restarts_total=self._supervisor.restarts_total,
             stuck=self._supervisor.stuck,
             stuck_total=self._supervisor.stuck_total,
+            retains=self._config.redeliver,
             tls=self._keeper.tls,
             gaps_total=self._keeper.gaps.gaps_total,
             gap_s=self._keeper.gaps.gap_s,

@@ -102,6 +102,9 @@ class Config:
     pipe_size_bytes: int | None = None
     on_full: OnFull = OnFull.BLOCK
     backlog_bytes: int | None = None
+    redeliver: bool = False
+    retain_bytes: int | None = None
+    """Of each pipe, with redeliver."""
     """Of each pipe, what may wait in lb; None: a share of what all may have."""
     tls: Tls = Tls.AUTO
     ca_file: str | None = None

@@ -29,6 +29,8 @@ class Snapshot:
     gaps_total: int = 0
     gap_s: float = 0.0
     """Between the sessions: from the last record of one to the first of the next."""
+    retains: bool = False
+    """Records stay in lb until they are acknowledged."""
     socket_bytes: int = 0
     """What the session's socket holds that was not read yet."""
     unread: list[Unread] | None = None
@@ -54,6 +56,7 @@ class Snapshot:
             **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
             **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),
             **_listed("dropped", [pipe.dropped_total for pipe in self.pipes]),
+            **self._acknowledgement(),
             **_listed("backlog_bytes", self.backlog_bytes),
             "socket_bytes": self.socket_bytes,
             "reconnects": max(self.sessions_total - 1, 0),
@@ -96,22 +99,39 @@ class Snapshot:
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
             **_listed_if_any("waiting_per_pipe", [pipe.waiting_records for pipe in self.pipes]),
             **_listed_if_any("dropped_per_pipe", [pipe.dropped_total for pipe in self.pipes]),
+            **self._acknowledgement(),
+        }
+
+    def _acknowledgement(self) -> dict[str, object]:
+        """Of what was written: acknowledged or not. Redelivered is what was written more than once, each time."""
+        if not self.retains:
+            return {}
+        return {
+            **_listed("acknowledged", [pipe.acknowledged_total for pipe in self.pipes]),
+            **_listed("unacknowledged", [pipe.unacknowledged_records for pipe in self.pipes]),
+            **_listed("unacknowledged_bytes", [pipe.unacknowledged_bytes for pipe in self.pipes]),
+            **_listed("redelivered", [pipe.redelivered_total for pipe in self.pipes]),
         }
 
     def held_bytes(self) -> list[int]:
-        """Of each pipe: what it holds, and what waits for it."""
+        """Of each pipe: what it holds, and what waits for it; or where records are retained, all that is kept."""
+        if self.retains:
+            return [pipe.waiting_bytes + pipe.unacknowledged_bytes for pipe in self.pipes]
         return [pipe.waiting_bytes + held for pipe, held in zip(self.pipes, self.backlog_bytes, strict=True)]
 
     def undelivered(self) -> Iterator[dict[str, int]]:
-        """Of each pipe whose records did not all reach a worker: how many, and where they were left."""
+        """Of each pipe whose records did not all reach a worker, or were not all acknowledged where they are retained:
+        how many, and where they were left."""
         for number, (pipe, unread) in enumerate(zip(self.pipes, self.unread or [], strict=False)):
-            if pipe.waiting_records or unread.bytes:
+            unacknowledged = {"unacknowledged": pipe.unacknowledged_records} if self.retains else {}
+            if pipe.waiting_records or unread.bytes or pipe.unacknowledged_records:
                 yield {
                     "pipe": number,
-                    "records": pipe.waiting_records + unread.records,
+                    "records": pipe.waiting_records + max(unread.records, pipe.unacknowledged_records),
                     "waiting": pipe.waiting_records,
                     "unread": unread.records,
                     "unread_bytes": unread.bytes,
+                    **unacknowledged,
                 }
 
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import grp
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from lb.config import (
     MAX_PIPES,
@@ -34,6 +31,7 @@ from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
 from lb.key import erase_behind, read_key
+from lb.option_values import LEAST_INTERVAL_S, cpu, group, interval, one_of, seconds, whole
 from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 from lb.slots.crashes import WINDOW_S
@@ -44,14 +42,9 @@ USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"
 
 _WORDS_OF_LB = 5
 """KEY to WORKER."""
-_LEAST_INTERVAL_S = 0.05
-"""More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
-_LONGEST_QUOTED = 15
-"""Characters; keys are longer."""
 _OPTION = re.compile(r"-(?!$|\d+$)")
 """A word that begins so is an option; a lone dash and a negative number are none."""
 
-_Words = TypeVar("_Words", bound=Enum)
 
 _EPILOG = """\
 KEY is the API key in one of four forms:
@@ -90,6 +83,7 @@ def parse(words: Sequence[str]) -> Config:
     args = parser.parse_args(parted.of_lb)
     endpoint = Endpoint.parse(args.url)
     _erase_credentials(args.url, args.proxy)
+    _check_redelivery(args)
     return Config(
         endpoint=endpoint,
         key=read_key(args.key),
@@ -104,6 +98,8 @@ def parse(words: Sequence[str]) -> Config:
         pipe_size_bytes=args.pipe_size,
         on_full=args.on_full,
         backlog_bytes=args.backlog,
+        redeliver=args.redeliver,
+        retain_bytes=args.retain,
         tls=args.tls,
         ca_file=args.ca_file,
         proxy=_proxy(args.proxy, endpoint),
@@ -126,6 +122,20 @@ def parse(words: Sequence[str]) -> Config:
         log_level=args.log_level,
         log_format=args.log_format,
     )
+
+
+def _check_redelivery(args: argparse.Namespace) -> None:
+    if not args.redeliver:
+        if args.retain is not None:
+            raise UsageError("--retain is for --redeliver")
+    elif args.spawn is not Spawn.PER_PIPE:
+        raise UsageError("--redeliver needs --spawn per-pipe: what a worker has not finished is one pipe's")
+    elif args.on_full is not OnFull.BLOCK:
+        raise UsageError(f"--redeliver loses nothing, and so can't be had with --on-full {args.on_full.value}")
+    elif args.backlog is not None:
+        raise UsageError("--redeliver has no --backlog: --retain is the bound of all that lb keeps for a pipe")
+    elif args.frame is not Frame.LENGTH:
+        raise UsageError(f"--redeliver needs workers that acknowledge, which those of --frame {args.frame.value} can't")
 
 
 def _proxy(word: str | None, endpoint: Endpoint) -> Proxy | None:
@@ -217,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("key", metavar="KEY", help="the API key, see below")
     add("url", metavar="URL", help="ws://HOST[:PORT]/PATH or wss://HOST[:PORT]/PATH")
-    add("pipes", metavar="NPIPES", type=_whole("pipes", 1, MAX_PIPES), help="how many pipes to deal records to")
+    add("pipes", metavar="NPIPES", type=whole("pipes", 1, MAX_PIPES), help="how many pipes to deal records to")
     add("directory", metavar="DIR", help="the worker's working directory")
     add(
         "worker", metavar="WORKER", help="the program to run; ARGS are its arguments, the pipes' fd numbers follow them"
@@ -238,7 +248,7 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--quiet-after",
-        type=_seconds,
+        type=seconds,
         default=0.0,
         metavar="S",
         help="a session that brings no record for S seconds, though it lives, is an error; 0 is off (default: 0)",
@@ -251,14 +261,14 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--on-quiet",
-        type=_one_of(OnQuiet),
+        type=one_of(OnQuiet),
         default=OnQuiet.TELL,
         metavar="tell|reconnect",
         help="what to do about such a session: a line in the log, or the next session, too (default: tell)",
     )
     add(
         "--tls",
-        type=_one_of(Tls),
+        type=one_of(Tls),
         default=Tls.AUTO,
         metavar="auto|kernel|user",
         help="where the TLS session lives: in the kernel where it can, always there, never there (default: auto)",
@@ -272,7 +282,7 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-frame-bytes",
-        type=_whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),
+        type=whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),
         default=16 << 20,
         metavar="BYTES",
         help="longest websocket frame, and longest record, that is taken (default: 16777216)",
@@ -283,21 +293,21 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--route",
-        type=_one_of(Route),
+        type=one_of(Route),
         default=Route.ROUND_ROBIN,
         metavar="round-robin|symbol",
         help="which pipe a record goes to: the next in turn, or the one of its symbol (default: round-robin)",
     )
     add(
         "--spawn",
-        type=_one_of(Spawn),
+        type=one_of(Spawn),
         default=Spawn.SHARED,
         metavar="shared|per-pipe",
         help="one worker for all pipes, or one for each (default: shared)",
     )
     add(
         "--frame",
-        type=_one_of(Frame),
+        type=one_of(Frame),
         default=Frame.LENGTH,
         metavar="length|lines",
         help="what a worker reads: a length and a record, on its pipes, or records as lines on its standard input, for "
@@ -305,14 +315,14 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--pipe-size",
-        type=_whole("bytes", 4096, 1 << 31),
+        type=whole("bytes", 4096, 1 << 31),
         metavar="BYTES",
         help="size of each pipe (default: as much as the system grants, at most 268435456, and all together a quarter "
         "of the memory that the machine, or lb's container, has)",
     )
     add(
         "--on-full",
-        type=_one_of(OnFull),
+        type=one_of(OnFull),
         default=OnFull.BLOCK,
         metavar="block|drop-oldest|drop-newest",
         help="what happens where a pipe and its backlog are full: the feed is read no further until there is room; the "
@@ -320,10 +330,23 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--backlog",
-        type=_whole("bytes", 1, 1 << 34),
+        type=whole("bytes", 1, 1 << 34),
         metavar="BYTES",
         help="how much may wait in lb for each pipe, besides what is in the pipe (default: 33554432 for all pipes "
         "together, and 65536 at least)",
+    )
+    add(
+        "--redeliver",
+        action="store_true",
+        help="keep each record until its worker has acknowledged it, as the SDK does by itself, and give what a worker "
+        "that died has not to its successor; needs --spawn per-pipe (default: what a dead worker had read is gone)",
+    )
+    add(
+        "--retain",
+        type=whole("bytes", 4096, 1 << 34),
+        metavar="BYTES",
+        help="with --redeliver: how much may be unacknowledged and waiting, of each pipe, before the feed is read no "
+        "further (default: 67108864, and all pipes together an eighth of the memory that lb may use)",
     )
 
 
@@ -331,7 +354,7 @@ def _add_supervision(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--stuck-after",
-        type=_interval,
+        type=interval,
         default=10.0,
         metavar="S",
         help=f"a worker that reads nothing of what a pipe holds for S seconds, and for {FIRST_READ_S:g} at least "
@@ -339,21 +362,21 @@ def _add_supervision(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--on-stuck",
-        type=_one_of(OnStuck),
+        type=one_of(OnStuck),
         default=OnStuck.TELL,
         metavar="tell|restart",
         help="what to do about such a worker: a line in the log, or kill it and start another, too (default: tell)",
     )
     add(
         "--max-crashes",
-        type=_whole("ends", 0, 1_000_000),
+        type=whole("ends", 0, 1_000_000),
         default=5,
         metavar="N",
         help=f"N ends of workers in one slot within {WINDOW_S:g} s are an error; 0 is off (default: 5)",
     )
     add(
         "--on-crashes",
-        type=_one_of(OnCrashes),
+        type=one_of(OnCrashes),
         default=OnCrashes.TELL,
         metavar="tell|exit",
         help="what to do about it: a line in the log, or stop, with exit code 69 (default: tell)",
@@ -362,10 +385,10 @@ def _add_supervision(parser: argparse.ArgumentParser) -> None:
 
 def _add_process(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--cpu", type=_cpu, metavar="N", help="keep lb on this CPU; workers may run on all (default: on any)")
+    add("--cpu", type=cpu, metavar="N", help="keep lb on this CPU; workers may run on all (default: on any)")
     add(
         "--grace",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="S",
         help="seconds that delivery and workers have to end at a stop (default: 10)",
@@ -386,13 +409,13 @@ def _add_control(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--control-group",
-        type=_group,
+        type=group,
         metavar="GROUP",
         help="whose members may use it, besides lb's own user and root (default: nobody's)",
     )
     add(
         "--control-clients",
-        type=_whole("clients", 1, 1024),
+        type=whole("clients", 1, 1024),
         default=64,
         metavar="N",
         help="how many programs may use it at a time (default: 64)",
@@ -403,15 +426,15 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--stats-interval",
-        type=_interval,
+        type=interval,
         default=10.0,
         metavar="S",
-        help=f"seconds between two lines of statistics on standard error, at least {_LEAST_INTERVAL_S:g}; 0 is off "
+        help=f"seconds between two lines of statistics on standard error, at least {LEAST_INTERVAL_S:g}; 0 is off "
         "(default: 10)",
     )
     add(
         "--log-level",
-        type=_one_of(LogLevel),
+        type=one_of(LogLevel),
         default=LogLevel.INFO,
         metavar="debug|info|warning|error",
         help="the least severe lines to log (default: info)",
@@ -422,70 +445,8 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
 def _add_log_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-format",
-        type=_one_of(LogFormat),
+        type=one_of(LogFormat),
         default=LogFormat.TEXT,
         metavar="text|json",
         help="form of the lines on standard error (default: text)",
     )
-
-
-def _whole(name: str, least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number") from None
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{number} {name} is outside of {least} to {most}")
-        return number
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        number_s = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a number of seconds") from None
-    if not 0 <= number_s <= 1e9:
-        raise argparse.ArgumentTypeError(f"{text} s is outside of 0 to 1e9 s")
-    return number_s
-
-
-def _interval(text: str) -> float:
-    interval_s = _seconds(text)
-    if 0 < interval_s < _LEAST_INTERVAL_S:
-        raise argparse.ArgumentTypeError(f"{text} s is less than {_LEAST_INTERVAL_S:g} s, and not 0, which is off")
-    return interval_s
-
-
-def _cpu(text: str) -> int:
-    allowed = os.sched_getaffinity(0)
-    if not text.isdecimal() or int(text) not in allowed:
-        raise argparse.ArgumentTypeError(
-            f"{_quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
-        )
-    return int(text)
-
-
-def _group(text: str) -> int:
-    try:
-        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"there is no group {_quoted(text)}") from None
-
-
-def _one_of(values: type[_Words]) -> Callable[[str], _Words]:
-    def parse(text: str) -> _Words:
-        try:
-            return values(text)
-        except ValueError:
-            words = ", ".join(value.value for value in values)
-            raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of {words}") from None
-
-    return parse
-
-
-def _quoted(word: str) -> str:
-    """For errors. Where an option's value is forgotten, the key may stand in its place."""
-    return repr(word) if len(word) <= _LONGEST_QUOTED else f"a word of {len(word)} characters"

@@ -27,6 +27,10 @@ same as a loop, by batches of bytes:
 `run(..., decode=...)` hands over what a function makes of the bytes; `trade_balancer.typed.decode` makes objects with
 typed members of them; `columns(fds, "sym", "p", "s", "t")` decodes into arrays, see `trade_balancer.columnar`.
 
+With `lb --redeliver` each of these acknowledges what it has handed over, once the next is asked for; `numbered(fds)`
+tells each record's number, by which a store knows what comes a second time, and `acknowledge(fd, number)` is for
+programs that finish later (docs/redelivery.md).
+
 With asyncio, a task per pipe:
 
     import asyncio
@@ -61,7 +65,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trade_balancer.acknowledgement import acknowledge
 from trade_balancer.asynchronous import records
+from trade_balancer.channel import first_number
 from trade_balancer.columnar import columns
 from trade_balancer.decoding import Record
 from trade_balancer.errors import (
@@ -75,7 +81,7 @@ from trade_balancer.errors import (
     WorkerError,
 )
 from trade_balancer.frames import FrameCutter
-from trade_balancer.pipes import batches, views
+from trade_balancer.pipes import batches, numbered, views
 from trade_balancer.runner import Totals, fds_of_command_line, run
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import OnError
@@ -96,9 +102,12 @@ __all__ = [
     "Totals",
     "TruncatedFrameError",
     "WorkerError",
+    "acknowledge",
     "batches",
     "columns",
     "fds_of_command_line",
+    "first_number",
+    "numbered",
     "outlive_stop_signals",
     "records",
     "run",

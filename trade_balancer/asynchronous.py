@@ -17,34 +17,49 @@ _T = TypeVar("_T")
 
 
 @overload
-def records(fd: int, *, raw: Literal[False] = False, on_error: OnError = "skip") -> AsyncIterator[Record]: ...
+def records(
+    fd: int, *, raw: Literal[False] = False, on_error: OnError = "skip", acknowledge: bool = True
+) -> AsyncIterator[Record]: ...
 @overload
-def records(fd: int, *, raw: Literal[True]) -> AsyncIterator[bytes]: ...
+def records(fd: int, *, raw: Literal[True], acknowledge: bool = True) -> AsyncIterator[bytes]: ...
 @overload
-def records(fd: int, *, decode: Callable[[bytes], _T], on_error: OnError = "skip") -> AsyncIterator[_T]: ...
+def records(
+    fd: int, *, decode: Callable[[bytes], _T], on_error: OnError = "skip", acknowledge: bool = True
+) -> AsyncIterator[_T]: ...
 
 
 async def records(
-    fd: int, *, raw: bool = False, decode: Callable[[bytes], Any] | None = None, on_error: OnError = "skip"
+    fd: int,
+    *,
+    raw: bool = False,
+    decode: Callable[[bytes], Any] | None = None,
+    on_error: OnError = "skip",
+    acknowledge: bool = True,
 ) -> AsyncIterator[Any]:
     """Yields the records of the pipe `fd` as dicts, as bytes with `raw`, or as what `decode` makes of them, to its end.
 
     A record that can't be decoded is shown on standard error and passed over; with `on_error="raise"` it ends the
-    iteration once all others of its read have been yielded. Signals are left alone: see `outlive_stop_signals`.
+    iteration once all others of its read have been yielded. Signals are left alone: see `outlive_stop_signals`. With
+    `lb --redeliver` the records of a read are acknowledged once the next one is asked for, or not with
+    `acknowledge=False`.
 
     Raises:
         PipeError, ProtocolError, ReadError: at once.
         RecordError: with `on_error="raise"`.
         TruncatedFrameError: at the end.
     """
-    pipe = Pipes([fd])
+    pipe = Pipes([fd], acknowledge=acknowledge)
+    acknowledger = pipe.acknowledger
     skips = Skips(on_error)
     decoded = decoder(raw, decode)
     loop = asyncio.get_running_loop()
     while True:
-        await _readable(loop, fd)
+        while not await _readable(loop, fd, None if acknowledger is None else acknowledger.finished()):
+            pass
         batch = pipe.read(fd)
         if batch is None:
+            if acknowledger is not None:
+                acknowledger.tell(waits=True)
             pipe.check_ends()
             return
         for record in decoded(batch, fd, skips):
@@ -52,19 +67,22 @@ async def records(
         skips.raise_fault()
 
 
-async def _readable(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-    """Returns when a read of `fd` would not block.
+async def _readable(loop: asyncio.AbstractEventLoop, fd: int, wait_s: float | None) -> bool:
+    """Returns True when a read of `fd` would not block, or False after `wait_s`.
 
     Watched anew each time: a watched fd that is not read calls back in every turn of the loop.
     """
-    ready: asyncio.Future[None] = loop.create_future()
+    ready: asyncio.Future[bool] = loop.create_future()
 
-    def set_ready() -> None:
+    def set_ready(is_readable: bool = True) -> None:
         if not ready.done():
-            ready.set_result(None)
+            ready.set_result(is_readable)
 
     loop.add_reader(fd, set_ready)
+    timer = None if wait_s is None else loop.call_later(wait_s, set_ready, False)
     try:
-        await ready
+        return await ready
     finally:
         loop.remove_reader(fd)
+        if timer is not None:
+            timer.cancel()

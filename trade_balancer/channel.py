@@ -5,10 +5,10 @@ Law: whoever runs without lb says nothing and notices nothing. That lb has gone 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import MutableMapping
+from dataclasses import dataclass, field
 
 from trade_balancer.errors import ProtocolError
 
@@ -16,13 +16,26 @@ PIPE_PROTOCOL = "1"
 """The version of the pipe protocol that this SDK reads (docs/pipe-protocol.md)."""
 
 
+@dataclass
+class _Lb:
+    """What this process knows of the lb that has started it, or one of its ancestors."""
+
+    fd: int | None = None
+    first: dict[int, int] = field(default_factory=dict)
+    """By pipe, the number of the first record that comes; empty where lb wants no acknowledgement."""
+
+
+_lb = _Lb()
+
+
 def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
     """Says READY, once in the life of a process and those that it forks: what reads the pipes is about to begin.
 
-    LB_CHANNEL is taken out of the environment: in a program that the worker starts, the number is not that socket.
+    LB_CHANNEL and LB_FIRST are taken out of the environment: in a program that the worker starts, they are not true.
 
     Raises:
-        ProtocolError: lb writes another version of the pipe protocol (LB_PIPES), or LB_CHANNEL is not its socket.
+        ProtocolError: lb writes another version of the pipe protocol (LB_PIPES), LB_CHANNEL is not its socket, or
+            LB_FIRST does not tell numbers.
     """
     version = environment.get("LB_PIPES", PIPE_PROTOCOL)
     if version != PIPE_PROTOCOL:
@@ -39,7 +52,46 @@ def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
         raise ProtocolError(f"LB_CHANNEL={name}: not a socket ({fault})") from fault
     try:
         channel.set_inheritable(False)
-        with contextlib.suppress(OSError):
-            channel.send(b"READY")
+        _lb.fd = channel.fileno()
     finally:
         channel.detach()
+    _lb.first = _numbers(environment.pop("LB_FIRST", ""))
+    say(b"READY", waits=True)
+
+
+def say(message: bytes, *, waits: bool) -> bool:
+    """Sends one message. Returns False where lb would have to be waited for, and was not."""
+    if _lb.fd is None:
+        return True
+    channel = socket.socket(fileno=_lb.fd)
+    try:
+        channel.send(message, 0 if waits else socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # lb has gone
+    finally:
+        channel.detach()
+    return True
+
+
+def wants_acknowledgement(fd: int) -> bool:
+    """Whether lb keeps the records of this pipe until they are acknowledged."""
+    return fd in _lb.first
+
+
+def first_number(fd: int) -> int:
+    """The number of the first record that this process, or the one that it was forked from, gets from a pipe.
+
+    A record's number is how many were dealt to its pipe before it. With `lb --redeliver` the numbers go on from one
+    worker to the next, and are unique together with `fd` and the environment variable LB_RUN; otherwise each worker
+    begins with 0. Known once something reads pipes.
+    """
+    return _lb.first.get(fd, 0)
+
+
+def _numbers(text: str) -> dict[int, int]:
+    try:
+        return {int(fd): int(number) for fd, number in (pair.split(":") for pair in text.split(",") if pair)}
+    except ValueError:
+        raise ProtocolError(f"LB_FIRST={text}: not FD:NUMBER,...") from None

@@ -13,7 +13,8 @@ import select
 import stat
 from collections.abc import Iterator, Sequence
 
-from trade_balancer.channel import say_ready
+from trade_balancer.acknowledgement import Acknowledger
+from trade_balancer.channel import first_number, say_ready, wants_acknowledgement
 from trade_balancer.errors import PipeError, ReadError, TruncatedFrameError
 from trade_balancer.frames import FrameCutter
 
@@ -29,16 +30,20 @@ class Pipes:
 
     Args:
         fds: numbers of open, readable, blocking file descriptors; a single one may also be a regular file.
+        acknowledge: tell lb, where it wants to know (--redeliver), that what was handed over is finished, once the
+            next is asked for.
 
     Raises:
         PipeError: one is not open for reading, or is named twice.
         ProtocolError: see `say_ready`, which is called here.
     """
 
-    def __init__(self, fds: Sequence[int]) -> None:
+    def __init__(self, fds: Sequence[int], *, acknowledge: bool = True) -> None:
         check_fds(fds)
         say_ready()
         self.cutters = {fd: FrameCutter() for fd in fds}
+        is_wanted = acknowledge and all(map(wants_acknowledgement, fds))
+        self.acknowledger = Acknowledger(self.cutters) if is_wanted else None
         self._open = set(fds)
         # One buffer for ever: os.read() of this size allocates it anew each time, 12 us instead of 0.7 us at a trickle.
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -83,16 +88,25 @@ class Pipes:
 
         With `idle_s` also an empty list, whenever none had for so many seconds.
         """
-        if len(self._open) == 1 and (idle_s is None or _is_regular_file(*self._open)):
+        if self.acknowledger is not None:
+            yield from self._readable_by_epoll(idle_s, self.acknowledger)
+            self.acknowledger.tell(waits=True)
+        elif len(self._open) == 1 and (idle_s is None or _is_regular_file(*self._open)):
             while self._open:
                 yield list(self._open)
-            return
+        else:
+            yield from self._readable_by_epoll(idle_s, None)
+
+    def _readable_by_epoll(self, idle_s: float | None, acknowledger: Acknowledger | None) -> Iterator[list[int]]:
         with select.epoll(len(self._open)) as epoll:
             watched = set(self._open)
             for fd in watched:
                 _watch(epoll, fd)
             while self._open:
-                yield [fd for fd, _ in epoll.poll(idle_s)]
+                left_s = None if acknowledger is None else acknowledger.finished()
+                readable = epoll.poll(idle_s if left_s is None else left_s)
+                if left_s is None or readable:
+                    yield [fd for fd, _ in readable]
                 for fd in watched - self._open:
                     epoll.unregister(fd)
                     watched.remove(fd)
@@ -119,26 +133,38 @@ class Pipes:
         return self._buffer[:got_bytes]
 
 
-def batches(fds: Sequence[int]) -> Iterator[Batch]:
+def batches(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[Batch]:
     """Yields (fd, records) for every read of every pipe until all have ended.
 
-    The records are bytes, in the pipe's order, at least one. Signals are left alone: see `outlive_stop_signals`.
+    The records are bytes, in the pipe's order, at least one. Signals are left alone: see `outlive_stop_signals`. With
+    `lb --redeliver` a batch is acknowledged once the next one is asked for, or not with `acknowledge=False`.
 
     Raises:
         PipeError, ProtocolError, ReadError: at once.
         TruncatedFrameError: at the very end, naming every pipe that ended inside a frame.
     """
-    pipes = Pipes(fds)
+    pipes = Pipes(fds, acknowledge=acknowledge)
     yield from pipes.batches()
     pipes.check_ends()
 
 
-def views(fds: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
+def numbered(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[tuple[int, int, list[bytes]]]:
+    """As `batches`, but yields (fd, number, records): the number of the first record, the next ones follow.
+
+    `first_number` tells what a number is. Stored with a record's results, it tells what comes a second time.
+    """
+    pipes = Pipes(fds, acknowledge=acknowledge)
+    for fd, records in pipes.batches():
+        yield fd, first_number(fd) + pipes.cutters[fd].records_total - len(records), records
+    pipes.check_ends()
+
+
+def views(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[tuple[int, memoryview]]:
     """As `batches`, but nothing is cut or copied: yields (fd, view) of many whole frames, each a length and its record.
 
     For those who hand frames on as they are, or decode them in C. A view is valid until the next one is asked for.
     """
-    pipes = Pipes(fds)
+    pipes = Pipes(fds, acknowledge=acknowledge)
     for ready in pipes.readable():
         for fd in ready:
             for view in pipes.read_frames(fd) or ():

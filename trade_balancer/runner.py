@@ -51,6 +51,7 @@ def run(
     fds: Sequence[int] | None = None,
     *,
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 @overload
@@ -60,6 +61,7 @@ def run(
     *,
     raw: Literal[True],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 @overload
@@ -69,6 +71,7 @@ def run(
     *,
     decode: Callable[[bytes], _T],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 @overload
@@ -78,6 +81,7 @@ def run(
     *,
     batch: Literal[True],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 @overload
@@ -88,6 +92,7 @@ def run(
     raw: Literal[True],
     batch: Literal[True],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 @overload
@@ -98,6 +103,7 @@ def run(
     decode: Callable[[bytes], _T],
     batch: Literal[True],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 
@@ -109,6 +115,7 @@ def run(
     *,
     columns: Sequence[str],
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals: ...
 
@@ -122,6 +129,7 @@ def run(
     columns: Sequence[str] | None = None,
     batch: bool = False,
     processes: bool = False,
+    acknowledge: bool = True,
     on_error: OnError | None = None,
 ) -> Totals:
     """Calls `handler(record, fd)` for every record until all pipes have ended, then returns what was read.
@@ -138,6 +146,8 @@ def run(
             that is in no table is among the batch's `others`, also one that can't be decoded.
         batch: hand over lists: all records that arrived in one read, at least one.
         processes: read each pipe in a forked process of its own; what the handler keeps in memory stays there.
+        acknowledge: with `lb --redeliver`, a batch is acknowledged once its last record is handled, and no other worker
+            gets it then. False: the program says what it has finished, by `trade_balancer.acknowledge`.
         on_error: what follows an exception, which is shown on standard error with the record (its first 240 bytes; of a
             batch, the first record) and counted in any case. A flood of them is counted, but not all shown.
 
@@ -154,9 +164,9 @@ def run(
             that ended inside a frame (everything was handled).
     """
     outlive_stop_signals()
-    read: _Read = partial(_read, (_as_a_batch if batch else _one_by_one)(handler, decoder(raw, decode)))
+    read: _Read = partial(_read, (_as_a_batch if batch else _one_by_one)(handler, decoder(raw, decode)), acknowledge)
     if columns is not None:
-        read = partial(_read_columns, handler, columns)
+        read = partial(_read_columns, handler, columns, acknowledge)
     try:
         pipes = fds_of_command_line(sys.argv) if fds is None else fds
         if processes:
@@ -199,8 +209,8 @@ _Read = Callable[[Sequence[int], Skips], _Part]
 _Consume = Callable[[list[bytes], int, Skips], None]
 
 
-def _read(consume: _Consume, fds: Sequence[int], skips: Skips) -> _Part:
-    pipes = Pipes(fds)
+def _read(consume: _Consume, acknowledge: bool, fds: Sequence[int], skips: Skips) -> _Part:
+    pipes = Pipes(fds, acknowledge=acknowledge)
     for fd, records in pipes.batches():
         consume(records, fd, skips)
         skips.raise_fault()
@@ -208,9 +218,9 @@ def _read(consume: _Consume, fds: Sequence[int], skips: Skips) -> _Part:
 
 
 def _read_columns(
-    handler: Callable[[Any, int], object], names: Sequence[str], fds: Sequence[int], skips: Skips
+    handler: Callable[[Any, int], object], names: Sequence[str], acknowledge: bool, fds: Sequence[int], skips: Skips
 ) -> _Part:
-    source = columnar.columns(fds, *names)
+    source = columnar.columns(fds, *names, acknowledge=acknowledge)
     for batch in source.batches():
         for record in batch.others.bad():
             skips.undecodable(record, batch.fd, "not a JSON object")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lb.config import Config, Frame
 from lb.slots import channel
@@ -12,13 +12,15 @@ from lb.slots.program import find_program, line_reader
 from lb.slots.spawn import Order
 
 
-def order_of(config: Config, allowance: Allowance, pipe_fds: Sequence[int], channel_fd: int) -> Order:
-    """`pipe_fds`, `channel_fd`: the descriptors that it gets. Raises OSError."""
+def order_of(
+    config: Config, allowance: Allowance, pipe_fds: Sequence[int], channel_fd: int, told: Mapping[str, str]
+) -> Order:
+    """`pipe_fds`, `channel_fd`: the descriptors that it gets. `told`: more for its environment. Raises OSError."""
     path, arguments = _command(config)
     return Order(
         path,
         argv=[*arguments, *map(str, pipe_fds)],
-        environment={**os.environ, "LB_PIPES": channel.PROTOCOL, "LB_CHANNEL": str(channel_fd)},
+        environment={**os.environ, "LB_PIPES": channel.PROTOCOL, "LB_CHANNEL": str(channel_fd), **told},
         directory=config.directory,
         fds=[*pipe_fds, channel_fd],
         soft_descriptors=allowance.worker_descriptors(len(pipe_fds)),

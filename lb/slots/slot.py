@@ -87,6 +87,10 @@ class Slot:
     status: str = ""
     acknowledged: dict[int, int] = field(default_factory=dict)
     """Records by pipe, of the worker that is or was last here."""
+    first_record: dict[int, int] = field(default_factory=dict)
+    """By pipe, the number of the first one that this worker gets; only where records are retained."""
+    is_excess_told: bool = False
+    """It has acknowledged more than it was given."""
 
     @property
     def is_alive(self) -> bool:

@@ -41,6 +41,7 @@ from lb.slots.launch import order_of
 from lb.slots.oom import OomKills
 from lb.slots.orders import Orders
 from lb.slots.pipes import Pipes
+from lb.slots.redelivery import Redelivery
 from lb.slots.slot import NEVER_NS, Event, Slot, State
 from lb.slots.spawn import report, spawn
 from lb.slots.watch import Watch
@@ -62,8 +63,9 @@ _LAST_MESSAGES = 4096
 class Supervisor:
     """Keeps a worker in every slot.
 
-    `realign` makes a pipe begin with a whole frame again after its reader died; `taken_bytes` says how much has been
-    read from a pipe, all readers together.
+    `realign` makes a pipe begin with a whole frame again after its reader died, and returns how many bytes it had to
+    drop; `taken_bytes` says how much has been read from a pipe, all readers together. `redelivery`: who is to know what
+    workers have finished.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Supervisor:
         *,
         realign: Callable[[int], int],
         taken_bytes: Callable[[int], int],
+        redelivery: Redelivery | None = None,
     ) -> None:
         """Raises Unavailable when the system has not enough descriptors."""
         self._config = config
@@ -84,6 +87,7 @@ class Supervisor:
         self._realign = realign
         self._taken_bytes = taken_bytes
         self._oom_kills = OomKills()
+        self._redelivery = redelivery
         self._is_stopping = False
         self._has_left = False
         numbers = range(len(pipes.read_fds))
@@ -183,11 +187,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """From now on nothing is restarted. A worker that has yet to be started the first time is, if something waits
-        for it; one that is paused is to finish, too."""
+        for it, and with redelivery any that was about to be; one that is paused is to finish, too."""
         self._is_stopping = True
         self.orders.stop()
         for slot in self.slots:
-            if slot.starts_total or not any(map(self._pipes.unread_bytes, slot.pipes)):
+            is_wanted = slot.starts_total == 0 or self._redelivery is not None
+            if not is_wanted or not any(map(self._pipes.unread_bytes, slot.pipes)):
                 slot.restart_ns = NEVER_NS
 
     def terminate(self) -> None:
@@ -274,7 +279,10 @@ class Supervisor:
                 slot.taken_bytes_before = self._taken(slot)
                 slot.oom_kills_before = self._oom_kills.total()
                 slot.started_ns = time.monotonic_ns()
-                slot.order = order_of(self._config, self._allowance, list(slot.pipe_by_fd), slot.channel.worker_fd())
+                told = self._redelivery.begin(slot) if self._redelivery is not None else {}
+                slot.order = order_of(
+                    self._config, self._allowance, list(slot.pipe_by_fd), slot.channel.worker_fd(), told
+                )
                 slot.pid = spawn(slot.order, report_end)
         except OSError:
             self._close_descriptors(slot)
@@ -361,7 +369,7 @@ class Supervisor:
         del self._leaving[slot.number]
         self._hear(slot, _LAST_MESSAGES)
         self._close_descriptors(slot)
-        if slot.fault is None and not slot.has_finished:
+        if slot.fault is None and not slot.has_finished and self._redelivery is None:
             self._tell_unfinished(slot)
         if self._is_ending(slot):
             return
@@ -416,7 +424,7 @@ class Supervisor:
         heapq.heappush(self._due, (restart_ns, slot.number))
 
     def _hear(self, slot: Slot, most: int = channel.MOST_AT_ONCE) -> None:
-        """What the worker tells. Nothing depends on it yet."""
+        """What the worker tells."""
         if slot.channel is None:
             return
         for message in slot.channel.receive(most):
@@ -430,6 +438,8 @@ class Supervisor:
                     slot.status = text
                 case Acknowledged() | Unknown():
                     slot.unknown_messages_total += 1
+        if self._redelivery is not None:
+            self._redelivery.take(slot)
         if slot.channel.has_ended:
             self._close_channel(slot)
 

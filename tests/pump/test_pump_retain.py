@@ -6,6 +6,7 @@ not acknowledged; from there on it gets one after the other, each from its begin
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import model
@@ -195,6 +196,37 @@ def test_a_record_longer_than_the_bound_is_retained_alone() -> None:
         assert rig.redelivered == [3]
         rig.finish()
         rig.assert_nothing_lost([records])
+
+
+def test_a_long_record_takes_what_room_there_is() -> None:
+    records = [padded(100), padded(3 << 20), padded(1 << 20)]
+    with Rig(retains=True, high_water_bytes=8 << 20, max_frame_bytes=4 << 20) as rig:
+        for record in records:
+            rig.send_frames([Frame(TEXT, b"[" + record + b"]")])
+            for _ in range(100):
+                rig.read_all()
+                rig.send(b"")
+        assert rig.pump.pipe_counters(0).unacknowledged_records == 3
+
+
+def test_a_pile_that_moves_along_stays_in_its_outbox() -> None:
+    """However far acknowledgements lag behind, within the bound: no outbox grows into the next one."""
+    pile = 95
+    with Rig(pipes=2, retains=True, pipe_size_bytes=1 << 18, high_water_bytes=10 << 20, max_frame_bytes=1 << 17) as rig:
+        for number in range(400):
+            record = b'{"number":%06d,"pad":"%s"}' % (number, b"x" * 100_000)
+            rig.send_frames([Frame(TEXT, b"[" + record + b"," + record + b"]")])
+            rig.read_all()
+            for pipe in range(2):
+                rig.pump.acknowledge(pipe, max(number - pile, 0))
+        for pipe in range(2):
+            again = rig.redeliver(pipe)
+            rig.received[pipe].clear()
+            for _ in range(200):
+                rig.run_once()
+                rig.read_all()
+            numbers = re.findall(rb'{"number":([0-9]{6}),"pad":"x{100000}"}', rig.received[pipe])
+            assert list(map(int, numbers)) == list(range(400 - again, 400))
 
 
 def test_a_drain_during_a_redelivery_is_told_when_all_is_written_again() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trade_balancer.columnar.reader import Columns
 
 
-def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None) -> Columns:
+def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None, acknowledge: bool = True) -> Columns:
     """The records of some pipes, as an iterator of batches of columns, until all pipes have ended.
 
     Signals are left alone: see `outlive_stop_signals`.
@@ -43,6 +43,7 @@ def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None
         names: the columns to decode, by the wire's names ("sym", "p", "t"), of every event that has one of that name;
             decimals also exactly, as "p.exact". None: all members. An event without a chosen column gets no table.
         events: those that may get tables ("T", "Q", ...); the records of others are handed over as bytes.
+        acknowledge: as for `batches`.
 
     Raises:
         ValueError: a column or an event that does not exist, or is named twice.
@@ -52,4 +53,4 @@ def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None
     from trade_balancer.columnar.reader import Columns
     from trade_balancer.pipes import Pipes
 
-    return Columns(Pipes(fds), Decoder(names, events))
+    return Columns(Pipes(fds, acknowledge=acknowledge), Decoder(names, events))

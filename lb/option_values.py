@@ -1,0 +1,80 @@
+"""The values of `lb`'s options: from a word to what it means, or an error (argparse.ArgumentTypeError) that tells what
+would do. Law: no error repeats a word that may be the key."""
+
+from __future__ import annotations
+
+import argparse
+import grp
+import os
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+LEAST_INTERVAL_S = 0.05
+"""More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
+_LONGEST_QUOTED = 15
+"""Characters; keys are longer."""
+
+_Words = TypeVar("_Words", bound=Enum)
+
+
+def whole(name: str, least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number") from None
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{number} {name} is outside of {least} to {most}")
+        return number
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    try:
+        number_s = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a number of seconds") from None
+    if not 0 <= number_s <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text} s is outside of 0 to 1e9 s")
+    return number_s
+
+
+def interval(text: str) -> float:
+    interval_s = seconds(text)
+    if 0 < interval_s < LEAST_INTERVAL_S:
+        raise argparse.ArgumentTypeError(f"{text} s is less than {LEAST_INTERVAL_S:g} s, and not 0, which is off")
+    return interval_s
+
+
+def cpu(text: str) -> int:
+    allowed = os.sched_getaffinity(0)
+    if not text.isdecimal() or int(text) not in allowed:
+        raise argparse.ArgumentTypeError(
+            f"{_quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
+        )
+    return int(text)
+
+
+def group(text: str) -> int:
+    try:
+        return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"there is no group {_quoted(text)}") from None
+
+
+def one_of(values: type[_Words]) -> Callable[[str], _Words]:
+    def parse(text: str) -> _Words:
+        try:
+            return values(text)
+        except ValueError:
+            words = ", ".join(value.value for value in values)
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of {words}") from None
+
+    return parse
+
+
+def _quoted(word: str) -> str:
+    """For errors. Where an option's value is forgotten, the key may stand in its place."""
+    return repr(word) if len(word) <= _LONGEST_QUOTED else f"a word of {len(word)} characters"

@@ -1,0 +1,81 @@
+"""Redelivery: what workers have finished, and what their successors get once more.
+
+Law: whoever is started on a pipe begins with the first record that nobody has acknowledged. A record's number on its
+pipe is how many were dealt to that pipe before it, in this life of lb; LB_RUN names the life.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from lb import logs
+from lb.slots.memory import allowed_memory_bytes
+from lb.slots.slot import Slot
+
+RETAIN_BYTES = 64 << 20
+"""Of each pipe, and of all together at most this part of the memory:"""
+_LARGEST_SHARE = 8
+_LEAST_BYTES = 1 << 20
+
+
+class Retaining(Protocol):
+    """What keeps the records: the pump."""
+
+    def acknowledge(self, pipe: int, records_total: int) -> bool: ...
+    def redeliver(self, pipe: int, read_fd: int) -> int: ...
+
+
+def retain_bytes(pipes: int) -> int:
+    """How much is retained for each of so many pipes where nothing else is asked for."""
+    return max(min(RETAIN_BYTES, allowed_memory_bytes() // _LARGEST_SHARE // pipes), _LEAST_BYTES)
+
+
+class Redelivery:
+    """`acknowledged_total`: of a pipe's records, by all its workers. `read_fds`: by pipe."""
+
+    def __init__(self, retaining: Retaining, acknowledged_total: Callable[[int], int], read_fds: list[int]) -> None:
+        self._retaining = retaining
+        self._acknowledged_total = acknowledged_total
+        self._read_fds = read_fds
+        self._run = os.urandom(8).hex()
+        self._is_silence_told = False
+
+    def begin(self, slot: Slot) -> Mapping[str, str]:
+        """A worker is about to be started. Returns what its environment says of it."""
+        slot.first_record = {pipe: self._acknowledged_total(pipe) for pipe in slot.pipes}
+        slot.is_excess_told = False
+        firsts = (f"{fd}:{slot.first_record[pipe]}" for fd, pipe in slot.pipe_by_fd.items())
+        return {"LB_FIRST": ",".join(firsts), "LB_RUN": self._run}
+
+    def take(self, slot: Slot) -> None:
+        """The worker has told what it has finished (Slot.acknowledged)."""
+        for pipe, records in slot.acknowledged.items():
+            if not self._retaining.acknowledge(pipe, slot.first_record[pipe] + records) and not slot.is_excess_told:
+                slot.is_excess_told = True
+                logs.warning(
+                    "worker acknowledges more records than it was given: ignored",
+                    slot=slot.number, pid=slot.pid, pipe=pipe, acknowledged=records,
+                )  # fmt: skip
+
+    def redeliver(self, pipe: int) -> int:
+        """The pipe's worker has died: the next one begins with a whole record, so that nothing of one is dropped (0
+        bytes). Raises OSError."""
+        records = self._retaining.redeliver(pipe, self._read_fds[pipe])
+        if records:
+            first = self._acknowledged_total(pipe)
+            logs.warning("unacknowledged records are delivered again", pipe=pipe, records=records, first=first)
+        return 0
+
+    def stalled(self, slot: Slot, pipe: int) -> None:
+        """All was read from this pipe, and it stops the reading all the same. A worker that has never acknowledged
+        anything is told of, once: all workers are one program."""
+        if self._is_silence_told or slot.acknowledged.get(pipe):
+            return
+        self._is_silence_told = True
+        logs.error(
+            "worker acknowledges no record: --retain is used up, and the feed is read no further; "
+            "--redeliver is for workers that acknowledge, as the SDK does by itself",
+            slot=slot.number, pid=slot.pid, pipe=pipe,
+        )  # fmt: skip

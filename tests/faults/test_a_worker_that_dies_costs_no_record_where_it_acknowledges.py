@@ -1,0 +1,183 @@
+"""--redeliver: what a dead worker had not finished is given to its successor; no record is lost, copies are counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from harness.feed import Feed, message
+from harness.flood import Flood, numbers_of, record
+from harness.lb_process import Lb, inline
+
+EXAMPLE = (sys.executable, str(Path(__file__).parents[2] / "examples" / "exactly_once.py"))
+REDELIVER = ("--redeliver", "--spawn", "per-pipe")
+LITTLE = ("--retain", "300000")
+"""So that a test has not much to finish at its end."""
+AT_ONCE = {"lb.slots.supervisor.BRIEF_S": 0.0}
+"""No back-off for those that have read something."""
+
+HANDLER = """
+import os, sys
+from trade_balancer import fds_of_command_line, numbered
+with open(f"{sys.argv[1]}/{os.getpid()}", "wb", buffering=0) as told:
+    for fd, first, records in numbered(fds_of_command_line(sys.argv)):
+        told.write(b"".join(b"%d %d %s\\n" % (fd, first + k, record) for k, record in enumerate(records)))
+"""
+
+
+def handled(folder: Path) -> dict[int, list[tuple[int, bytes]]]:
+    """By pipe, what the workers have handled: number and record, in no order."""
+    pipes: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+    for told in folder.iterdir():
+        for line in told.read_bytes().split(b"\n")[:-1]:  # one that was cut off by the kill is no record handled
+            fd, number, text = line.split(b" ", 2)
+            pipes[int(fd)].append((int(number), text))
+    return pipes
+
+
+def kill_in_full_flight(lb: Lb, pipes: int, times: int, sent: Flood) -> None:
+    """Kill one worker after the other, each when its pipe's acknowledgements have moved since it was started."""
+    pids = {int(line["slot"]): int(line["pid"]) for line in (lb.await_line("worker started") for _ in range(pipes))}
+    acknowledged = [0] * pipes
+    for turn in range(times):
+        pipe = turn % pipes
+        while (now := lb.balance()["acknowledged"][pipe]) <= acknowledged[pipe]:
+            assert sent.sent
+        acknowledged[pipe] = now
+        os.kill(pids[pipe], signal.SIGKILL)
+        pids[pipe] = int(lb.await_line("worker started", slot=pipe)["pid"])
+
+
+def assert_nothing_lost(balance: dict[str, Any], received: int) -> None:
+    assert balance["exact"] is True
+    assert balance["received"] == balance["written"] == received
+    assert sum(balance["acknowledged"]) == received
+    assert sum(balance["unacknowledged"]) == sum(balance["unacknowledged_bytes"]) == balance["waiting"] == 0
+
+
+def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Path) -> None:
+    worker = (sys.executable, "-c", HANDLER, str(tmp_path))
+    with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=worker, constants=AT_ONCE) as lb:
+        with feed.session() as peer, Flood(peer) as flood:
+            kill_in_full_flight(lb, 2, times=10, sent=flood)
+        end = lb.stop()
+    received = end.balance["received"]
+    assert_nothing_lost(end.balance, received)
+    assert end.exit_code == 0
+    redelivered = 0
+    for pipe, records in enumerate(handled(tmp_path)[fd] for fd in sorted(handled(tmp_path))):
+        by_number = dict(records)
+        assert set(records) == set(by_number.items())  # a number is one record, whoever gets it
+        assert sorted(by_number) == list(range(len(by_number)))
+        in_order = [by_number[number] for number in sorted(by_number)]
+        assert numbers_of(in_order) == list(range(pipe, received, 2))
+        redelivered += len(records) - len(by_number)
+    assert 0 < redelivered <= sum(end.balance["redelivered"])
+
+
+def test_the_example_stores_every_record_once(tmp_path: Path) -> None:
+    store = tmp_path / "records.db"
+    with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=(*EXAMPLE, str(store)), constants=AT_ONCE) as lb:
+        with feed.session() as peer, Flood(peer) as flood:
+            kill_in_full_flight(lb, 2, times=8, sent=flood)
+        end = lb.stop()
+    assert_nothing_lost(end.balance, end.balance["received"])
+    with sqlite3.connect(store) as connection:
+        rows = connection.execute("SELECT pipe, number, record FROM records ORDER BY pipe, number").fetchall()
+    connection.close()
+    by_pipe: dict[int, list[bytes]] = defaultdict(list)
+    for pipe, number, text in rows:
+        assert number == len(by_pipe[pipe])
+        by_pipe[pipe].append(text.encode())
+    assert sorted(number for records in by_pipe.values() for number in numbers_of(records)) == list(
+        range(end.balance["received"])
+    )
+
+
+READS_ONLY = """
+    import os, sys
+    while os.read(int(sys.argv[1]), 65536):
+        pass
+"""
+
+
+def test_one_that_never_acknowledges_is_told_and_loses_nothing_silently() -> None:
+    options = (*REDELIVER, "--retain", "65536", "--grace", "1")
+    with (
+        Feed() as feed,
+        Lb(feed.url, 1, *options, worker=inline(READS_ONLY)) as lb,
+        feed.session() as peer,
+        Flood(peer),
+    ):
+        lb.await_line("a full pipe stops the reading", pipe=0)
+        lb.await_line(
+            "worker acknowledges no record: --retain is used up, and the feed is read no further; "
+            "--redeliver is for workers that acknowledge, as the SDK does by itself"
+        )
+        balance = lb.balance()
+        assert balance["acknowledged"] == [0]
+        assert 60_000 < balance["unacknowledged_bytes"][0] <= 65536
+        end = lb.stop()
+    undelivered = next(line for line in lb.lines if line["message"] == "records not delivered")
+    assert undelivered["records"] == undelivered["unacknowledged"] == end.balance["received"]
+    assert (end.exit_code, end.balance["exact"]) == (74, True)
+
+
+ACKNOWLEDGES_MORE = """
+    import os, socket, sys
+    fd = int(sys.argv[1])
+    channel = socket.socket(fileno=int(os.environ["LB_CHANNEL"]))
+    os.read(fd, 65536)
+    channel.send(b"ACK %d 1000000" % fd)
+    channel.send(b"ACK %d 1" % fd)
+    while os.read(fd, 65536):
+        pass
+"""
+
+
+def test_one_that_acknowledges_what_it_was_not_given_is_told_and_not_believed() -> None:
+    with Feed() as feed, Lb(feed.url, 1, *REDELIVER, worker=inline(ACKNOWLEDGES_MORE)) as lb:
+        with feed.session() as peer:
+            peer.say(message([record(0), record(1)]))
+            told = lb.await_line("worker acknowledges more records than it was given: ignored", pipe=0)
+            assert told["acknowledged"] == 1_000_000
+            while lb.balance()["acknowledged"] != [1]:
+                pass
+        end = lb.stop()
+    assert (end.exit_code, end.balance["unacknowledged"]) == (74, [1])
+
+
+STOPS_HALFWAY = """
+    import os, signal, sys
+    from trade_balancer import fds_of_command_line, numbered
+    for fd, first, records in numbered(fds_of_command_line(sys.argv)):
+        if first == 0:
+            os.write(1, b"begun\\n")
+            signal.pause()
+"""
+
+
+def test_a_stop_amid_a_redelivery_delivers_all_or_tells_what_not() -> None:
+    worker = (sys.executable, "-c", "\n".join(line[4:] for line in STOPS_HALFWAY.splitlines()))
+    for first_signal in (signal.SIGKILL, signal.SIGTERM):
+        with Feed() as feed, Lb(feed.url, 1, *REDELIVER, "--grace", "0.5", worker=worker) as lb:
+            pid = int(lb.await_line("worker started")["pid"])
+            with feed.session() as peer:
+                peer.say(message(map(record, range(1000))))
+                lb.await_output()
+                if first_signal is signal.SIGKILL:
+                    os.kill(pid, signal.SIGKILL)
+                    lb.send_signal(signal.SIGTERM)
+                else:
+                    lb.send_signal(signal.SIGTERM)
+                    os.kill(pid, signal.SIGKILL)
+            end = lb.wait()
+        undelivered = [line["records"] for line in lb.lines if line["message"] == "records not delivered"]
+        assert undelivered == [1000]  # nobody has finished any, and both say so
+        assert (end.exit_code, end.balance["exact"]) == (74, True)
+        assert sum(end.balance["unacknowledged"]) + end.balance["waiting"] == 1000

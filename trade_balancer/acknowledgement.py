@@ -1,0 +1,57 @@
+"""Tells lb which records are finished: with --redeliver it keeps all others, for the next worker.
+
+Law: never more than a few messages a second, however small the batches, and never one that is untrue: a record is
+finished when whoever took it has asked for the next batch, or has said so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from trade_balancer.channel import first_number, say, wants_acknowledgement
+from trade_balancer.frames import FrameCutter
+
+EVERY_S = 0.02
+"""Between two messages about a pipe."""
+
+
+def acknowledge(fd: int, number: int) -> None:
+    """Tells lb that all records of a pipe with a number below `number` are finished: none of them comes again.
+
+    For programs that read with `acknowledge=False` because they finish later, when a file is on the disk, say. Does
+    nothing where lb does not want it. Each call is a message to lb: one for many records.
+    """
+    if wants_acknowledgement(fd):
+        say(b"ACK %d %d" % (fd, number - first_number(fd)), waits=True)
+
+
+class Acknowledger:
+    """Of some pipes: what was handed over is finished when the next is asked for."""
+
+    def __init__(self, cutters: Mapping[int, FrameCutter]) -> None:
+        self._cutters = cutters
+        self._told = dict.fromkeys(cutters, 0)
+        self._due_s = 0.0
+        """When the next message may go out."""
+
+    def finished(self) -> float | None:
+        """All that was cut is finished. Tells lb where it is time to, and returns in how many seconds it will be where
+        there is something to tell."""
+        if all(self._told[fd] == cutter.records_total for fd, cutter in self._cutters.items()):
+            return None
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return self._due_s - now_s
+        self._due_s = now_s + EVERY_S
+        return None if self.tell(waits=False) else EVERY_S
+
+    def tell(self, *, waits: bool) -> bool:
+        """Tells lb now what is finished. Returns whether it was all told."""
+        for fd, cutter in self._cutters.items():
+            records = cutter.records_total
+            if records != self._told[fd]:
+                if not say(b"ACK %d %d" % (fd, records), waits=waits):
+                    return False
+                self._told[fd] = records
+        return True
