@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Status:
-    """A status record was met."""
+    """A record was met that is the venue's own word."""
 
     text: bytes
 
@@ -122,8 +122,24 @@ def string_member(record: bytes, name: bytes) -> bytes | None:
     return next((value for found, value in members(record) if found == name), None)
 
 
+class Venue(NamedTuple):
+    """What its records mean: whether one is the venue's own word, and which key decides the pipe of any other."""
+
+    is_notice: Callable[[bytes], bool]
+    key_of: Callable[[bytes], bytes | None]
+
+
 def is_status(record: bytes) -> bool:
     return string_member(record, b"ev") == b"status"
+
+
+def is_no_event(record: bytes) -> bool:
+    return string_member(record, b"stream") in (None, b"!serverShutdown")
+
+
+def symbol_of_stream(record: bytes) -> bytes | None:
+    stream = string_member(record, b"stream")
+    return None if stream is None else stream.partition(b"@")[0]
 
 
 def key_of(record: bytes) -> bytes | None:
@@ -133,6 +149,9 @@ def key_of(record: bytes) -> bytes | None:
         return string_member(record, KEY_MEMBERS[event])
     found = (string_member(record, name) for name in (b"sym", b"pair", b"T"))
     return next((key for key in found if key is not None), None)
+
+
+POLYGON, BINANCE = Venue(is_status, key_of), Venue(is_no_event, symbol_of_stream)
 
 
 def is_utf8(text: bytes) -> bool:
@@ -267,11 +286,12 @@ def cut(text: bytes, max_record_bytes: int, *, is_whole: bool = True) -> Cut:
 class Model:
     """Deals the records of frames to `pipes` lists."""
 
-    def __init__(self, pipes: int, route: str, max_frame_bytes: int) -> None:
+    def __init__(self, pipes: int, route: str, max_frame_bytes: int, venue: Venue = POLYGON) -> None:
         self.pipes: list[list[bytes]] = [[] for _ in range(pipes)]
         self.events: list[Event] = []
         self.skipped_elements_total = self.skipped_bytes_total = 0
         self._route = route
+        self._venue = venue
         self._max_frame_bytes = max_frame_bytes
         self._dealt_total = 0
 
@@ -310,14 +330,14 @@ class Model:
         return so_far.begun if in_message else b""
 
     def _deal(self, record: bytes) -> None:
-        if is_status(record):
+        if self._venue.is_notice(record):
             self.events.append(Status(record))
             return
         pipes = len(self.pipes)
         if self._route == ROUND_ROBIN:
             pipe = self._dealt_total % pipes
         else:
-            key = key_of(record)
+            key = self._venue.key_of(record)
             pipe = 0 if key is None else pipe_of_key(key, pipes)
         self.pipes[pipe].append(record)
         self._dealt_total += 1

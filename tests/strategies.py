@@ -158,6 +158,50 @@ def no_objects(draw: st.DrawFn) -> bytes:
     return draw(_written(value)).encode()
 
 
+_STREAM_EVENTS = [
+    (
+        "{low}@trade",
+        '{{"e":"trade","E":{ms},"s":"{up}","t":{number},"p":"{price}","q":"0.00110000","T":{ms},"m":true}}',
+    ),
+    ("{low}@bookTicker", '{{"u":{number},"s":"{up}","b":"{price}","B":"3.78","a":"{price}","A":"1.5"}}'),
+    (
+        "{low}@depth@100ms",
+        '{{"e":"depthUpdate","s":"{up}","U":{number},"b":[["{price}","6195.0"],["1","0.0"]],"a":[]}}',
+    ),
+    ("{low}@depth20@100ms", '{{"lastUpdateId":{number},"bids":[["{price}","3.78"]],"asks":[]}}'),
+    ("{low}@kline_1m", '{{"e":"kline","s":"{up}","k":{{"t":{ms},"o":"{price}"}}}}'),
+    ("!miniTicker@arr", '[{{"e":"24hrMiniTicker","s":"{up}","c":"{price}"}},{{}}]'),
+    ("!serverShutdown", '{{"e":"serverShutdown","E":{ms}}}'),
+    ('{low}"\\u0040', "1"),
+]
+_ANSWERS = [
+    b'{"result":null,"id":1}',
+    b'{"result":["btcusdt@aggTrade"],"id":3}',
+    b'{"error":{"code":2,"msg":"Invalid request: missing field `method`"},"id":null}',
+    b'{"e":"serverShutdown","E":1770123456789}',
+    b'{"stream":null,"data":{"s":"BTCUSDT"}}',
+    b'{"data":{"stream":"btcusdt@trade"}}',
+]
+
+
+@st.composite
+def stream_events(draw: st.DrawFn) -> bytes:
+    """An event of a combined stream, {"stream":NAME,"data":EVENT}: as it stands on the wire, or in some other way."""
+    name, data = draw(st.sampled_from(_STREAM_EVENTS))
+    symbol = draw(st.sampled_from(["btcusdt", "nknusdt", "x", "1000sats", "\u8fd9\u662f456", "a" * 90]))
+    values = {"low": symbol, "up": symbol.upper(), "price": draw(_price), "ms": draw(_ms), "number": draw(_number)}
+    data = data.format(**values)
+    if draw(st.integers(0, 3)) == 0:
+        data = draw(odd_objects()).decode()
+    name = f'"stream":"{name.format(**values)}"'
+    outline = draw(st.sampled_from(['{{{0},"data":{1}}}'] * 4 + ['{{"data":{1},{0}}}', '{{ {0} , "data" : {1} }}']))
+    return outline.format(name, data).encode()
+
+
+stream_messages = stream_events() | st.sampled_from(_ANSWERS) | odd_objects()
+"""Messages of a venue that sends an object each."""
+
+
 @st.composite
 def messages(draw: st.DrawFn) -> bytes:
     """What some feed may send: an array, objects in it or not, or one object alone; a byte order mark in front."""

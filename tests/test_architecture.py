@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lb.pump import Layout
+
 PROJECT = Path(__file__).parents[1]
 PUMP = PROJECT / "lb" / "pump" / "csrc"
 COLUMNAR = PROJECT / "trade_balancer" / "columnar" / "csrc"
@@ -109,16 +111,24 @@ def test_only_the_session_knows_tls() -> None:
     assert {module for module in users if not within(module, "lb.feed.session", "lb.replay")} == set()
 
 
+VENUES = {layout.name.lower() for layout in Layout}
+WHERE_VENUES_ARE_LISTED = {
+    *("lb/feed/venues/__init__.py", "lb/pump/layouts.py", "lb/pump/_pump.pyi"),
+    *("lb/pump/csrc/layouts.h", "lb/pump/csrc/layouts.c"),
+}
+"""Files that say which there are, and nothing about them."""
+
+
 def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
-    """Its dialogue, its row in the pump, and the tables that list both."""
-    venues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
-    tables = {"lb/feed/venues/__init__.py", "lb/pump/__init__.py", "lb/pump/_pump.pyi", "lb/pump/build.py"}
-    tables |= {f"lb/pump/csrc/{name}" for name in ("pump.h", "layouts.c")}
+    """Its dialogue and its row in the pump, which have its name; lb-replay is Polygon's fake."""
+    dialogues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
+    assert dialogues <= VENUES == {path.stem for path in PUMP.glob("*.c")} & VENUES
     for path in sorted((PROJECT / "lb").rglob("*")):
         name = str(path.relative_to(PROJECT))
-        if path.suffix in (".py", ".pyi", ".c", ".h") and name not in tables and not name.startswith("lb/replay/"):
-            spelled = {venue for venue in venues if venue in path.read_text().lower()}
-            assert spelled <= {path.stem}, name
+        if path.suffix not in (".py", ".pyi", ".c", ".h") or name in WHERE_VENUES_ARE_LISTED:
+            continue
+        own = {"polygon"} if name.startswith("lb/replay/") else {path.stem}
+        assert {venue for venue in VENUES if venue in path.read_text().lower()} <= own, name
 
 
 def test_only_the_supervisor_starts_processes() -> None:
@@ -215,11 +225,14 @@ PARSERS = {
     "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
     "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",
     "shard.h": "uint32_t use(const uint8_t *key, size_t size) { return shard_of(key, size, 3); }",
+    "binance.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
+    " { return binance_is_notice(text, size) || binance_shard_key(text, size, key) || binance_kind(text, size, key)"
+    " || binance_flat_bytes(text, size); }",
     "polygon.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
     " { return polygon_is_notice(text, size) || polygon_shard_key(text, size, key) || polygon_kind(text, size, key); }",
 }
 ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "strlen", "strnlen"}
-OWN_SYMBOLS = ("polygon_", "scan_", "ws_", "number_", "json_")
+OWN_SYMBOLS = ("polygon_", "binance_", "scan_", "ws_", "number_", "json_")
 """What a header declares stands in its own .c, and one parser may use another."""
 
 

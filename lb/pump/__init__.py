@@ -12,6 +12,7 @@ from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
 
 from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost
 from lb.pump._pump import ffi, lib
+from lb.pump.layouts import Layout as Layout
 
 MAX_FRAME_BYTES_LIMIT = 1 << 27
 """Upper bound of max_frame_bytes: four bytes of JSON text, read as a length, are always over it (see realign.c)."""
@@ -30,12 +31,6 @@ class Route(IntEnum):
 
     ROUND_ROBIN = lib.PUMP_ROUTE_ROUND_ROBIN
     SYMBOL = lib.PUMP_ROUTE_SYMBOL
-
-
-class Layout(IntEnum):
-    """What a venue's messages look like."""
-
-    POLYGON = lib.PUMP_LAYOUT_POLYGON
 
 
 class Policy(IntEnum):

@@ -10,29 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 CSRC = Path("lb/pump/csrc")  # relative to setup.py, as setuptools wants sources
-HEADERS = ["pump_rc.h", "pump.h"]
-SOURCES = [
-    "pump.c",
-    "receive.c",
-    "wait.c",
-    "stop.c",
-    "drain.c",
-    "input.c",
-    "ws_frame.c",
-    "scan.c",
-    "layout.c",
-    "layouts.c",
-    "polygon.c",
-    "json_member.c",
-    "samples.c",
-    "arrivals.c",
-    "outbox.c",
-    "retain.c",
-    "realign.c",
-    "unread.c",
-    "peek.c",
-    "mapping.c",
-]
+HEADERS = ["pump_rc.h", "layouts.h", "pump.h"]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 
@@ -48,7 +26,7 @@ for name in HEADERS:
 ffibuilder.set_source(
     "lb.pump._pump",
     "".join(f'#include "{name}"\n' for name in HEADERS),
-    sources=[str(CSRC / name) for name in SOURCES],
+    sources=[str(source) for source in sorted(CSRC.glob("*.c"))],
     include_dirs=[str(CSRC)],
     depends=[str(header) for header in sorted(CSRC.glob("*.h"))],
     extra_compile_args=["-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra"],

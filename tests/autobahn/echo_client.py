@@ -46,7 +46,7 @@ OnMessage = Callable[[int, bytes], None]
 
 def build_pump(folder: Path) -> ModuleType:
     """The pump's C files, with the layout of echo.c for those of the venues."""
-    sources = [str(_CSRC / name) for name in build.SOURCES if name != "layouts.c"]
+    sources = [str(path) for path in sorted(_CSRC.glob("*.c")) if path.name != "layouts.c"]
     builder = FFI()
     for name in build.HEADERS:
         builder.cdef(build.declarations(_CSRC / name))

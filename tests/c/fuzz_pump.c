@@ -1,7 +1,7 @@
 /* Whatever a feed sends: the same bytes in each pipe and the same events, whether it comes in one read and the readers are quick, or
  * in small reads with readers that dawdle; whether the vectors of this machine are used or not; and the books balance at every moment.
  *
- * Input: a byte each for the route and the number of pipes, the longest frame, the high-water mark, the cuts; then the session. */
+ * Input: a byte each for the route, the layout and the number of pipes, the longest frame, the high-water mark, the cuts; then the session. */
 #include "input.h"
 #include "mapping.h"
 
@@ -214,6 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     quick.config = (struct pump_config){
         .route = data[0] & 1 ? PUMP_ROUTE_SYMBOL : PUMP_ROUTE_ROUND_ROBIN,
+        .layout = data[0] & 8 ? PUMP_LAYOUT_BINANCE : PUMP_LAYOUT_POLYGON,
         .pipes = 1 + (data[0] >> 1) % PIPES_MAX,
         .max_frame_bytes = 20 + 40U * data[1],
         .high_water_bytes = 4096,

@@ -36,12 +36,13 @@ static int step(struct scan *scan, enum way way, const uint8_t *text, size_t ava
     const int is_fast = way == FAST_IN_ONE_GO || way == FAST_CUT;
     scan->skipped_bytes = 0;
     text = guarded(text, available, is_fast ? SCAN_PAD_BYTES : 0);
-    if (is_fast && scan_at_opener(scan, text, available)) {
-        record->start = 1;
-        record->length = scan_flat(text + 1, available - 1);
-        REQUIRE(record->length <= available - 1);
+    const size_t open_at = is_fast ? scan_open_at(scan, text, available) : available;
+    if (open_at < available) {
+        record->start = open_at;
+        record->length = scan_flat(text + open_at, available - open_at);
+        REQUIRE(record->length <= available - open_at);
         if (record->length) {
-            scan->state = SCAN_BEHIND;
+            scan_pass(scan, open_at);
             return 1;
         }
     }

@@ -22,6 +22,15 @@ OTHERS = [
 ]
 
 
+STREAM_EVENTS = [
+    b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1672515782136,"s":"BTCUSDT","t":12345,"p":"0.00100000"}}',
+    b'{"stream":"btcusdt@depth20@100ms","data":{"lastUpdateId":50093239218,"bids":[["61837.63","3.7"]],"asks":[]}}',
+    b'{"stream":"btcusdt@kline_1m","data":{"e":"kline","s":"BTCUSDT","k":{"t":1672515780000,"i":"1m"}}}',
+    b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
+    b'{"result":null,"id":1}',
+]
+
+
 def messages() -> Iterator[bytes]:
     yield b"[" + b",".join([TRADE, *OTHERS, TRADE, TRADE]) + b"]"
     for value in VALUES:
@@ -36,7 +45,8 @@ def frame_headers() -> Iterator[bytes]:
 
 
 def sessions() -> Iterator[bytes]:
-    yield b"".join(wire(Frame(TEXT, message)) for message in list(messages())[:20])
+    for some in (list(messages())[:20], STREAM_EVENTS * 4):
+        yield b"".join(wire(Frame(TEXT, message)) for message in some)
     for number, message in enumerate(messages()):
         at = number % (len(message) + 1)
         frames = [Frame(BINARY, message[:at], fin=False), Frame(PING, b"ping"), Frame(CONTINUATION, message[at:])]
@@ -53,9 +63,13 @@ def inputs(target: str) -> Iterator[bytes]:
         case "polygon":
             yield from (record[1:-1] for record in [TRADE, *OTHERS])
             yield from (b'"ev":' + value + b',"sym":' + value for value in VALUES)
+        case "binance":
+            yield from (record[1:-1] for record in STREAM_EVENTS)
+            yield from (value + b'@trade","data":' + value for value in VALUES)
+            yield from (b'"s":"BTCUSDT","b":' + value for value in VALUES)
         case "pump":
             for number, session in enumerate(sessions()):
-                yield bytes([number % 8 | number % 2 << 7, 200, number % 4, number % 256]) + session
+                yield bytes([number % 16 | number % 2 << 7, 200, number % 4, number % 256]) + session
         case "columns":
             lines = [TRADE, *OTHERS, *(b'{"ev":"T","p":' + value + b',"x":1}' for value in VALUES)]
             for choice in range(256):

@@ -37,6 +37,7 @@ from lb.pump import (
     Wake,
 )
 
+VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE}
 ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 
 _LENGTH_BYTES = 4
@@ -77,6 +78,7 @@ class Rig:
         retains: bool = False,
         vectors: Vectors = Vectors.AVX512,
         policy: Policy = Policy.BLOCK,
+        layout: Layout = Layout.POLYGON,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
@@ -103,7 +105,7 @@ class Rig:
         self.pump = Pump(
             pipe_fds=self.write_fds,
             route=route,
-            layout=Layout.POLYGON,
+            layout=layout,
             max_frame_bytes=max_frame_bytes,
             high_water_bytes=high_water_bytes,
             wake_fd=self.wake_read_fd,
@@ -324,8 +326,10 @@ class Rig:
             assert self.pump.has_input
 
 
-def modelled(rig_pipes: int, route: Route, max_frame_bytes: int = 1 << 20) -> model.Model:
-    return model.Model(rig_pipes, ROUTES[route], max_frame_bytes)
+def modelled(
+    rig_pipes: int, route: Route, max_frame_bytes: int = 1 << 20, layout: Layout = Layout.POLYGON
+) -> model.Model:
+    return model.Model(rig_pipes, ROUTES[route], max_frame_bytes, VENUES[layout])
 
 
 def assert_delivered(rig: Rig, expected: model.Model) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model import TEXT, Frame
 from pumping import Rig, assert_delivered, modelled
 
-from lb.pump import Route, Source, Vectors
+from lb.pump import Layout, Route, Source, Vectors
 
 routes = st.sampled_from(Route)
 sources = st.sampled_from([Source.SOCKET, Source.CALLER])
@@ -25,6 +25,7 @@ appetites = st.lists(st.sampled_from([0, 0, 1, 5, 100, 1000, 4096, 1 << 20]), mi
 
 @given(
     source=sources,
+    layout=st.sampled_from(Layout),
     vectors=st.sampled_from(Vectors),
     pipes=st.integers(1, 5),
     pipe_size_bytes=pipe_sizes,
@@ -35,6 +36,7 @@ appetites = st.lists(st.sampled_from([0, 0, 1, 5, 100, 1000, 4096, 1 << 20]), mi
 )
 def test_any_reads_any_pipes_any_readers(
     source: Source,
+    layout: Layout,
     vectors: Vectors,
     pipes: int,
     pipe_size_bytes: int,
@@ -44,18 +46,22 @@ def test_any_reads_any_pipes_any_readers(
     data: st.DataObject,
 ) -> None:
     route = data.draw(routes)
-    # The key of an object that is not JSON is not defined: where keys decide, all objects are.
-    messages = strategies.messages() if route is Route.SYMBOL else strategies.messages() | strategies.broken_arrays()
+    messages = strategies.messages()
+    if layout is Layout.BINANCE:
+        messages |= strategies.stream_messages
+    if route is not Route.SYMBOL:  # the key of an object that is not JSON is not defined
+        messages |= strategies.broken_arrays()
     frames = data.draw(strategies.sessions(messages)) * data.draw(st.sampled_from([1, 1, 2, 10]))
     sent = b"".join(map(model.wire, frames))
     if data.draw(st.booleans(), label="the session is cut"):
         sent = sent[: data.draw(st.integers(0, len(sent)))]
-    expected = modelled(pipes, route)
+    expected = modelled(pipes, route, layout=layout)
     cut_off = expected.session(model.frames_until(frames, len(sent)))
     with Rig(
         pipes=pipes,
         route=route,
         source=source,
+        layout=layout,
         pipe_size_bytes=pipe_size_bytes,
         high_water_bytes=high_water_bytes,
         vectors=vectors,

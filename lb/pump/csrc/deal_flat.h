@@ -16,22 +16,16 @@
 /* Puts the record behind `at` into the outbox. Returns where it ends, or NULL where it is left to the general path:
  * no room, not proven, not received whole. */
 FLAT const uint8_t *VECTORS(deal_next)(struct pump *pump, struct pump_pipe *pipe,
-                                       const struct VECTORS(constants) *constants, const uint8_t *at, size_t nested_at,
+                                       const struct VECTORS(constants) *constants, const uint8_t *at,
                                        const uint8_t *end)
 {
     const uint64_t tail = pipe->tail;
-    if (tail > pipe->flat_limit || !LAYOUT(is_quick)(at + 1, nested_at))
+    if (tail > pipe->flat_limit || !LAYOUT(is_quick)(at + 1))
         return NULL;
     uint8_t *frame = pump_at(pump, tail);
-    deal_copy(frame + PUMP_LENGTH_BYTES, at + 1, nested_at);
-    const uint8_t *brace = VECTORS(copy_flat)(constants, frame + PUMP_LENGTH_BYTES + nested_at, at + 1 + nested_at);
+    const uint8_t *brace = VECTORS(copy_flat)(constants, frame + PUMP_LENGTH_BYTES, at + 1);
     if (!brace || brace >= end)
         return NULL;
-    if (nested_at) {
-        if (++brace == end || *brace != '}')
-            return NULL;
-        frame[PUMP_LENGTH_BYTES + (brace - at) - 1] = '}';
-    }
     const size_t length = (size_t)(brace - at);
     const uint32_t wire_length = htole32((uint32_t)length);
     memcpy(frame, &wire_length, PUMP_LENGTH_BYTES);
@@ -41,9 +35,9 @@ FLAT const uint8_t *VECTORS(deal_next)(struct pump *pump, struct pump_pipe *pipe
 }
 
 /* The pipe of a record that begins like those with a key where it is looked for; NULL for any other. */
-FLAT struct pump_pipe *VECTORS(pipe_of)(struct pump *pump, const uint8_t *record, size_t nested_at)
+FLAT struct pump_pipe *VECTORS(pipe_of)(struct pump *pump, const uint8_t *record)
 {
-    const uint8_t *key = LAYOUT(quick_key)(record, nested_at);
+    const uint8_t *key = LAYOUT(quick_key)(record);
     uint64_t hash;
     if (!key || !shard_hash_until(key, LAYOUT_KEY_END, &hash))
         return NULL;
@@ -59,7 +53,7 @@ VECTORS(deal_in_turn)(struct pump *pump, const uint8_t *at, const uint8_t *end, 
     struct pump_pipe *const last = pump->pipe + pump->config.pipes;
     struct pump_pipe *pipe = pump->pipe + pump->next_pipe;
     const uint8_t *behind;
-    while ((behind = VECTORS(deal_next)(pump, pipe, &constants, at, quick_nested_at(at + 1), end))) {
+    while ((behind = VECTORS(deal_next)(pump, pipe, &constants, at, end))) {
         at = behind;
         ++*records;
         if (++pipe == last)
@@ -77,16 +71,14 @@ VECTORS(deal_by_symbol)(struct pump *pump, const uint8_t *at, const uint8_t *end
     const struct VECTORS(constants) constants = VECTORS(constants)(&pump->flat);
     struct pump_pipe *pipe;
     const uint8_t *behind;
-    for (;;) {
-        const size_t nested_at = quick_nested_at(at + 1);
-        if (!(pipe = VECTORS(pipe_of)(pump, at + 1, nested_at)) ||
-            !(behind = VECTORS(deal_next)(pump, pipe, &constants, at, nested_at, end)))
-            return at;
+    while ((pipe = VECTORS(pipe_of)(pump, at + 1)) &&
+           (behind = VECTORS(deal_next)(pump, pipe, &constants, at, end))) {
         at = behind;
         ++*records;
         if (*at != ',')
-            return at;
+            break;
     }
+    return at;
 }
 
 __attribute__((target(VECTORS_TARGET))) static size_t

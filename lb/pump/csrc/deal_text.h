@@ -8,29 +8,18 @@ static inline uint32_t pipe_of(const struct pump *pump, const uint8_t *record, s
     return LAYOUT(shard_key)(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
 }
 
-/* The length of the record at `record` where it is flat, or ends in a flat object; 0 where that can't be proven. */
-static inline size_t flat_bytes(const uint8_t *record, size_t available)
-{
-    const size_t nested_at = LAYOUT(nested_at)(record, available);
-    const size_t length = scan_flat(record + nested_at, available - nested_at);
-    if (!nested_at || !length)
-        return length;
-    const size_t end = nested_at + length;
-    return end < available && record[end] == '}' ? end + 1 : 0;
-}
-
 /* Cuts the next record. Returns how, with its length, 0 when the text is used up, or an error; text_begin is moved
  * past what is done. */
 static inline int cut_record(struct pump *pump, size_t *length)
 {
     const uint8_t *text = pump_text(pump);
     const size_t available = pump->text_end - pump->text_begin;
-    const int is_tried = scan_at_opener(&pump->scan, text, available);
-    if (is_tried) {
-        *length = flat_bytes(text + 1, available - 1);
+    const size_t open_at = scan_open_at(&pump->scan, text, available);
+    if (open_at < available) {
+        *length = LAYOUT(flat_bytes)(text + open_at, available - open_at);
         if (*length) {
-            pump->scan.state = SCAN_BEHIND;
-            pump->text_begin++;
+            scan_pass(&pump->scan, open_at);
+            pump->text_begin += open_at;
             return CUT_FLAT;
         }
     }
@@ -41,7 +30,7 @@ static inline int cut_record(struct pump *pump, size_t *length)
     if (rc <= 0)
         return rc;
     *length = record.length;
-    return is_tried ? CUT_MISSED : CUT_EXACT;
+    return open_at < available ? CUT_MISSED : CUT_EXACT;
 }
 
 /* Takes the held record, or cuts the next; as cut_record(). */

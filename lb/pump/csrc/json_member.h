@@ -25,6 +25,19 @@ static inline int json_find_string(const uint8_t *object, size_t length, const c
     return json_find_member(object, length, name, value) == JSON_STRING;
 }
 
+/* A string whose first byte behind the quote is *begin, in a record that ends in '}' somewhere behind. Answers 1 where
+ * nothing in it is escaped or looks like that end. */
+static inline int json_plain_string(const uint8_t *begin, struct json_span *value)
+{
+    const uint8_t *at = begin;
+    while (*at != '"' && *at != '\\' && *at != '}')
+        at++;
+    if (*at != '"')
+        return 0;
+    *value = (struct json_span){begin, (size_t)(at - begin)};
+    return 1;
+}
+
 static inline int json_has_member(const uint8_t *object, size_t length, const char *name)
 {
     struct json_span ignored;

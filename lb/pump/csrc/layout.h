@@ -25,7 +25,7 @@ struct layout {
     uint8_t letter_at;
 };
 
-extern const struct layout *const layouts[]; /* by enum pump_layout: layouts.c */
+extern const struct layout *const layouts[]; /* by enum pump_layout: layouts.h */
 
 static inline const struct layout *layout_of(const struct pump *pump)
 {

@@ -5,23 +5,24 @@
  *                       shard_key()  the bytes that decide its pipe
  *                       kind()       what samples of records are told apart by
  *                     and, for one that is not cut yet:
- *                       nested_at()  where the flat object begins that is its last member; 0 where there is none
- *                       is_quick()   whether it begins like those that are dealt in a hurry
- *                       quick_key()  where the key of such a record begins, or NULL
- *   LAYOUT_KEY_END    the byte behind such a key
- *   LAYOUT_LETTER_AT  see struct layout */
+ *                       flat_bytes() its length, where that is quickly proven; 0 where it is not
+ *
+ * and, where messages are arrays of many flat objects, with these, too: then they are dealt in a hurry.
+ *
+ *   LAYOUT_KEY_END    the byte behind the key that quick_key() finds
+ *   LAYOUT_LETTER_AT  see struct layout
+ *   LAYOUT(name)      is_quick()   whether a record begins like those that are dealt in a hurry
+ *                     quick_key()  where the key of such a record begins, or NULL */
 #include "deal.h"
 #include "samples.h"
 #include "shard.h"
 #include "vectors.h"
 
-#if VECTORS_X86
+#ifndef LAYOUT_LETTER_AT
+#define LAYOUT_LETTER_AT 0
+#endif
 
-/* As nested_at(), where more than the record's head may be loaded. */
-static inline __attribute__((always_inline)) size_t quick_nested_at(const uint8_t *record)
-{
-    return LAYOUT(nested_at)(record, FLAT_HEAD_MAX_BYTES);
-}
+#if VECTORS_X86 && defined LAYOUT_KEY_END
 
 #include "avx2.h"
 #define VECTORS(name) avx2_##name

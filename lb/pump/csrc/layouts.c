@@ -1,6 +1,8 @@
-#include "layout.h"
+#include "layouts.h"
+#include "binance.h"
 #include "polygon.h"
 
 const struct layout *const layouts[] = {
     [PUMP_LAYOUT_POLYGON] = &polygon_layout,
+    [PUMP_LAYOUT_BINANCE] = &binance_layout,
 };

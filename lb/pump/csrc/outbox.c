@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 enum {
-    FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_HEAD_MAX_BYTES + FLAT_MAX_BYTES,
+    FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_MAX_BYTES,
     RETAIN_STEP_BYTES = 1024 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
     RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024 /* of an outbox that retains: this memory is kept for good */
 };

@@ -67,16 +67,9 @@ static inline int polygon_is_notice(const uint8_t *record, size_t length)
 /* Answers 1 with the symbol (or pair) that decides the pipe, 0 where the record has none. */
 static inline int polygon_shard_key(const uint8_t *record, size_t length, struct json_span *key)
 {
-    if (length > POLYGON_TRADE_BYTES && !memcmp(record, POLYGON_TRADE, POLYGON_TRADE_BYTES)) {
-        const uint8_t *begin = record + POLYGON_TRADE_BYTES;
-        const uint8_t *at = begin;
-        while (*at != '"' && *at != '\\' && *at != '}')
-            at++;
-        if (*at == '"') {
-            *key = (struct json_span){begin, (size_t)(at - begin)};
-            return 1;
-        }
-    }
+    if (length > POLYGON_TRADE_BYTES && !memcmp(record, POLYGON_TRADE, POLYGON_TRADE_BYTES) &&
+        json_plain_string(record + POLYGON_TRADE_BYTES, key))
+        return 1;
     return polygon_shard_key_anywhere(record, length, key);
 }
 
@@ -87,10 +80,9 @@ static inline int polygon_kind(const uint8_t *record, size_t length, struct json
 }
 
 /* A record is one flat object. */
-static inline size_t polygon_nested_at(const uint8_t *record, size_t available)
+static inline size_t polygon_flat_bytes(const uint8_t *record, size_t available)
 {
-    (void)record, (void)available;
-    return 0;
+    return scan_flat(record, available);
 }
 
 static inline uint32_t polygon_load(const void *bytes)
@@ -102,19 +94,17 @@ static inline uint32_t polygon_load(const void *bytes)
 
 /* Whether the record begins like those that are dealt in a hurry. Two loads that overlap: memcmp() of seven bytes
  * takes more. */
-static inline __attribute__((always_inline)) int polygon_is_quick(const uint8_t *record, size_t nested_at)
+static inline __attribute__((always_inline)) int polygon_is_quick(const uint8_t *record)
 {
-    (void)nested_at;
     return polygon_load(record) == polygon_load(POLYGON_EVENT) &&
            polygon_load(record + 3) == polygon_load(&POLYGON_EVENT[3]);
 }
 
 /* Where the key of such a record begins, up to POLYGON_KEY_END; NULL where it is no stock's or option's trade, quote
  * or aggregate. */
-static inline __attribute__((always_inline)) const uint8_t *polygon_quick_key(const uint8_t *record, size_t nested_at)
+static inline __attribute__((always_inline)) const uint8_t *polygon_quick_key(const uint8_t *record)
 {
     const uint8_t letter = record[POLYGON_LETTER_AT];
-    (void)nested_at;
     if (memcmp(record + POLYGON_NAME_AT, POLYGON_SYMBOL, sizeof POLYGON_SYMBOL - 1))
         return NULL;
     return letter == 'T' || letter == 'Q' || letter == 'A' ? record + POLYGON_TRADE_BYTES : NULL;

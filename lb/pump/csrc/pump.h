@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layouts.h"
 #include "pump_rc.h"
 
 /* cffi: begin */
@@ -23,9 +24,6 @@ enum pump_source {
 };
 
 enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
-
-/* What a venue's messages look like. */
-enum pump_layout { PUMP_LAYOUT_POLYGON };
 
 /* What happens to a record whose pipe is full. */
 enum pump_policy {
@@ -116,7 +114,7 @@ struct pump_config {
     uint32_t retains;                   /* 1: what is written stays in its outbox until it is acknowledged */
     int wake_fd;                        /* polled for reading, never read */
     uint32_t vectors;                   /* enum pump_vectors: no wider ones, for the tests of each */
-    uint32_t layout;                    /* enum pump_layout */
+    uint32_t layout;                    /* enum pump_layout: layouts.h */
     int64_t stall_ns;                   /* after how long PUMP_STALLED tells */
 };
 

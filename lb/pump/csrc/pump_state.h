@@ -23,7 +23,6 @@ enum {
     PUMP_ROOM_BYTES = PUMP_READ_BYTES + 2 * 16 * 1024, /* a read's TLS records, and the part of one read before */
     PUMP_PAUSE_MS = 10,            /* where the system has no memory: until the next try */
     PUMP_LENGTH_BYTES = 4,
-    FLAT_HEAD_MAX_BYTES = 128,     /* of a record, before the flat object that is its last member */
     FLAT_MAX_BYTES = 256,          /* of a flat object: more than twice the longest trade; longer ones go the general way */
     DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
 };

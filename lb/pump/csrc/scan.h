@@ -69,12 +69,22 @@ static inline void scan_skip(struct scan *scan)
 /* Returns 0 when a message may end here, or the error that it may not. */
 int scan_finish(const struct scan *scan);
 
-/* Whether text begins with a separator and '{', so that scan_flat() may be tried from text[1] on. */
-static inline int scan_at_opener(const struct scan *scan, const uint8_t *text, size_t available)
+/* Where the record begins that scan_flat() may be tried on: behind the separator that text begins with, or at once
+ * where a message begins. `available` where there is none. */
+static inline size_t scan_open_at(const struct scan *scan, const uint8_t *text, size_t available)
 {
-    if (available < 3 || text[1] != '{')
-        return 0;
-    return (scan->state == SCAN_BEHIND && text[0] == ',') || (scan->state == SCAN_START && text[0] == '[');
+    if (available < 3)
+        return available;
+    if (text[1] == '{' &&
+        ((scan->state == SCAN_BEHIND && text[0] == ',') || (scan->state == SCAN_START && text[0] == '[')))
+        return 1;
+    return scan->state == SCAN_START && text[0] == '{' ? 0 : available;
+}
+
+/* A record was found at scan_open_at(), without scan_next(). */
+static inline void scan_pass(struct scan *scan, size_t open_at)
+{
+    scan->state = open_at ? SCAN_BEHIND : SCAN_END;
 }
 
 /* Returns the length of the flat record that begins at text[0] == '{', or 0 where it cannot prove one: then

@@ -1,0 +1,4 @@
+#include "binance.h"
+
+#define LAYOUT(name) binance_##name
+#include "layout_row.h"

@@ -1,0 +1,14 @@
+"""The list of layouts: what a venue's messages look like. A row of each is in csrc/, in the venue's own file."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from lb.pump._pump import lib
+
+
+class Layout(IntEnum):
+    POLYGON = lib.PUMP_LAYOUT_POLYGON
+    """Arrays of events, and of the venue's status records."""
+    BINANCE = lib.PUMP_LAYOUT_BINANCE
+    """Combined streams: an object per message, with the stream's name and the event. All else is the venue's word."""

@@ -1,0 +1,105 @@
+"""What a venue's messages look like: which records are its own words, which pipe the others go to, and that the usual
+ones are cut quickly. That all come out as they should is tested with everything else, in test_pump_delivery.py."""
+
+from __future__ import annotations
+
+import model
+import pytest
+from model import TEXT, Failure, Frame, Status
+from pumping import Rig, assert_delivered, modelled
+
+from lb.pump import Layout, Route
+
+TRADE = b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1672515782136,"s":"BTCUSDT","t":12345,"p":"0.00100000"}}'
+TICKER = b'{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000"}}'
+DEPTH = (
+    b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":1,"b":[["0.35","6195.0"]],"a":[]}}'
+)
+BOOK = b'{"stream":"btcusdt@depth20@100ms","data":{"lastUpdateId":50093239218,"bids":[["61837.63","3.7"]],"asks":[]}}'
+KLINE = b'{"stream":"btcusdt@kline_1m","data":{"e":"kline","s":"BTCUSDT","k":{"t":1672515780000,"i":"1m"}}}'
+MANY = b'{"stream":"!miniTicker@arr","data":[{"s":"BTCUSDT"},{"s":"ETHUSDT"}]}'
+MORE = TRADE[:-1] + b',"more":1}'
+OTHER = TRADE.replace(b"btcusdt", b"ethusdt").replace(b"BTC", b"ETH")
+
+WORDS = [
+    b'{"result":null,"id":1}',
+    b'{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":1}',
+    b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
+    b'{"e":"serverShutdown","E":1770123456789}',
+    b'{"data":{"stream":"btcusdt@trade"}}',
+]
+
+
+def sent_of(messages: list[bytes]) -> list[Frame]:
+    return [Frame(TEXT, message) for message in messages]
+
+
+def test_binance_s_own_words_are_no_records() -> None:
+    messages = [TRADE, *WORDS, MANY, *WORDS]
+    with Rig(layout=Layout.BINANCE) as rig:
+        rig.send_frames(sent_of(messages))
+        rig.finish()
+        assert rig.events == [Status(word) for word in WORDS * 2]
+        assert rig.pump.counters().records_total == 2
+        assert rig.pump.counters().notices_total == len(WORDS) * 2
+
+
+@pytest.mark.parametrize("pipes", [2, 7, 64])
+def test_a_symbol_s_trades_and_books_have_one_pipe_also_where_an_event_does_not_name_it(pipes: int) -> None:
+    events = [TRADE, TICKER, DEPTH, BOOK, KLINE, b'{"data":{},"stream":"btcusdt@x"}', b'{"stream":"btcusdt"}']
+    with Rig(pipes=pipes, route=Route.SYMBOL, layout=Layout.BINANCE) as rig:
+        rig.send_frames(sent_of([*events, MANY, OTHER]))
+        rig.finish()
+        counted = [rig.pump.pipe_counters(pipe).records_total for pipe in range(pipes)]
+        wanted = [0] * pipes
+        for key, count in ((b"btcusdt", len(events)), (b"!miniTicker", 1), (b"ethusdt", 1)):
+            wanted[model.pipe_of_key(key, pipes)] += count
+        assert counted == wanted
+
+
+def test_what_binance_sends_most_is_cut_quickly() -> None:
+    flat, exact = [TRADE, TICKER, DEPTH, BOOK] * 3, [KLINE, MANY, KLINE.replace(b"btcusdt@", b"1000sats@"), MORE]
+    with Rig(layout=Layout.BINANCE) as rig:
+        rig.send_frames(sent_of([*flat, *exact]))
+        rig.finish()
+        assert rig.pump.counters().records_exact_total == len(exact)
+        assert rig.pump.layouts() == [KLINE, MANY, MORE]
+
+
+ODD_NAMES = [
+    b"",
+    b"@",
+    b"x@trade",
+    b"x" * 80,
+    b"x" * 118,
+    b"x" * 119,
+    b"x" * 500,
+    b"\xc3\xa9@trade",
+    b"{@a",
+    b"}@a",
+    b"\\",
+]
+ODD_NAMES += [b'\\"@trade', b'\\"}}', b'","data":{', b'x","data":{}}', b"a@b@c", b"\x00"]
+
+
+@pytest.mark.parametrize("route", Route)
+def test_any_name_of_a_stream(route: Route) -> None:
+    """Also those that end the string early: then what follows is no JSON, and the scanner says so."""
+    messages = [TRADE.replace(b"btcusdt@trade", name) for name in ODD_NAMES]
+    if route is Route.SYMBOL:  # the key of an object that is not JSON is not defined
+        messages = [message for message in messages if model.cut(message, 1 << 20).fault is None]
+        assert len(messages) > 10
+    expected = modelled(5, route, layout=Layout.BINANCE)
+    expected.session(sent_of(messages))
+    with Rig(pipes=5, route=route, layout=Layout.BINANCE) as rig:
+        rig.send_frames(sent_of(messages))
+        rig.drain()
+        assert_delivered(rig, expected)
+
+
+def test_a_name_that_is_not_utf_8_ends_the_session() -> None:
+    with Rig(layout=Layout.BINANCE) as rig:
+        rig.send_frames(sent_of([TRADE, TRADE.replace(b"btc", b"\xff"), TRADE]))
+        rig.drain()
+        assert rig.events == [Failure(1007)]
+        assert rig.pump.counters().records_total == 1
