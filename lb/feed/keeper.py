@@ -440,4 +440,5 @@ class Keeper:
                 logs.error(
                     "topics that the feed has not acknowledged",
                     topics=missing[:20], more=max(len(missing) - 20, 0), after_s=ACKNOWLEDGE_S,
+                    feed_says=self.subscriptions.rejected,
                 )  # fmt: skip

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MOST_REJECTED = 20
+"""Different ones that are remembered of a session."""
+
 
 class Subscriptions:
     """`wanted` keeps its order; each topic stands in it once."""
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.wanted = tuple(dict.fromkeys(topics))
+        self._asked = frozenset(self.wanted)
         self._acknowledged: set[str] = set()
-        self._rejected: list[str] = []
+        self._rejected: dict[str, None] = {}
 
     def begin_session(self) -> None:
         """A new session has acknowledged nothing yet."""
@@ -22,11 +26,14 @@ class Subscriptions:
         self._rejected.clear()
 
     def acknowledge(self, topic: str) -> None:
-        self._acknowledged.add(topic)
+        """What was not asked for is not remembered: a feed may say anything, and for as long as it likes."""
+        if topic in self._asked:
+            self._acknowledged.add(topic)
 
     def reject(self, text: str, topic: str | None) -> None:
         """`text`: the feed's words; `topic`: where they name one."""
-        self._rejected.append(text if topic is None else f"{topic}: {text}")
+        if len(self._rejected) < MOST_REJECTED:
+            self._rejected[text if topic is None else f"{topic}: {text}"] = None
 
     @property
     def unacknowledged(self) -> list[str]:
@@ -35,5 +42,6 @@ class Subscriptions:
 
     @property
     def rejected(self) -> list[str]:
-        """The feed's words, with the topic where they named one. Some feeds name none, and some say nothing at all."""
+        """The feed's words, each once, with the topic where they named one. Some feeds name none, and some say nothing
+        at all."""
         return list(self._rejected)

@@ -95,6 +95,13 @@ def test_otherwise_the_pause_is_that_of_any_lost_session(status: str) -> None:
         assert 0.25 <= lb.await_line("next session")["delay_s"] <= 0.5
 
 
+def test_a_key_that_is_used_elsewhere_is_told_as_such() -> None:
+    with Feed() as feed, Lb(feed.url, constants=NEXT_TO_NOTHING) as lb, feed.session() as peer:
+        peer.say(message([eviction("max_connections", "Maximum number of websocket connections exceeded. ")]))
+        reason = "this key is used elsewhere, the feed ends the session: max_connections: Maximum number of"
+        assert lb.await_line("session lost")["reason"].startswith(reason)
+
+
 def test_a_status_that_ends_nothing_never_reaches_a_worker() -> None:
     statuses = [
         b'{"ev":"status","status":"%s","message":"a } ] b"}' % status for status in (b"success", b"error", b"x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lb.feed.subscriptions import Subscriptions
+from lb.feed.subscriptions import MOST_REJECTED, Subscriptions
 
 
 def test_a_topic_named_twice_is_wanted_once() -> None:
@@ -21,6 +21,14 @@ def test_a_new_session_has_acknowledged_and_rejected_nothing() -> None:
     subscriptions.acknowledge("T.A")
     subscriptions.reject("not authorized", None)
     subscriptions.reject("unknown", "T.B")
+    subscriptions.reject("not authorized", None)
     assert subscriptions.rejected == ["not authorized", "T.B: unknown"]
     subscriptions.begin_session()
     assert (subscriptions.unacknowledged, subscriptions.rejected) == (["T.A"], [])
+
+
+def test_of_a_feed_that_talks_on_and_on_little_is_kept() -> None:
+    subscriptions = Subscriptions(["T.A"])
+    for number in range(1000):
+        subscriptions.reject(f"not authorized {number}", None)
+    assert subscriptions.rejected == [f"not authorized {number}" for number in range(MOST_REJECTED)]

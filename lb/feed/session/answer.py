@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 
 from lb.errors import ConnectFailed
-from lb.feed.session.limits import HOPELESS_LEAST_DELAY_S, MOST_RETRY_AFTER_S
+from lb.feed.session import limits
 
 MAX_HEAD_BYTES = 16 << 10
 SHOWN_BYTES = 60
@@ -35,10 +35,10 @@ class Answer:
             where = self.headers.get("location", "")[:SHOWN_BYTES]
             said = f"a redirection to {where!r}, {said}; it is not followed"
         is_hopeless = 300 <= self.status < 500 and self.status not in (408, 425, 429)
-        least_delay_s = HOPELESS_LEAST_DELAY_S if is_hopeless else 0.0
+        least_delay_s = limits.HOPELESS_LEAST_DELAY_S if is_hopeless else 0.0
         if (asked_s := _retry_after_s(self.headers.get("retry-after", ""), now_s)) is not None:
             said += f", Retry-After {asked_s:.0f} s"
-            least_delay_s = max(least_delay_s, min(asked_s, MOST_RETRY_AFTER_S))
+            least_delay_s = max(least_delay_s, min(asked_s, limits.MOST_RETRY_AFTER_S))
         return ConnectFailed(f"{who} with {said}", least_delay_s)
 
 

@@ -99,7 +99,10 @@ def ending_of(status: Status) -> SessionError | None:
     match status.status:
         case "auth_failed":
             return Refused(f"the feed refuses the key: {status}")
-        case "max_connections" | "disconnected":
+        case "max_connections":
+            text = f"this key is used elsewhere, the feed ends the session: {status}"
+            return Evicted(text, MAX_CONNECTIONS_LEAST_DELAY_S)
+        case "disconnected":  # max_connections until 2020, among other reasons
             return Evicted(f"the feed ends the session: {status}", MAX_CONNECTIONS_LEAST_DELAY_S)
         case "auth_timeout" | "force_disconnect" | "slow_consumer":
             return Evicted(f"the feed ends the session: {status}")
