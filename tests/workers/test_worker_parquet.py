@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from event_forge import OTHERS, T_MS, records_of_all_events
 from feeding import framed, pipes_with, ready_worker, run_worker, start_worker
 from harness import Lb, lb_environment, replay
 from harness.fixtures import data
@@ -33,7 +34,6 @@ from trade_balancer.trading_day import TradingDay
 __all__ = ["data"]
 
 PARQUET = ["-m", "trade_balancer.parquet"]
-T_MS = 1_781_622_376_036  # 2026-06-16, 15:06 UTC
 DAY_MS = 86_400_000
 
 
@@ -41,40 +41,6 @@ def trade(number: int, time_ms: int = T_MS) -> bytes:
     return b'{"ev":"T","sym":"S%d","i":"%d","x":4,"p":10.%02d,"s":3,"t":%d,"z":3}' % (
         number % 1500, number, number % 100, time_ms,
     )  # fmt: skip
-
-
-def value(rng: random.Random, name: str, kind: Kind) -> str:
-    """A JSON text of the kind."""
-    match kind:
-        case Kind.SYMBOL:
-            return json.dumps(rng.choice(["AAPL", "BRK.B", "X:BTC-USD", "", "Ä\n"]))
-        case Kind.TEXT:
-            return rng.choice(['"00MGON"', '"52983527388738"', "8310", '"\\u00e9"'])
-        case Kind.INTS:
-            return json.dumps([rng.randrange(60) for _ in range(rng.randrange(4))])
-        case Kind.TIME_MS:
-            return str(T_MS + rng.randrange(1000))
-        case Kind.TIME_NS:
-            return str(T_MS * 1_000_000 + rng.randrange(10**9))
-        case Kind.DECIMAL:
-            texts = ["297.845", "0.00004522", "4.522e-05", "123456789.123456789", "12.0", "-0.5", "7"]
-            return rng.choice([*texts, '"40.5"'] if name in ("ds", "dv", "dav") else texts)
-        case Kind.BOOL:
-            return rng.choice(["true", "false"])
-    return str(rng.randrange(1 << 31))
-
-
-def records_of_all_events(count: int) -> list[bytes]:
-    """Members at random, some missing; and records that are in no table."""
-    rng = random.Random(7)
-    records = []
-    for _ in range(count):
-        event = rng.choice(list(EVENTS))
-        members = {column.name: value(rng, column.name, column.kind) for column in EVENTS[event] if rng.random() < 0.9}
-        text = ",".join(f'"{name}":{text}' for name, text in members.items())
-        records.append(f'{{"ev":"{event}"{"," if text else ""}{text}}}'.encode())
-    others = [b'{"ev":"lagg","sym":"A"}', b'{"ev":"T","sym":["misfit"]}', b"nonsense", b"[1]", b'{"a":1}']
-    return records + others * 3
 
 
 def plain(event: str, record: bytes) -> tuple[Any, ...]:
@@ -127,7 +93,7 @@ def numbers(folder: Path) -> list[int]:
 def test_every_record_is_stored_exactly(options: list[str], tmp_path: Path) -> None:
     folder, summary = tmp_path / "files", tmp_path / "summary"
     folder.mkdir()
-    records = records_of_all_events(3000)
+    records = records_of_all_events(3000) + OTHERS * 3
     streams = [framed(records[pipe::3]) for pipe in range(3)]
     ended = run_worker([*PARQUET, "--directory", folder, "--summary", summary, *options], streams)
     assert ended.code == 0, ended.err

@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import json
 import os
+import sqlite3
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ import orjson
 import trade_balancer
 import trade_balancer.columnar.reader
 from trade_balancer.bars import Bars
+from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.count import Count
 from trade_balancer.frames import cut
 from trade_balancer.jsonl import Jsonl
@@ -34,6 +36,11 @@ from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.output import LineOutput
 from trade_balancer.parquet import Parquet, settings
 from trade_balancer.ready_made import Worker, drain
+from trade_balancer.sql import Settings as SqlSettings
+from trade_balancer.sql import Sql
+from trade_balancer.sql_queue import TRANSACTION_ROWS
+from trade_balancer.sql_store import SqliteStore, Store
+from trade_balancer.sql_tables import TABLES, Rows
 from trade_balancer.trading_day import TradingDay
 
 
@@ -217,6 +224,43 @@ def _jsonl(feed: Input) -> int:
 def _parquet(feed: Input) -> int:
     with tempfile.TemporaryDirectory() as folder:
         return _drained(Parquet(settings(Path(folder), Rotation(0, 0), TradingDay())), feed)
+
+
+class _SqliteWithoutKey(SqliteStore):
+    """In a folder of its own. Passes of a feed bring the same trades again: a key would keep all but the first out."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name, "db")
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"CREATE TABLE trades ({TABLES['T'].quoted_columns})")
+        super().__init__(path)
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
+
+
+def _written(store: Store, feed: Input) -> int:
+    """Rows of one pass, as `lb-sql` makes them, added again and again."""
+    decoder = Decoder(events=["T"])
+    rows = Rows(decoder.symbols, TradingDay(), store)
+    frames = b"".join(len(record).to_bytes(4, "little") + record for record in feed.records)
+    pass_ = [row for batch in decoder.decode([frames]) for row in rows.of(batch["T"])]
+    parts = [pass_[begin : begin + TRANSACTION_ROWS] for begin in range(0, len(pass_), TRANSACTION_ROWS)]
+    total = feed.again_and_again(lambda _: [store.write({TABLES["T"]: part}) for part in parts])
+    store.close()
+    return total
+
+
+@row("lb-sql, SQLite")
+def _sql_sqlite(feed: Input) -> int:
+    return _drained(Sql(SqlSettings(_SqliteWithoutKey)), feed)
+
+
+@row("SQLite's executemany, in memory", in_memory=True)
+def _sqlite(feed: Input) -> int:
+    return _written(_SqliteWithoutKey(), feed)
 
 
 def main(words: Sequence[str]) -> None:

@@ -1,0 +1,138 @@
+"""`lb-sql`: stores the records in a database of SQLite's.
+
+Law: what was received is in the database, or waits for it in memory, within a bound; what the worker could not store at
+its end is counted and told. No credential is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from trade_balancer.column_worker import ColumnWorker
+from trade_balancer.columnar.batch import Batch
+from trade_balancer.errors import OutputError, tell
+from trade_balancer.ready_made import natural, serve
+from trade_balancer.sql_queue import RowQueue
+from trade_balancer.sql_store import SqliteStore, Store, StoreGoneError
+from trade_balancer.sql_tables import OTHERS, TABLES, Rows, other_row
+from trade_balancer.tally import Tally
+from trade_balancer.trading_day import TradingDay, add_day_option
+
+_TICK_S = 0.5
+_NS_PER_MS = 1_000_000
+
+
+class Settings(NamedTuple):
+    """What a process begins with: a connection of its own, how many records may wait for it, for how long at the end;
+    and what a day is.
+    """
+
+    store: Callable[[], Store]
+    most_rows: int = 200_000
+    last_s: float = 30
+    day: TradingDay = TradingDay()
+
+
+class Sql(ColumnWorker):
+    """Rows of each event in a table of its own."""
+
+    description = """\
+Stores the records in a database, a table for each event (trades, quotes, ...; they are made where they are missing), in
+transactions of about a second. A trade that is there already, by day, symbol, exchange and id, is left as it is: it may
+come twice. Records without a table (of other events, with values that fit no column, or no JSON objects) are stored as
+they came in the table others. While the database is away, records wait in memory, and then in the pipes."""
+    summary_help = (
+        "; stored, the records that are in the database; added, those that were not there before; others, those in the "
+        "table others; not_stored"
+    )
+    idle_s = _TICK_S
+    output: Settings
+
+    def __init__(self, output: Settings) -> None:
+        super().__init__(output)
+        store = output.store()
+        self._rows = Rows(self.decoder.symbols, output.day, store)
+        self._store = store
+        self._queue = RowQueue(store, output.most_rows, output.last_s)
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--database",
+            metavar="WHERE",
+            default="records.db",
+            help="a file of SQLite's (default: records.db here)",
+        )
+        parser.add_argument(
+            "--keep",
+            metavar="RECORDS",
+            type=natural,
+            default=200_000,
+            help="how many records may wait in memory while the database is away, in each process (default: 200000)",
+        )
+        parser.add_argument(
+            "--give-up",
+            metavar="S",
+            type=natural,
+            default=30,
+            help="for how long the database is tried again when the pipes have ended; lb's --grace should be longer "
+            "(default: 30)",
+        )
+        add_day_option(parser, "the day that tells trades apart")
+
+    @staticmethod
+    def open_output(options: argparse.Namespace) -> AbstractContextManager[Settings]:
+        settings = Settings(_store(options.database), options.keep, options.give_up, options.utc_offset)
+        store = settings.store()
+        try:
+            store.open()
+        except StoreGoneError as fault:
+            raise OutputError(str(fault)) from fault
+        store.close()  # each process has its own
+        return contextlib.nullcontext(settings)
+
+    def take(self, round_: list[Batch]) -> None:
+        for batch in round_:
+            for table in batch:
+                self._queue.put(TABLES[table.event], self._rows.of(table))
+            if batch.others:
+                now_ms = time.time_ns() // _NS_PER_MS
+                self._queue.put(OTHERS, [other_row(record, now_ms) for record in batch.others])
+                self.tally.results["others"] += len(batch.others)
+        self._queue.tick()
+
+    def finish(self) -> None:
+        queue = self._queue
+        try:
+            queue.finish()
+        except OutputError as fault:
+            tell(f"{queue.rows} records are not stored")
+            if not self.tally.faults:
+                raise fault
+        finally:
+            self._store.close()
+            self.tally.results.update(stored=queue.stored_total, added=queue.added_total, not_stored=queue.rows)
+
+    @staticmethod
+    def conclude(total: Tally, output: Any) -> dict[str, Any]:
+        return {name: total.results[name] for name in ("stored", "added", "others", "not_stored")}
+
+
+def _store(where: str) -> Callable[[], Store]:
+    return lambda: SqliteStore(Path(where))
+
+
+def main() -> int:
+    """`lb-sql [--database WHERE] [--keep RECORDS] [--give-up S] ... FD...`; returns the exit code."""
+    return serve(Sql)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
