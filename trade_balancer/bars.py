@@ -1,142 +1,150 @@
-"""`lb-bars`: open, high, low, close and volume of every second and symbol.
+"""`lb-bars`: open, high, low, close, volume and average price of every symbol and interval.
 
-Law: a second is a second of event time (the record's `t`), and a bar, once written, is never written again: a trade
-that comes after it is counted as late. Sizes and volumes are floats, as exact as those are.
+Law: an interval is one of event time (the record's `t`), and a bar, once written, is never written again: a trade that
+comes after it is counted as late, or, with --late correct, the bar is written anew, with the number of its revision.
+Volumes are exact sums of the decimals on the wire.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
-from operator import itemgetter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from trade_balancer.decoding import decoded
+from trade_balancer.column_worker import ColumnWorker
+from trade_balancer.columnar.bars import HISTORY_MAX, TRADES, BarMaker
+from trade_balancer.columnar.batch import Batch
+from trade_balancer.columnar.decoder import Decoder
+from trade_balancer.conditions import MAY_UPDATE
 from trade_balancer.output import LineOutput
-from trade_balancer.pipes import Batch
-from trade_balancer.ready_made import ReadyMade, serve
+from trade_balancer.ready_made import serve
 from trade_balancer.tally import Tally
+from trade_balancer.zones import offsets
 
-_MS_PER_S = 1000
-
-Trade = tuple[int, int, str, float, float]
-"""Time in ms, the second it lies in, symbol, price, size."""
-
-
-class Bar:
-    """The bar of one symbol that is still open; `second` counts from the epoch."""
-
-    __slots__ = ("close", "high", "low", "open", "second", "trades", "volume")
-
-    def __init__(self, second: int, price: float, size: float) -> None:
-        self.second = second
-        self.open = self.high = self.low = self.close = price
-        self.volume = size
-        self.trades = 1
-
-    def line(self, symbol: str) -> dict[str, Any]:
-        return {
-            "sym": symbol, "t": self.second * _MS_PER_S, "o": self.open, "h": self.high, "l": self.low,
-            "c": self.close, "v": self.volume, "n": self.trades,
-        }  # fmt: skip
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_HOUR_MS, _DAY_MS = _UNITS_MS["h"], _UNITS_MS["d"]
+_CORRECTED_BARS = 8
 
 
-class Bars(ReadyMade):
-    """One open bar per symbol; a trade of a later second closes it."""
+@dataclass(frozen=True)
+class Settings:
+    """What bars are made: their length; how many closed ones of a symbol are corrected; by which rules; whose days."""
+
+    interval_ms: int = 1000
+    history: int = 0
+    conditions: bool = False
+    zone: ZoneInfo | None = None
+
+    def bar_maker(self, decoder: Decoder) -> BarMaker:
+        # Up to an hour, intervals are the same everywhere, and a zone's repeated hour in autumn is two of them.
+        zone = offsets(self.zone) if self.zone and self.interval_ms > _HOUR_MS else []
+        return BarMaker(decoder, self.interval_ms, self.history, MAY_UPDATE if self.conditions else None, zone)
+
+
+DEFAULT = Settings()
+
+
+class BarOutput(LineOutput):
+    """Lines, and what the bars in them are."""
+
+    def __init__(self, path: Path | None, settings: Settings = DEFAULT) -> None:
+        super().__init__(path)
+        self.settings = settings
+
+
+class Bars(ColumnWorker):
+    """One open bar per symbol; a trade of a later interval closes it."""
 
     description = """\
-Makes 1-second bars of every symbol from trades (T, and XT by pair), by the time t of the trade. With several processes
-the balancer has to route by symbol, else each process makes bars of its part of a symbol's trades."""
+Makes bars of every symbol from trades (T, and XT by pair), by the time t of the trade. With several processes the
+balancer has to route by symbol, else each process makes bars of its part of a symbol's trades."""
     output_help = (
-        'one JSON line per bar once a later second of its symbol begins or the pipes have ended: {"sym", "t" (its '
-        'start, ms since 1970), "o", "h", "l", "c", "v" (sum of ds, or of s where there is no ds), "n" (trades)}'
+        'one JSON line per bar once a later interval of its symbol begins or the pipes have ended: {"sym", "t" (its '
+        'start, ms since 1970), "o", "h", "l", "c", "v" (the exact sum of ds, or of s where there is no ds), "n" '
+        '(trades), "vw" (price weighted by volume, null without any)}; a corrected bar has "rev" (1, 2, ...), too'
     )
     summary_help = (
         "; bars; late, the trades that came after their bar was written (none if the feed is in order and the balancer "
-        "routes by symbol); unusable counts trades without symbol, price, time or size, too"
+        "routes by symbol) and did not correct it; unusable counts trades without symbol, price, time or size, too"
     )
+    output: BarOutput
 
-    output: LineOutput
+    def __init__(self, output: BarOutput) -> None:
+        roles = [role for role in TRADES["T"] if role != "conditions" or output.settings.conditions]
+        columns = {names[role]: None for role in roles for names in TRADES.values() if role in names}
+        super().__init__(output, list(columns))
+        self._maker = output.settings.bar_maker(self.decoder)
 
-    def __init__(self, output: LineOutput) -> None:
-        super().__init__(output)
-        self._open: dict[str, Bar] = {}
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--interval", metavar="N{s,m,h,d}", type=_interval_ms, default=1000,
+            help="length of the bars, a part of a day: 5s, 1m, 4h, 1d (default: 1s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--zone", metavar="NAME", type=_zone,
+            help="bars of more than an hour begin at midnight in this time zone (America/New_York; default: UTC)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--conditions", action="store_true",
+            help="trades of stocks update open and close, high and low, and volume by the rules of the consolidated "
+            "tape for their conditions; o, h, l, c are null where no trade may set them (default: all update all)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--late", choices=("count", "correct"), default="count",
+            help=f"what becomes of a trade that comes after its bar was written: it is counted, or the bar is written "
+            f"again, corrected, if it is one of its symbol's last {_CORRECTED_BARS} (default: count)",
+        )  # fmt: skip
+
+    @staticmethod
+    def open_output(options: argparse.Namespace) -> BarOutput:
+        history = _CORRECTED_BARS if options.late == "correct" else 0
+        return BarOutput(options.output, Settings(options.interval, history, options.conditions, options.zone))
 
     def take(self, round_: list[Batch]) -> None:
-        trades: list[Trade] = []
-        for fd, records in round_:
-            self._add_trades(records, fd, trades)
-        if len(round_) > 1:
-            # Dealt round-robin, a symbol's trades are on all pipes, and behind the feed the first pipe's read would
-            # close seconds that the next one's is full of. Merged, only trades between the reads' ends are late.
-            trades.sort(key=itemgetter(0))
-        self.output.write(self._close_bars(trades))
+        # Dealt round-robin, a symbol's trades are on all pipes, and behind the feed the first pipe's read would close
+        # intervals that the next one's is full of. Merged, only trades between the reads' ends are late.
+        is_merged = len({batch.fd for batch in round_}) > 1
+        self._maker.take(round_, is_merged)
+        self.output.write_lines(self._maker.lines())
+
+    def take_misfit(self, record: dict[str, Any]) -> None:
+        self.tally.unusable += record["ev"] in TRADES
 
     def finish(self) -> None:
-        still_open = sorted(self._open.items(), key=lambda item: (item[1].second, item[0]))
-        self.output.write(bar.line(symbol) for symbol, bar in still_open)
-        self.tally.results["bars"] += len(still_open)
+        self._maker.finish()
+        self.output.write_lines(self._maker.lines())
+        self.tally.results.update(bars=self._maker.bars_total, late=self._maker.late_total)
+        self.tally.unusable += self._maker.unusable_total
 
     @staticmethod
     def conclude(total: Tally, output: LineOutput) -> dict[str, Any]:
         return {name: total.results[name] for name in ("bars", "late")}
 
-    def _add_trades(self, records: list[bytes], fd: int, trades: list[Trade]) -> None:
-        append = trades.append
-        stock_trades = crypto_trades = 0  # plain ints: a Counter's += costs 150 ns, a sixth of all that is done here
-        other_events: list[str] = []
-        for record in decoded(records, fd, self.skips):
-            event = record.get("ev")
-            if event == "T":
-                symbol_key = "sym"
-                stock_trades += 1
-            elif event == "XT":
-                symbol_key = "pair"
-                crypto_trades += 1
-            else:
-                other_events.append(event if type(event) is str else "")
-                continue
-            try:
-                symbol, time_ms, size = record[symbol_key], record["t"], record.get("ds")
-                if type(symbol) is not str:
-                    raise TypeError
-                if type(time_ms) is not int:
-                    time_ms = int(time_ms)
-                if size is None:
-                    size = record["s"]
-                append((time_ms, time_ms // _MS_PER_S, symbol, float(record["p"]), float(size)))
-            except (LookupError, TypeError, ValueError, OverflowError):
-                self.tally.unusable += 1
-        self.tally.events.update({"T": stock_trades, "XT": crypto_trades})
-        self.tally.events.update(other_events)
 
-    def _close_bars(self, trades: list[Trade]) -> list[dict[str, Any]]:
-        """Adds the trades to their bars; returns the bars that were closed by it, in that order."""
-        open_bars = self._open
-        closed: list[dict[str, Any]] = []
-        late = 0
-        for _, second, symbol, price, size in trades:
-            bar = open_bars.get(symbol)
-            if bar is None:
-                open_bars[symbol] = Bar(second, price, size)
-            elif second == bar.second:
-                if price > bar.high:
-                    bar.high = price
-                elif price < bar.low:
-                    bar.low = price
-                bar.close = price
-                bar.volume += size
-                bar.trades += 1
-            elif second > bar.second:
-                closed.append(bar.line(symbol))
-                open_bars[symbol] = Bar(second, price, size)
-            else:
-                late += 1
-        self.tally.results.update(bars=len(closed), late=late)
-        return closed
+def _interval_ms(text: str) -> int:
+    match = re.fullmatch(r"([1-9]\d*)([smhd])", text)
+    length_ms = int(match[1]) * _UNITS_MS[match[2]] if match else 0
+    if not length_ms or _DAY_MS % length_ms:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part of a day: 1s, 5s, 1m, 15m, 1h, 4h, 1d")
+    return length_ms
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as fault:
+        raise argparse.ArgumentTypeError(f"no time zone {name!r} here (Debian, Ubuntu: apt install tzdata)") from fault
 
 
 def main() -> int:
-    """`lb-bars [--output FILE] [--summary FILE] [--processes] FD...`; returns the exit code."""
+    """`lb-bars [OPTIONS] FD...`; returns the exit code."""
+    assert _CORRECTED_BARS <= HISTORY_MAX
     return serve(Bars)
 
 

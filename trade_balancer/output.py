@@ -65,6 +65,15 @@ class LineOutput:
             piece += line
         self._write(piece)
 
+    def write_lines(self, pieces: Iterable[bytes]) -> None:
+        """Writes lines that are text already; of `pieces` of whole lines, those of PIPE_BUF bytes at most stay whole.
+
+        Raises:
+            OutputError: as `write`.
+        """
+        for piece in pieces:
+            self._write(piece)
+
     def _write(self, piece: bytes) -> None:
         try:
             while piece:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -132,6 +132,11 @@ class Batch:
             table = self[event]
             if len(table):
                 yield table
+
+    @property
+    def events(self) -> Iterable[str]:
+        """Those that have tables."""
+        return self._decoder.tables.keys()
 
     @property
     def others(self) -> Others:

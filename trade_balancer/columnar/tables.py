@@ -188,6 +188,11 @@ class Table:
         """Of a column of times: "ms" or "ns" since 1970-01-01 UTC; None of any other."""
         return self.kind(name).unit
 
+    def hand_to_bars(self, bars: Any, columns: Mapping[str, int]) -> None:
+        """For `BarMaker`: `bars` is C's, `columns` the number of the column for each role, -1 for none."""
+        if lib.bars_add(bars, self._block.pointer, self._layout.number, [dict(columns)]) < 0:
+            raise MemoryError("no memory for bars")
+
     def __arrow_c_schema__(self) -> object:
         return arrow.schema(self._decoder.pointer, self._layout.number)
 
