@@ -1,18 +1,22 @@
 """The part `workers`: how many records a second one core takes with the SDK and the ready-made workers (sdk/rows.py).
 
 Law: rows take their turn (A B C A B C), each in a process of its own with one pipe of 1 MiB, which the runner fills
-with passes of a feed from memory. A row that took another number of records than were sent has no figure.
+with passes of a feed from memory; for a row that is marked as moving, each pass is later than the one before, as a
+market is. A row that took another number of records than were sent has no figure.
 """
 
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from harness.errors import TrialError
 from harness.feed import Feed
@@ -22,6 +26,7 @@ from harness.results import Spread, spread
 ROWS = BENCH / "sdk" / "rows.py"
 _PIPE_BYTES = 1 << 20
 _END_S = 60.0
+_STAMP = re.compile(rb'(?<="t":)\d{13}(?=[,}])')  # ms since 1970
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def measure(
             if name not in trials:
                 continue
             try:
-                trials[name].append(_trial(name, rows[name]["in_memory"], feed, path, seconds))
+                trials[name].append(_trial(name, rows[name], feed, path, seconds))
             except TrialError as error:
                 del trials[name]
                 results.failures.append(f"{feed_name}, {name}: {error}")
@@ -87,7 +92,7 @@ def measure(
     return results
 
 
-def _trial(name: str, in_memory: bool, feed: Feed, path: Path, seconds: float) -> WorkerTrial:
+def _trial(name: str, row: Mapping[str, Any], feed: Feed, path: Path, seconds: float) -> WorkerTrial:
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     worker = subprocess.Popen(
@@ -96,8 +101,10 @@ def _trial(name: str, in_memory: bool, feed: Feed, path: Path, seconds: float) -
     )  # fmt: skip
     os.close(read_end)
     passes = 0
+    one_pass = path.read_bytes()
     try:
-        passes = 0 if in_memory else _send(path.read_bytes(), write_end, seconds)
+        if not row["in_memory"]:
+            passes = _send(_later_and_later(one_pass) if row["moving"] else repeat(one_pass), write_end, seconds)
     except BrokenPipeError:
         pass  # its end says why
     finally:
@@ -111,24 +118,41 @@ def _trial(name: str, in_memory: bool, feed: Feed, path: Path, seconds: float) -
     if worker.returncode:
         raise TrialError(f"ended with status {worker.returncode}\n{words[-2000:]}".rstrip())
     trial = WorkerTrial(**json.loads(out))
-    expected = trial.records // len(feed.records) if in_memory else passes
+    expected = trial.records // len(feed.records) if row["in_memory"] else passes
     if not trial.records or trial.records != expected * len(feed.records):
         raise TrialError(f"took {trial.records} records, expected {expected * len(feed.records)}")
     return trial
 
 
-def _send(one_pass: bytes, fd: int, seconds: float) -> int:
+def _send(feed: Iterator[bytes], fd: int, seconds: float) -> int:
     """Writes whole passes until `seconds` after the end of the first; returns how many."""
     passes = 0
     end_s = float("inf")
     while time.monotonic() < end_s:
-        left = memoryview(one_pass)
+        left = memoryview(next(feed))
         while left:
             left = left[os.write(fd, left) :]
         passes += 1
         if passes == 1:
             end_s = time.monotonic() + seconds
     return passes
+
+
+def _later_and_later(one_pass: bytes) -> Iterator[bytes]:
+    """Passes in which every t is later than in the one before, by the length of a pass in full seconds."""
+    import numpy  # only here: an extra
+
+    starts = numpy.array([stamp.start() for stamp in _STAMP.finditer(one_pass)])
+    stamps_ms = numpy.array([int(stamp) for stamp in _STAMP.findall(one_pass)])
+    length_ms = ((stamps_ms.max() - stamps_ms.min()) // 1000 + 1) * 1000
+    text = numpy.frombuffer(one_pass, numpy.uint8).copy()
+    while True:
+        yield text.tobytes()
+        stamps_ms += length_ms
+        rest = stamps_ms.copy()
+        for digit in reversed(range(13)):
+            text[starts + digit] = rest % 10 + ord("0")
+            rest //= 10
 
 
 def _command(*words: str) -> list[str]:

@@ -3,12 +3,13 @@
 To add a row: a function here, marked with @row; and, if there is something to reach, a line in worker_figures of
 harness/goals.py, which knows the row by its name.
 
-    rows.py                             prints, as JSON, each row's name: what it lacks here, and in_memory
+    rows.py                             prints, as JSON, each row's name: what it lacks here, in_memory, and moving
     rows.py NAME FEED SECONDS FD        runs a row and prints, as JSON, records, wall_s and cpu_s
 
 FEED is one pass of the feed, frames as they stand on a pipe; on FD come passes of it. Law: a row takes every record of
-its pipe; one that is marked in_memory takes those of FEED again and again for SECONDS. Measured is the function alone,
-neither the start of Python, nor the import of what an extra brings, nor the reading of FEED.
+its pipe; one that is marked in_memory takes those of FEED again and again for SECONDS; to one that is marked moving
+come passes each of which is later than the one before. Measured is the function alone, neither the start of Python, nor
+the import of what an extra brings, nor the reading of FEED.
 """
 
 import importlib
@@ -27,7 +28,7 @@ import orjson
 
 import trade_balancer
 import trade_balancer.columnar.reader
-from trade_balancer.bars import Bars
+from trade_balancer.bars import BarOutput, Bars, Settings
 from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.count import Count
 from trade_balancer.frames import cut
@@ -68,6 +69,7 @@ class Row:
     take: Callable[[Input], int]
     """Takes all records; returns how many they were."""
     in_memory: bool
+    moving: bool
     wants: str
 
     @property
@@ -79,11 +81,13 @@ ROWS: dict[str, Row] = {}
 os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported
 
 
-def row(name: str, *, in_memory: bool = False, wants: str = "") -> Callable[[Callable[[Input], int]], None]:
+def row(
+    name: str, *, in_memory: bool = False, moving: bool = False, wants: str = ""
+) -> Callable[[Callable[[Input], int]], None]:
     """wants: a package that comes with an extra."""
 
     def add(take: Callable[[Input], int]) -> None:
-        ROWS[name] = Row(name, take, in_memory, wants)
+        ROWS[name] = Row(name, take, in_memory, moving, wants)
 
     return add
 
@@ -208,10 +212,22 @@ def _count(feed: Input) -> int:
         return _drained(Count(output), feed)
 
 
-@row("lb-bars")
+def _barred(feed: Input, settings: Settings) -> int:
+    with BarOutput(Path(os.devnull), settings) as output:
+        worker = Bars(output)
+        total = _drained(worker, feed)
+    assert not worker.tally.results["late"], "late trades make no bars, and cost less than those that do"
+    return total
+
+
+@row("lb-bars", moving=True)
 def _bars(feed: Input) -> int:
-    with LineOutput(Path(os.devnull)) as output:
-        return _drained(Bars(output), feed)
+    return _barred(feed, Settings())
+
+
+@row("lb-bars --interval 1m", moving=True)
+def _bars_of_minutes(feed: Input) -> int:
+    return _barred(feed, Settings(60_000))
 
 
 @row("lb-jsonl")
@@ -265,7 +281,8 @@ def _sqlite(feed: Input) -> int:
 
 def main(words: Sequence[str]) -> None:
     if not words:
-        print(json.dumps({name: {"lacks": each.lacks, "in_memory": each.in_memory} for name, each in ROWS.items()}))
+        told = ("lacks", "in_memory", "moving")
+        print(json.dumps({name: {word: getattr(each, word) for word in told} for name, each in ROWS.items()}))
         return
     name, feed, seconds, fd = words
     records: list[bytes] = []
