@@ -32,7 +32,6 @@ from lb.pump import (
     Policy,
     Pump,
     Resumed,
-    Route,
     Stalled,
     TlsRecord,
     Unread,
@@ -61,7 +60,6 @@ KILL_AFTER_S = 1.0
 
 _NEVER_NS = 1 << 62
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ROUTES = {configuration.Route.ROUND_ROBIN: Route.ROUND_ROBIN, configuration.Route.SYMBOL: Route.SYMBOL}
 _POLICIES = {
     configuration.OnFull.BLOCK: Policy.BLOCK,
     configuration.OnFull.DROP_NEWEST: Policy.DROP_NEWEST,
@@ -98,7 +96,7 @@ class Balancer:
             high_water_bytes = self._high_water_bytes()
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
-                route=_ROUTES[config.route],
+                route=config.route,
                 layout=venue.layout,
                 max_frame_bytes=config.max_frame_bytes,
                 high_water_bytes=high_water_bytes,

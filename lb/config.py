@@ -11,15 +11,11 @@ from lb.errors import UsageError
 from lb.hours import Hours
 from lb.key import Key
 from lb.proxy import Proxy
+from lb.pump import Route
 from lb.secret import Hides, Secret
 
 MAX_PIPES = 1 << 16
 """Both ends of a pipe are a descriptor each, and a worker is told each as an argument."""
-
-
-class Route(enum.Enum):
-    ROUND_ROBIN = "round-robin"
-    SYMBOL = "symbol"
 
 
 class Spawn(enum.Enum):

@@ -22,7 +22,6 @@ from lb.config import (
     OnFull,
     OnQuiet,
     OnStuck,
-    Route,
     Spawn,
     Tls,
     topics_of,
@@ -33,7 +32,7 @@ from lb.hours import Hours
 from lb.key import erase_behind, read_key
 from lb.option_values import LEAST_INTERVAL_S, cpu, group, interval, one_of, seconds, whole
 from lb.proxy import Proxy
-from lb.pump import MAX_FRAME_BYTES_LIMIT
+from lb.pump import MAX_FRAME_BYTES_LIMIT, Route
 from lb.slots.crashes import WINDOW_S
 from lb.slots.watch import FIRST_READ_S
 from lb.version import VERSION

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
 
 from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost
@@ -26,11 +26,11 @@ class Source(IntEnum):
     CALLER = lib.PUMP_SOURCE_CALLER
 
 
-class Route(IntEnum):
-    """Which pipe a record goes to."""
+class Route(Enum):
+    """Which pipe a record goes to, in the words of the command line: the next in turn, or the one of its symbol."""
 
-    ROUND_ROBIN = lib.PUMP_ROUTE_ROUND_ROBIN
-    SYMBOL = lib.PUMP_ROUTE_SYMBOL
+    ROUND_ROBIN = "round-robin"
+    SYMBOL = "symbol"
 
 
 class Policy(IntEnum):
@@ -248,7 +248,7 @@ class Pump:
             "struct pump_config *",
             {
                 "pipes": len(pipe_fds),
-                "route": route,
+                "route": getattr(lib, f"PUMP_ROUTE_{route.name}"),
                 "layout": layout,
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,

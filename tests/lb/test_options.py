@@ -12,6 +12,7 @@ from lb.endpoint import Endpoint
 from lb.errors import KeyUnreadable, UsageError
 from lb.key import Key
 from lb.proxy import Proxy
+from lb.pump import Route
 
 
 def test_defaults_are_those_of_the_command_line() -> None:
@@ -44,7 +45,7 @@ def test_every_option_is_read() -> None:
         worker="worker",
         worker_args=("--route", "x", "--", "-y"),
         subscribe=("T.A", "Q.*", "AM.*"),
-        route=config.Route.SYMBOL,
+        route=Route.SYMBOL,
         spawn=config.Spawn.PER_PIPE,
         pipe_size_bytes=4096,
         on_full=config.OnFull.DROP_OLDEST,
@@ -109,7 +110,7 @@ def test_the_value_of_an_option_is_none_of_the_five_words() -> None:
             parsed = options.parse([*words[:at], *option, *words[at:]])
             assert parsed.worker == "worker"
             behind = at == 5
-            assert parsed.route is (config.Route.ROUND_ROBIN if behind else config.Route.SYMBOL)
+            assert parsed.route is (Route.ROUND_ROBIN if behind else Route.SYMBOL)
             assert parsed.worker_args == (tuple(option) if behind else ())
 
 

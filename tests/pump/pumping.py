@@ -38,7 +38,6 @@ from lb.pump import (
 )
 
 VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE}
-ROUTES = {Route.ROUND_ROBIN: model.ROUND_ROBIN, Route.SYMBOL: model.SYMBOL}
 
 _LENGTH_BYTES = 4
 _IDLE_ROUNDS_MAX = 5
@@ -329,7 +328,7 @@ class Rig:
 def modelled(
     rig_pipes: int, route: Route, max_frame_bytes: int = 1 << 20, layout: Layout = Layout.POLYGON
 ) -> model.Model:
-    return model.Model(rig_pipes, ROUTES[route], max_frame_bytes, VENUES[layout])
+    return model.Model(rig_pipes, route.value, max_frame_bytes, VENUES[layout])
 
 
 def assert_delivered(rig: Rig, expected: model.Model) -> None:
