@@ -284,9 +284,19 @@ def cut(text: bytes, max_record_bytes: int, *, is_whole: bool = True) -> Cut:
 
 
 class Model:
-    """Deals the records of frames to `pipes` lists."""
+    """Deals the records of frames to `pipes` lists, but for those that pipes do not want."""
 
-    def __init__(self, pipes: int, route: str, max_frame_bytes: int, venue: Venue = POLYGON) -> None:
+    def __init__(
+        self,
+        pipes: int,
+        route: str,
+        max_frame_bytes: int,
+        venue: Venue = POLYGON,
+        wants: Callable[[bytes], bool] = lambda _: True,
+    ) -> None:
+        self.market: list[bytes] = []
+        """All records but the venue's own words, in their order."""
+        self._wants = wants
         self.pipes: list[list[bytes]] = [[] for _ in range(pipes)]
         self.events: list[Event] = []
         self.skipped_elements_total = self.skipped_bytes_total = 0
@@ -332,6 +342,9 @@ class Model:
     def _deal(self, record: bytes) -> None:
         if self._venue.is_notice(record):
             self.events.append(Status(record))
+            return
+        self.market.append(record)
+        if not self._wants(record):
             return
         pipes = len(self.pipes)
         if self._route == ROUND_ROBIN:

@@ -6,6 +6,7 @@ Law: nothing here is called per record. The loop comes back for what is rare, as
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
@@ -116,7 +117,14 @@ class PipeDrained:
     pipe: int
 
 
-Event = Wake | Notice | ControlFrame | TlsRecord | Malformed | Stalled | Resumed | PipeDrained
+@dataclass(frozen=True, slots=True)
+class ReaderGone:
+    """Nobody reads this reader's pipe any more: it gets nothing from now on, and is to be removed."""
+
+    reader: int
+
+
+Event = Wake | Notice | ControlFrame | TlsRecord | Malformed | ReaderGone | Stalled | Resumed | PipeDrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class Counters:
     records_total: int
     record_bytes_total: int
     records_exact_total: int
+    unwanted_total: int
     notices_total: int
     malformed_total: int
     skipped_elements_total: int
@@ -161,6 +170,22 @@ class PipeCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderCounters:
+    """What struct pump_reader_counters says; pump.h tells what each is."""
+
+    offered_total: int
+    delivered_total: int
+    delivered_bytes_total: int
+    dropped_total: int
+    waiting_records: int
+    waiting_bytes: int
+
+
+Topic = tuple[bytes | None, bytes | None]
+"""Kind and key of records, as the layout tells them; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """What lay in a pipe when its last reader was gone: see Pump.unread()."""
 
@@ -184,6 +209,8 @@ class PipeFailed(InternalError):
         super().__init__(f"writing to pipe {pipe} failed: {os.strerror(errno)}")
         self.pipe = pipe
 
+
+MOST_READERS = lib.PUMP_READERS_MAX
 
 _SAMPLE_BYTES = 120
 _WAKES = frozenset(Wake)
@@ -266,6 +293,7 @@ class Pump:
         self._detail = ffi.new("struct pump_detail *")
         self._counters = ffi.new("struct pump_counters *")
         self._pipe_counters = ffi.new("struct pump_pipe_counters *")
+        self._reader_counters = ffi.new("struct pump_reader_counters *")
         self._unread = ffi.new("struct pump_unread *")
         self._sample = ffi.new("struct pump_sample *")
         self._arrival = ffi.new("struct pump_arrival *")
@@ -328,6 +356,36 @@ class Pump:
     def pipe_counters(self, pipe: int) -> PipeCounters:
         lib.pump_pipe_counters(self._pump, pipe, self._pipe_counters)
         return PipeCounters(*(getattr(self._pipe_counters, name) for name in PipeCounters.__slots__))
+
+    def add_reader(self, fd: int, policy: Policy, *, has_markers: bool, backlog_bytes: int) -> int:
+        """A reader with a pipe of its own, whose write end, O_NONBLOCK, stays the caller's. Returns its number.
+
+        It never holds up anything: at most `backlog_bytes` (rounded up to a power of two) wait for it, the rest is
+        dropped by its policy, Policy.DROP_OLDEST or DROP_NEWEST. With markers, a record {"ev":"lb","dropped":N} stands
+        in the place of what is missing. It gets nothing before set_topics(). Raises OSError.
+        """
+        number = lib.pump_add_reader(self._pump, fd, policy, has_markers, backlog_bytes)
+        if number < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        return number
+
+    def remove_reader(self, reader: int) -> None:
+        """Write what its pipe has room for, and forget it."""
+        lib.pump_remove_reader(self._pump, reader)
+
+    def reader_counters(self, reader: int) -> ReaderCounters:
+        """Of a reader that was added and not removed."""
+        lib.pump_reader_counters(self._pump, reader, self._reader_counters)
+        return ReaderCounters(*(getattr(self._reader_counters, name) for name in ReaderCounters.__slots__))
+
+    def set_topics(self, of_readers: Mapping[int, Iterable[Topic]], of_pipes: Iterable[Topic] | None) -> None:
+        """Who gets which records from now on. `of_pipes` None: pipes get all. Raises OSError for want of memory."""
+        rcs = [lib.pump_clear_topics(self._pump, of_pipes is not None)]
+        wishes = [*of_readers.items(), *([] if of_pipes is None else [(lib.PUMP_PIPES, of_pipes)])]
+        for who, topics in wishes:
+            rcs += [lib.pump_add_topic(self._pump, who, *_word(kind), *_word(key)) for kind, key in topics]
+        if any(rcs):
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
 
     def layouts(self) -> list[bytes]:
         """Samples of records that the fast path could not cut, the first of each event, in the order they came."""
@@ -397,6 +455,8 @@ class Pump:
             return Resumed(detail.pipe, detail.stalled_ns)
         if rc == lib.PUMP_PIPE_DRAINED:
             return PipeDrained(detail.pipe)
+        if rc == lib.PUMP_READER_GONE:
+            return ReaderGone(detail.pipe)
         length = min(detail.length, _SAMPLE_BYTES) if rc == lib.PUMP_MALFORMED else detail.length
         content = bytes(ffi.buffer(detail.bytes, length))
         if rc == lib.PUMP_NOTICE:
@@ -420,3 +480,8 @@ class Pump:
             lib.pump_detail(self._pump, self._detail)
             return PipeFailed(self._detail.pipe, errno)
         return InternalError(f"poll failed: {os.strerror(errno)}")
+
+
+def _word(word: bytes | None) -> tuple[object, int]:
+    """As C takes it: where it is, and its length."""
+    return (ffi.NULL, 0) if word is None else (word, len(word))

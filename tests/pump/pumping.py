@@ -29,6 +29,7 @@ from lb.pump import (
     PipeDrained,
     Policy,
     Pump,
+    ReaderGone,
     Resumed,
     Route,
     Source,
@@ -83,8 +84,8 @@ class Rig:
         self.high_water_bytes = high_water_bytes
         self.events: list[Event] = []
         """What run() met, in the model's words; a Fault's rest may be shorter than there."""
-        self.told: list[PipeDrained | Stalled | Resumed] = []
-        """What run() met of the pipes."""
+        self.told: list[PipeDrained | Stalled | Resumed | ReaderGone] = []
+        """What run() met of the pipes and readers."""
         self.received = [bytearray() for _ in range(pipes)]
         self._counted = [(0, 0)] * pipes
         """Of `received`: how many bytes were looked at, and the frames in them."""
@@ -188,7 +189,7 @@ class Rig:
                 self.events.append(Control(opcode, payload))
             case Malformed(fault, offset_bytes, sample):
                 self.events.append(Fault(fault, offset_bytes, sample))
-            case PipeDrained() | Stalled() | Resumed():
+            case PipeDrained() | Stalled() | Resumed() | ReaderGone():
                 self.told.append(event)
             case Wake.READABLE:
                 self._feed_by_hand()

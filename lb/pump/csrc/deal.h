@@ -4,6 +4,7 @@
 
 #include "layout.h"
 #include "outbox.h"
+#include "readers.h"
 
 #include <endian.h>
 #include <string.h>
@@ -70,6 +71,13 @@ static inline int deal_record(struct pump *pump, uint32_t number, const uint8_t 
     deal_count(pump, pipe);
     deal_next_turn(pump);
     pump->counters.record_bytes_total += length;
+    return 0;
+}
+
+/* Books a record that no pipe wants. */
+static inline int deal_to_no_pipe(struct pump *pump)
+{
+    pump->counters.unwanted_total++;
     return 0;
 }
 

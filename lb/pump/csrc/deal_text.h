@@ -49,12 +49,11 @@ static inline int next_record(struct pump *pump, size_t *length)
 
 static inline size_t deal_run(struct pump *pump)
 {
-    static layout_deal_run *const runs[] = {DEAL_RUNS};
     const uint8_t state = pump->scan.state;
     if (!pump->vectors || pump->held_bytes || (state != SCAN_BEHIND && state != SCAN_START))
         return 0;
     const uint8_t *text = pump_text(pump);
-    return runs[pump->vectors](pump, text, text + (pump->text_end - pump->text_begin), state);
+    return layout_run(pump)(pump, text, text + (pump->text_end - pump->text_begin), state);
 }
 
 static void note_sample(struct pump *pump, const uint8_t *record, size_t length)
@@ -62,6 +61,21 @@ static void note_sample(struct pump *pump, const uint8_t *record, size_t length)
     struct json_span kind = {record, 0};
     LAYOUT(kind)(record, length, &kind);
     samples_note(pump, kind.bytes, kind.length, record, length);
+}
+
+static struct topic_word word_of(int is_there, struct json_span span)
+{
+    return is_there ? (struct topic_word){span.bytes, span.length} : (struct topic_word){NULL, 0};
+}
+
+/* Who gets the record. */
+static struct wanted wanted_of(const struct pump *pump, const uint8_t *record, size_t length)
+{
+    if (!pump->readers)
+        return (struct wanted){.pipes = 1};
+    struct json_span kind, key;
+    const int has_kind = LAYOUT(kind)(record, length, &kind), has_key = LAYOUT(shard_key)(record, length, &key);
+    return topics_of(&pump->readers->topics, word_of(has_kind, kind), word_of(has_key, key));
 }
 
 static int deal_text(struct pump *pump)
@@ -78,14 +92,18 @@ static int deal_text(struct pump *pump)
         const uint8_t *record = pump_text(pump);
         if (LAYOUT(is_notice)(record, length))
             return deal_notice(pump, length);
-        const int rc = deal_record(pump, pipe_of(pump, record, length), record, length);
+        const struct wanted wanted = wanted_of(pump, record, length);
+        const int rc = wanted.pipes ? deal_record(pump, pipe_of(pump, record, length), record, length)
+                                    : deal_to_no_pipe(pump);
         if (rc) {
             pump->held_bytes = length;
             pump->held_cut = (uint8_t)cut;
             return rc;
         }
+        if (wanted.readers)
+            readers_offer(pump->readers, wanted.readers, record, length);
         pump->text_begin += length;
-        pump->counters.records_exact_total += cut != CUT_FLAT;
+        pump->counters.records_exact_total += wanted.pipes && cut != CUT_FLAT;
         if (cut == CUT_MISSED)
             note_sample(pump, record, length);
     }

@@ -142,7 +142,7 @@ static void take_up(struct pump *pump, size_t payload_bytes, size_t dealt_bytes)
 static int deal_whole_messages(struct pump *pump)
 {
     const uint8_t *input = pump_at(pump, pump->input_offset);
-    layout_deal_run *const deal_run = layout_of(pump)->deal_run[pump->vectors];
+    layout_deal_run *const deal_run = layout_run(pump);
     size_t header_bytes, payload_bytes;
     uint64_t messages = 0;
     int is_part = 0;

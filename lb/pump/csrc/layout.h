@@ -14,7 +14,8 @@ enum { DEAL_FULL = 1000 };
 typedef size_t layout_deal_run(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state);
 
 struct layout {
-    layout_deal_run *deal_run[3]; /* by enum pump_vectors */
+    layout_deal_run *deal_run[3];      /* by enum pump_vectors */
+    layout_deal_run *deal_selected[3]; /* the same while there are readers (readers.h) */
 
     /* Cuts the text in hand and puts the records into outboxes. Returns 0 when all is done that can be done,
      * PUMP_NOTICE, DEAL_FULL, or an error of the message or of a pipe. */
@@ -30,6 +31,12 @@ extern const struct layout *const layouts[]; /* by enum pump_layout: layouts.h *
 static inline const struct layout *layout_of(const struct pump *pump)
 {
     return layouts[pump->config.layout];
+}
+
+static inline layout_deal_run *layout_run(const struct pump *pump)
+{
+    const struct layout *layout = layout_of(pump);
+    return (pump->readers ? layout->deal_selected : layout->deal_run)[pump->vectors];
 }
 
 /* Chooses the vectors, no wider than `widest` (enum pump_vectors), and prepares them for the layout. */

@@ -12,7 +12,8 @@
  *   LAYOUT_KEY_END    the byte behind the key that quick_key() finds
  *   LAYOUT_LETTER_AT  see struct layout
  *   LAYOUT(name)      is_quick()   whether a record begins like those that are dealt in a hurry
- *                     quick_key()  where the key of such a record begins, or NULL */
+ *                     quick_key()  where the key of such a record begins, or NULL
+ *                     quick_letter()  the kind of a record that has such a key: that letter */
 #include "deal.h"
 #include "samples.h"
 #include "shard.h"
@@ -28,6 +29,7 @@
 #define VECTORS(name) avx2_##name
 #define VECTORS_TARGET AVX2_TARGET
 #include "deal_flat.h"
+#include "deal_select.h"
 #undef VECTORS
 #undef VECTORS_TARGET
 
@@ -35,10 +37,13 @@
 #define VECTORS(name) avx512_##name
 #define VECTORS_TARGET AVX512_TARGET
 #include "deal_flat.h"
+#include "deal_select.h"
 
 #define DEAL_RUNS deal_no_run, avx2_deal_run, avx512_deal_run
+#define DEAL_SELECTED deal_no_run, avx2_deal_selected, avx512_deal_selected
 #else
 #define DEAL_RUNS deal_no_run, deal_no_run, deal_no_run
+#define DEAL_SELECTED DEAL_RUNS
 #endif
 
 static size_t deal_no_run(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state)
@@ -49,4 +54,4 @@ static size_t deal_no_run(struct pump *pump, const uint8_t *text, const uint8_t 
 
 #include "deal_text.h"
 
-const struct layout LAYOUT(layout) = {{DEAL_RUNS}, deal_text, LAYOUT_LETTER_AT};
+const struct layout LAYOUT(layout) = {{DEAL_RUNS}, {DEAL_SELECTED}, deal_text, LAYOUT_LETTER_AT};

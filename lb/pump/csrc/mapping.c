@@ -50,7 +50,7 @@ struct pump *mapping_new(const struct pump_config *config)
     const uint64_t outbox_bytes = mapping_outbox_bytes(config) + DEAL_PAD_BYTES;
     reserve(&mapped_bytes, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
-    const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 2) * sizeof(struct pollfd));
+    const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 3) * sizeof(struct pollfd));
     const uint64_t input_offset = reserve(&mapped_bytes, input_bytes(config) + DEAL_PAD_BYTES);
     uint64_t outboxes_offset = mapped_bytes;
     for (uint32_t number = 0; number < config->pipes; number++)

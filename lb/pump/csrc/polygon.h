@@ -110,4 +110,10 @@ static inline __attribute__((always_inline)) const uint8_t *polygon_quick_key(co
     return letter == 'T' || letter == 'Q' || letter == 'A' ? record + POLYGON_TRADE_BYTES : NULL;
 }
 
+/* The kind of a record that has such a key. */
+static inline __attribute__((always_inline)) uint8_t polygon_quick_letter(const uint8_t *record)
+{
+    return record[POLYGON_LETTER_AT];
+}
+
 #endif

@@ -19,6 +19,7 @@
 #include "input.h"
 #include "mapping.h"
 #include "outbox.h"
+#include "readers.h"
 #include "receive.h"
 #include "stop.h"
 #include "wait.h"
@@ -47,6 +48,7 @@ struct pump *pump_new(const struct pump_config *config)
 
 void pump_free(struct pump *pump)
 {
+    readers_free(pump);
     mapping_free(pump);
 }
 
@@ -119,6 +121,8 @@ static int flush(struct pump *pump, int rc)
     arrivals_note(pump);
     const int flushed = outbox_flush_touched(pump);
     pump->flushed_bytes_total = staged_bytes_total(pump);
+    if (pump->readers)
+        readers_flush(pump->readers, pump->counters.last_input_ns);
     if (flushed < 0 && rc == 0)
         return flushed;
     errno = error;
@@ -136,7 +140,8 @@ static int can_read(const struct pump *pump)
 /* Whether to read on before anything is written: more is there, or may be and many pipes would get little each. */
 static int should_hold(const struct pump *pump)
 {
-    const uint64_t held_bytes = staged_bytes_total(pump) - pump->flushed_bytes_total;
+    const uint64_t for_readers_bytes = pump->readers ? pump->readers->staged_bytes : 0;
+    const uint64_t held_bytes = staged_bytes_total(pump) - pump->flushed_bytes_total + for_readers_bytes;
     if (pump->last_read == READ_FULL && held_bytes < BATCH_BYTES)
         return 1;
     return pump->touched_count >= HOLD_PIPES && held_bytes < (uint64_t)pump->touched_count * HOLD_BYTES;
@@ -151,7 +156,9 @@ static int should_read(const struct pump *pump)
 /* What is to be told besides what the input tells. */
 static int other_event(struct pump *pump)
 {
-    const int rc = stop_event(pump);
+    int rc = stop_event(pump);
+    if (rc == 0)
+        rc = readers_event(pump);
     return rc == 0 && pump->draining && !pump->has_work ? drain_event(pump) : rc;
 }
 

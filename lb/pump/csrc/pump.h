@@ -50,6 +50,7 @@ enum pump_event {
     PUMP_STALLED,      /* event.pipe: full, and has stopped the reading for stall_ns without interruption */
     PUMP_RESUMED,      /* event.pipe: after PUMP_STALLED, stops the reading no more; event.stalled_ns: how long it did */
     PUMP_PIPE_DRAINED, /* after pump_drain(), event.pipe: nothing waits for it any more; once per pipe that is not closed */
+    PUMP_READER_GONE,  /* event.pipe: the number of a reader that nobody reads any more */
     PUMP_DRAINED       /* after pump_drain(): nothing waits any more for any pipe that is not closed */
 };
 
@@ -73,6 +74,7 @@ struct pump_counters {
     uint64_t records_total;             /* dealt: written, waiting or dropped */
     uint64_t record_bytes_total;        /* of those that came into an outbox, without the 4-byte lengths */
     uint64_t records_exact_total;       /* of those, cut by the exact scanner */
+    uint64_t unwanted_total;            /* the market's records that no pipe wants: for readers alone, or for nobody */
     uint64_t notices_total;
     uint64_t malformed_total;           /* messages with a fault */
     uint64_t skipped_elements_total;    /* of arrays: those that are no objects */
@@ -158,6 +160,35 @@ void pump_fed(struct pump *pump, size_t bytes);
 void pump_detail(const struct pump *pump, struct pump_detail *detail);
 void pump_counters(const struct pump *pump, struct pump_counters *counters);
 void pump_pipe_counters(const struct pump *pump, uint32_t pipe, struct pump_pipe_counters *counters);
+
+/* Readers join while the pump runs. Each has a pipe, and never holds up anything: what it does not take is dropped by
+ * its policy, PUMP_POLICY_DROP_OLDEST or PUMP_POLICY_DROP_NEWEST. */
+enum { PUMP_READERS_MAX = 64, PUMP_PIPES = 64 };
+struct pump_reader_counters {
+    uint64_t offered_total;             /* records of its topics: delivered_total + waiting_records + dropped_total */
+    uint64_t delivered_total;           /* written to its pipe whole */
+    uint64_t delivered_bytes_total;     /* markers and lengths included, in part too */
+    uint64_t dropped_total;
+    uint64_t waiting_records;
+    uint64_t waiting_bytes;
+};
+
+/* fd: the write end of its pipe, O_NONBLOCK, the caller's. backlog_bytes: what may wait for it. has_markers: where records
+ * are missing, {"ev":"lb","dropped":N} stands in their place. Returns its number, or -1 with errno (ENOSPC: there are
+ * PUMP_READERS_MAX). It gets what topics say from then on. */
+int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
+
+/* Writes what there is room for, and forgets it. */
+void pump_remove_reader(struct pump *pump, uint32_t reader);
+void pump_reader_counters(const struct pump *pump, uint32_t reader, struct pump_reader_counters *counters);
+
+/* Forgets who wants what; pipes want every record then, or where limits_pipes, none. Returns 0, or -1 with errno. */
+int pump_clear_topics(struct pump *pump, int limits_pipes);
+
+/* A reader, or PUMP_PIPES, wants the records of a kind and a key, as its layout tells them; NULL: of any. Returns 0, or -1
+ * with errno. */
+int pump_add_topic(struct pump *pump, uint32_t who, const uint8_t *kind, size_t kind_bytes, const uint8_t *key,
+                   size_t key_bytes);
 
 /* Records that only the exact scanner could cut, the first of each kind. Fills *sample and returns 1, or 0 where
  * there are fewer than index + 1. */

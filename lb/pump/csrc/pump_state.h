@@ -76,6 +76,7 @@ struct flat_vectors {
 
 struct pump {
     uint64_t mapped_bytes;
+    struct readers *readers;    /* readers.c: NULL where there are none; no part of what outlives the process */
     struct pump_config config;
     struct pump_counters counters;
     struct pump_detail detail;
@@ -141,7 +142,7 @@ struct pump {
     uint32_t paused_count;
     int64_t pause_ends_ns;      /* of the paused pipes */
     uint64_t touched_offset;    /* uint32_t[pipes]: outboxes with bytes to write */
-    uint64_t polled_offset;     /* struct pollfd[pipes + 2]: room for wait.c */
+    uint64_t polled_offset;     /* struct pollfd[pipes + 3]: room for wait.c */
     struct pump_pipe pipe[];
 };
 

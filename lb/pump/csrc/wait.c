@@ -1,5 +1,6 @@
 #include "wait.h"
 #include "outbox.h"
+#include "readers.h"
 #include "stop.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static int timeout_ms(const struct pump *pump, int64_t deadline_ns)
     return left_ms <= 0 ? 0 : left_ms >= INT32_MAX ? INT32_MAX : (int)left_ms;
 }
 
-/* Lists what is waited for; returns how many. [0] is the wake-up fd, [1] the feed, then the full pipes. poll()
+/* Lists what is waited for; returns how many. [0] is the wake-up fd, [1] the feed, then the full pipes, at last the readers. poll()
  * ignores what is -1: the feed where it is not to be read now, and pipes that wait for the clock. */
 static nfds_t list_polled(const struct pump *pump, struct pollfd *polled)
 {
@@ -43,6 +44,8 @@ static nfds_t list_polled(const struct pump *pump, struct pollfd *polled)
         if (pipe->full)
             polled[count++] = (struct pollfd){.fd = pipe->full == PIPE_FULL ? pipe->fd : -1, .events = POLLOUT};
     }
+    if (pump->readers)
+        polled[count++] = (struct pollfd){.fd = pump->readers->epoll_fd, .events = POLLIN};
     return count;
 }
 
@@ -100,6 +103,8 @@ int wait_for_work(struct pump *pump, int64_t deadline_ns)
         return errno == EINTR ? (int)PUMP_WAKE : (int)PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
     note_polled(pump, &polled[1]);
+    if (pump->readers && polled[count - 1].revents)
+        readers_look(pump->readers);
     if (rc < 0)
         return rc;
     if (polled[0].revents)

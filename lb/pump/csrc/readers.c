@@ -1,0 +1,168 @@
+#include "readers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { LOOK_NS = 1000 * 1000 }; /* between two looks at full pipes while the feed never pauses */
+
+/* What there is, made where there is none. Returns NULL with errno. */
+static struct readers *get(struct pump *pump)
+{
+    if (pump->readers)
+        return pump->readers;
+    struct readers *readers = calloc(1, sizeof *readers);
+    if (!readers)
+        return NULL;
+    readers->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (readers->epoll_fd < 0) {
+        free(readers);
+        return NULL;
+    }
+    for (int number = 0; number < PUMP_READERS_MAX; number++)
+        readers->reader[number].fd = -1;
+    topics_clear(&readers->topics, 1);
+    return pump->readers = readers;
+}
+
+void readers_free(struct pump *pump)
+{
+    struct readers *readers = pump->readers;
+    if (!readers)
+        return;
+    for (int number = 0; number < PUMP_READERS_MAX; number++)
+        reader_end(&readers->reader[number]);
+    topics_free(&readers->topics);
+    close(readers->epoll_fd);
+    free(readers);
+    pump->readers = NULL;
+}
+
+static void free_if_idle(struct pump *pump)
+{
+    if (pump->readers && !pump->readers->attached && !pump->readers->gone && !pump->readers->limits_pipes)
+        readers_free(pump);
+}
+
+int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
+{
+    struct readers *readers = get(pump);
+    if (!readers)
+        return -1;
+    int number = 0;
+    while (number < PUMP_READERS_MAX && readers->reader[number].fd >= 0)
+        number++;
+    errno = ENOSPC;
+    if (number == PUMP_READERS_MAX || reader_init(&readers->reader[number], fd, policy, has_markers, backlog_bytes) < 0)
+        return -1;
+    struct epoll_event wanted = {.events = EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)number};
+    if (epoll_ctl(readers->epoll_fd, EPOLL_CTL_ADD, fd, &wanted) < 0) {
+        reader_end(&readers->reader[number]);
+        return -1;
+    }
+    readers->attached |= UINT64_C(1) << number;
+    return number;
+}
+
+void pump_remove_reader(struct pump *pump, uint32_t number)
+{
+    struct readers *readers = pump->readers;
+    const uint64_t bit = UINT64_C(1) << number;
+    if (!readers || readers->reader[number].fd < 0)
+        return;
+    epoll_ctl(readers->epoll_fd, EPOLL_CTL_DEL, readers->reader[number].fd, NULL);
+    reader_write(&readers->reader[number]);
+    reader_end(&readers->reader[number]);
+    readers->attached &= ~bit;
+    readers->waiting &= ~bit;
+    readers->gone &= ~bit;
+    free_if_idle(pump);
+}
+
+int pump_clear_topics(struct pump *pump, int limits_pipes)
+{
+    struct readers *readers = limits_pipes ? get(pump) : pump->readers;
+    if (!readers)
+        return limits_pipes ? -1 : 0;
+    readers->limits_pipes = limits_pipes != 0;
+    topics_clear(&readers->topics, !limits_pipes);
+    free_if_idle(pump);
+    return 0;
+}
+
+int pump_add_topic(struct pump *pump, uint32_t who, const uint8_t *kind, size_t kind_bytes, const uint8_t *key, size_t key_bytes)
+{
+    if (!pump->readers)
+        return 0;
+    const struct wanted by = {.readers = who < PUMP_READERS_MAX ? UINT64_C(1) << who : 0, .pipes = who == PUMP_PIPES};
+    return topics_add(&pump->readers->topics, by, (struct topic_word){kind, kind_bytes}, (struct topic_word){key, key_bytes});
+}
+
+void pump_reader_counters(const struct pump *pump, uint32_t number, struct pump_reader_counters *counters)
+{
+    const struct reader *reader = &pump->readers->reader[number];
+    *counters = reader->counters;
+    counters->waiting_records = counters->offered_total - counters->delivered_total - counters->dropped_total;
+    counters->waiting_bytes = reader->tail - reader->head;
+}
+
+/* Writes what waits for one. */
+static void flush(struct readers *readers, uint32_t number)
+{
+    struct reader *reader = &readers->reader[number];
+    const uint64_t bit = UINT64_C(1) << number;
+    if (!(readers->attached & bit))
+        return;
+    if (reader_write(reader) < 0) {
+        readers->attached &= ~bit;
+        readers->waiting &= ~bit;
+        readers->gone |= bit;
+    } else if (reader->head == reader->tail) {
+        readers->waiting &= ~bit;
+    }
+}
+
+void readers_look(struct readers *readers)
+{
+    struct epoll_event events[PUMP_READERS_MAX];
+    const int count = epoll_wait(readers->epoll_fd, events, PUMP_READERS_MAX, 0);
+    for (int at = 0; at < count; at++) {
+        const uint32_t number = events[at].data.u32;
+        const uint64_t bit = UINT64_C(1) << number;
+        if ((events[at].events & EPOLLERR) && (readers->attached & bit)) {
+            readers->attached &= ~bit;
+            readers->waiting &= ~bit;
+            readers->gone |= bit;
+        } else {
+            flush(readers, number);
+        }
+    }
+}
+
+void readers_flush(struct readers *readers, int64_t at_ns)
+{
+    readers->staged_bytes = 0;
+    uint64_t full = 0;
+    for (uint64_t bits = readers->waiting; bits; bits &= bits - 1) {
+        const uint32_t number = (uint32_t)__builtin_ctzll(bits);
+        if (readers->reader[number].is_full)
+            full = 1;
+        else
+            flush(readers, number);
+    }
+    if (full && at_ns - readers->looked_ns >= LOOK_NS) {
+        readers->looked_ns = at_ns;
+        readers_look(readers);
+    }
+}
+
+int readers_event(struct pump *pump)
+{
+    struct readers *readers = pump->readers;
+    if (!readers || !readers->gone)
+        return 0;
+    pump->detail.pipe = (uint32_t)__builtin_ctzll(readers->gone);
+    readers->gone &= readers->gone - 1;
+    return PUMP_READER_GONE;
+}

@@ -1,0 +1,48 @@
+/* Readers: programs that join a pump that runs, each with a pipe and topics of its own. Readers never hold up anything.
+ *
+ * Law: what is known of them is made anew when they join again: it is apart from the pump's mapping, and there only
+ * while there are readers, or while pipes want less than all. A pump without them deals as if they did not exist. */
+#ifndef READERS_H
+#define READERS_H
+
+#include "pump_state.h"
+#include "reader.h"
+#include "topics.h"
+
+struct readers {
+    uint64_t attached; /* a bit for each; this and the next two */
+    uint64_t waiting;  /* something waits */
+    uint64_t gone;     /* nobody reads any more, and that is still to be told */
+    uint64_t staged_bytes; /* offered since the last flush */
+    int64_t looked_ns;
+    int epoll_fd;      /* readable when a full pipe has room, or a pipe's other end is closed */
+    uint8_t limits_pipes;
+    struct topics topics;
+    uint8_t scratch[FLAT_MAX_BYTES + DEAL_PAD_BYTES]; /* for records that no pipe wants */
+    struct reader reader[PUMP_READERS_MAX];
+};
+
+/* Writes what waits, and looks from time to time whether full pipes have room. */
+void readers_flush(struct readers *readers, int64_t at_ns);
+
+/* Obeys what epoll_fd tells. */
+void readers_look(struct readers *readers);
+
+/* PUMP_READER_GONE with detail.pipe, or 0. */
+int readers_event(struct pump *pump);
+
+void readers_free(struct pump *pump);
+
+/* Offers a record to the readers of these bits. Reads SCAN_PAD_BYTES behind it at most. */
+static inline __attribute__((always_inline)) void
+readers_offer(struct readers *readers, uint64_t bits, const uint8_t *record, size_t length)
+{
+    bits &= readers->attached;
+    readers->waiting |= bits;
+    for (; bits; bits &= bits - 1) {
+        reader_offer(&readers->reader[__builtin_ctzll(bits)], record, length);
+        readers->staged_bytes += length;
+    }
+}
+
+#endif
