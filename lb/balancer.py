@@ -32,6 +32,7 @@ from lb.pump import (
     Policy,
     Pump,
     Resumed,
+    Spill,
     Stalled,
     TlsRecord,
     Unread,
@@ -43,6 +44,7 @@ from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
 from lb.slots.redelivery import Redelivery, retain_bytes
 from lb.slots.slot import Slot
+from lb.slots.spill import SpillFolder, segment_bytes
 from lb.slots.supervisor import Supervisor
 from lb.version import VERSION
 
@@ -64,6 +66,7 @@ _POLICIES = {
     configuration.OnFull.BLOCK: Policy.BLOCK,
     configuration.OnFull.DROP_NEWEST: Policy.DROP_NEWEST,
     configuration.OnFull.DROP_OLDEST: Policy.DROP_OLDEST,
+    configuration.OnFull.SPILL: Policy.SPILL,
 }
 
 
@@ -88,6 +91,7 @@ class Balancer:
         venue = venues.DEFAULT
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
+            spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None
             allowance = Allowance()
             if config.control is not None:
                 self._open_control(config.control, stack, allowance)
@@ -103,9 +107,12 @@ class Balancer:
                 wake_fd=self._wake_ups.fileno(),
                 stall_ns=int(STALLED_AFTER_S * 1e9),
                 retains=config.redeliver,
+                spill=spill,
             )
             for pipe in range(config.pipes):
                 pump.set_policy(pipe, _POLICIES[config.on_full])
+            if spill is not None:
+                self._folder.take_over(config.pipes, pump.recover)
             self._redelivery = redelivery = self._new_redelivery()
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
@@ -155,6 +162,12 @@ class Balancer:
         if not self._config.redeliver:
             return None
         return Redelivery(pump, lambda pipe: pump.pipe_counters(pipe).acknowledged_total, self._pipes.read_fds)
+
+    def _spill(self, stack: ExitStack) -> Spill:
+        config = self._config
+        self._folder = folder = SpillFolder(config.spill_folder)
+        stack.callback(folder.close)
+        return Spill(folder.fileno(), config.spill_max_bytes, segment_bytes(config.spill_max_bytes, config.pipes))
 
     def _start_workers(self) -> None:
         """No session before a worker runs: where the program can't be, no other client of the key is evicted."""
@@ -335,6 +348,8 @@ class Balancer:
 
     def _settle(self) -> None:
         """Tell what became of every record. What nobody got is an error."""
+        for pipe in range(self._config.pipes):
+            self._pump.close_pipe(pipe)  # at a second stop they are still open
         unread = [self._unread(pipe) for pipe in range(self._config.pipes)]
         if self._reporter.end(self._snapshot(unread)) or self._supervisor.failures_total:
             self._exit_code = self._exit_code or EX_IOERR

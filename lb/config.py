@@ -36,6 +36,7 @@ class OnFull(enum.Enum):
     BLOCK = "block"
     DROP_NEWEST = "drop-newest"
     DROP_OLDEST = "drop-oldest"
+    SPILL = "spill"
 
 
 class Tls(enum.Enum):
@@ -102,6 +103,9 @@ class Config:
     retain_bytes: int | None = None
     """Of each pipe, with redeliver."""
     """Of each pipe, what may wait in lb; None: a share of what all may have."""
+    spill_folder: str = ""
+    """Where OnFull.SPILL puts records."""
+    spill_max_bytes: int = 8 << 30
     tls: Tls = Tls.AUTO
     ca_file: str | None = None
     proxy: Proxy | None = None

@@ -4,7 +4,7 @@ caller's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 CALM_S = 5.0
@@ -41,8 +41,11 @@ class Episodes:
         self._totals = list(totals)
         self._going_on: dict[int, _Episode] = {}
 
-    def look(self, totals: Sequence[int], now_ns: int) -> list[Begun | Over]:
-        """Take the totals of this moment (CLOCK_MONOTONIC). Returns what is to be told."""
+    def look(self, totals: Sequence[int], now_ns: int, going_on: Collection[int] = frozenset()) -> list[Begun | Over]:
+        """Take the totals of this moment (CLOCK_MONOTONIC). Returns what is to be told.
+
+        `going_on`: numbers of which nothing is over yet, though their totals may stand still.
+        """
         told: list[Begun | Over] = []
         for number, (before, total) in enumerate(zip(self._totals, totals, strict=True)):
             episode = self._going_on.get(number)
@@ -50,6 +53,8 @@ class Episodes:
                 if episode is None:
                     episode = self._going_on[number] = _Episode(before, now_ns, now_ns)
                     told.append(Begun(number))
+                episode.last_ns = now_ns
+            elif episode is not None and number in going_on:
                 episode.last_ns = now_ns
             elif episode is not None and now_ns >= episode.last_ns + int(CALM_S * 1e9):
                 told.append(self._end(number))

@@ -55,6 +55,8 @@ class Snapshot:
             "full": now.full_total,
             **_listed("waiting", [pipe.waiting_records for pipe in self.pipes]),
             **_listed("waiting_bytes", [pipe.waiting_bytes for pipe in self.pipes]),
+            **_listed("spilled", [pipe.spilled_records for pipe in self.pipes]),
+            "spill_bytes": now.spill_disk_bytes,
             **_listed("dropped", [pipe.dropped_total for pipe in self.pipes]),
             **self._acknowledgement(),
             **_listed("backlog_bytes", self.backlog_bytes),
@@ -82,22 +84,29 @@ class Snapshot:
 
     def balance(self) -> dict[str, object]:
         """Every record accounted for: received is counted at the cut, written when it stands in its pipe whole, waiting
-        in the outboxes, dropped where a pipe's policy says so. At the end also unread: written, and taken by nobody.
+        in the outboxes, spilled on disk, recovered from there at the start, dropped where a pipe's policy says so or
+        the disk has damaged it. At the end also unread: written, and taken by nobody.
         `per_pipe` is what was written; the others are listed, too, where there are any."""
         received = self.counters.records_total
+        recovered = sum(pipe.recovered_total for pipe in self.pipes)
         written = sum(pipe.written_total for pipe in self.pipes)
+        spilled = sum(pipe.spilled_records for pipe in self.pipes)
         waiting = sum(pipe.waiting_records for pipe in self.pipes)
         dropped = sum(pipe.dropped_total for pipe in self.pipes)
         unread = {} if self.unread is None else {"unread": sum(pipe.records for pipe in self.unread)}
         return {
             "received": received,
+            "recovered": recovered,
             "written": written,
             "waiting": waiting,
+            "spilled": spilled,
             "dropped": dropped,
             **unread,
-            "exact": received == written + waiting + dropped and all(map(_is_exact, self.pipes)),
+            "exact": received + recovered == written + waiting + spilled + dropped and all(map(_is_exact, self.pipes)),
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
             **_listed_if_any("waiting_per_pipe", [pipe.waiting_records for pipe in self.pipes]),
+            **_listed_if_any("recovered_per_pipe", [pipe.recovered_total for pipe in self.pipes]),
+            **_listed_if_any("spilled_per_pipe", [pipe.spilled_records for pipe in self.pipes]),
             **_listed_if_any("dropped_per_pipe", [pipe.dropped_total for pipe in self.pipes]),
             **self._acknowledgement(),
         }
@@ -112,6 +121,11 @@ class Snapshot:
             **_listed("unacknowledged_bytes", [pipe.unacknowledged_bytes for pipe in self.pipes]),
             **_listed("redelivered", [pipe.redelivered_total for pipe in self.pipes]),
         }
+
+    def spilled(self) -> dict[str, int]:
+        """What is on disk, if there is anything."""
+        records = [pipe.spilled_records for pipe in self.pipes if pipe.spilled_records]
+        return {"records": sum(records), "pipes": len(records)} if records else {}
 
     def held_bytes(self) -> list[int]:
         """Of each pipe: what it holds, and what waits for it; or where records are retained, all that is kept."""
@@ -136,7 +150,8 @@ class Snapshot:
 
 
 def _is_exact(pipe: PipeCounters) -> bool:
-    return pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
+    kept = pipe.written_total + pipe.waiting_records + pipe.spilled_records
+    return pipe.records_total + pipe.recovered_total == kept + pipe.dropped_total
 
 
 def _listed_if_any(name: str, values: list[int]) -> dict[str, object]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
+from lb.config import OnFull
+
 LEAST_INTERVAL_S = 0.05
 """More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
 _LONGEST_QUOTED = 15
@@ -73,6 +75,14 @@ def one_of(values: type[_Words]) -> Callable[[str], _Words]:
             raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of {words}") from None
 
     return parse
+
+
+def on_full(text: str) -> tuple[OnFull, str]:
+    """What happens where a pipe is full, and the folder behind `spill=`."""
+    word, _, folder = text.partition("=")
+    if (word == OnFull.SPILL.value) != bool(folder):
+        raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of block, drop-oldest, drop-newest, spill=DIR")
+    return one_of(OnFull)(word if folder else text), folder
 
 
 def _quoted(word: str) -> str:

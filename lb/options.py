@@ -30,7 +30,7 @@ from lb.endpoint import Endpoint
 from lb.errors import UsageError
 from lb.hours import Hours
 from lb.key import erase_behind, read_key
-from lb.option_values import LEAST_INTERVAL_S, cpu, group, interval, one_of, seconds, whole
+from lb.option_values import LEAST_INTERVAL_S, cpu, group, interval, on_full, one_of, seconds, whole
 from lb.proxy import Proxy
 from lb.pump import MAX_FRAME_BYTES_LIMIT, Route
 from lb.slots.crashes import WINDOW_S
@@ -58,7 +58,7 @@ behind the other, a 4-byte little-endian length and a JSON object of that many b
 
 signals:  SIGTERM, SIGINT, SIGHUP  stop reading, deliver what was received, exit 0
                                    a second one, a second or more after the first: exit at once with 1
-          SIGUSR1                  one line of totals: received = written + waiting + dropped
+          SIGUSR1                  one line of totals: received + recovered = written + waiting + spilled + dropped
 exit:     0   stopped on request, and everything was delivered
           1   stopped a second time
           64  usage
@@ -95,7 +95,9 @@ def parse(words: Sequence[str]) -> Config:
         spawn=args.spawn,
         frame=args.frame,
         pipe_size_bytes=args.pipe_size,
-        on_full=args.on_full,
+        on_full=args.on_full[0],
+        spill_folder=args.on_full[1],
+        spill_max_bytes=args.spill_max,
         backlog_bytes=args.backlog,
         redeliver=args.redeliver,
         retain_bytes=args.retain,
@@ -129,8 +131,8 @@ def _check_redelivery(args: argparse.Namespace) -> None:
             raise UsageError("--retain is for --redeliver")
     elif args.spawn is not Spawn.PER_PIPE:
         raise UsageError("--redeliver needs --spawn per-pipe: what a worker has not finished is one pipe's")
-    elif args.on_full is not OnFull.BLOCK:
-        raise UsageError(f"--redeliver loses nothing, and so can't be had with --on-full {args.on_full.value}")
+    elif args.on_full[0] is not OnFull.BLOCK:
+        raise UsageError(f"--redeliver loses nothing, and so can't be had with --on-full {args.on_full[0].value}")
     elif args.backlog is not None:
         raise UsageError("--redeliver has no --backlog: --retain is the bound of all that lb keeps for a pipe")
     elif args.frame is not Frame.LENGTH:
@@ -321,11 +323,19 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--on-full",
-        type=one_of(OnFull),
-        default=OnFull.BLOCK,
-        metavar="block|drop-oldest|drop-newest",
+        type=on_full,
+        default=(OnFull.BLOCK, ""),
+        metavar="block|drop-oldest|drop-newest|spill=DIR",
         help="what happens where a pipe and its backlog are full: the feed is read no further until there is room; the "
-        "older half of the backlog is dropped, or the record that comes, both counted and told (default: block)",
+        "older half of the backlog is dropped, or the record that comes, both counted and told; the backlog goes to "
+        "files in DIR, from where it is delivered as soon as there is room, also by the next lb (default: block)",
+    )
+    add(
+        "--spill-max",
+        type=whole("bytes", 1 << 16, 1 << 50),
+        default=8 << 30,
+        metavar="BYTES",
+        help="how much may stand in DIR; beyond, as block (default: 8589934592)",
     )
     add(
         "--backlog",

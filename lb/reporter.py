@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lb import logs
-from lb.episodes import Begun, Episodes, Over
 from lb.forecast import Change, Forecast
+from lb.full_pipes import FullPipes
 from lb.lag import Lag
 from lb.metrics import Snapshot
 from lb.pump import Malformed, Pump, Resumed
@@ -45,7 +45,7 @@ class Reporter:
         self._reader_of = reader_of
         self._look_ahead_ns = int(max(LOOK_AHEAD_S, len(capacity_bytes) / _PIPES_PER_S) * 1e9)
         self._first = self._before = snapshot()
-        self._drops = Episodes(_dropped(self._first))
+        self._full_pipes = FullPipes(self._first, reader_of)
         self._malformed = Ration(lines=1)
         self._logged_layouts = 0
         self._statistics_due_ns = self._first.taken_ns + self._interval_ns if self._interval_ns else _NEVER_NS
@@ -64,7 +64,7 @@ class Reporter:
         self._take_arrivals()
         if now_ns >= self._look_due_ns:
             self._look_ahead(snapshot)
-            self._tell_drops(self._drops.look(_dropped(snapshot), now_ns))
+            self._full_pipes.look(snapshot)
             self._look_due_ns = now_ns + self._look_ahead_ns
         if now_ns >= self._statistics_due_ns:
             statistics = snapshot.statistics(self._before) | self._lag.recent()
@@ -79,8 +79,7 @@ class Reporter:
     def end(self, final: Snapshot) -> int:
         """The statistics of the whole run, the balance, and an error for each pipe whose records did not all reach a
         worker. Returns of how many pipes that is so."""
-        self._drops.look(_dropped(final), final.taken_ns)
-        self._tell_drops(self._drops.finish())
+        self._full_pipes.finish(final)
         self._take_arrivals()
         logs.info("statistics", **final.statistics(self._first), **self._lag.all())
         self._log_layouts()
@@ -89,6 +88,8 @@ class Reporter:
         undelivered = list(final.undelivered())
         for pipe in undelivered:
             logs.error("records not delivered", **pipe)
+        if kept := final.spilled():
+            logs.info("spilled records stay on disk for the next start", **kept)
         logs.info("balance", **final.balance())
         return len(undelivered)
 
@@ -107,14 +108,6 @@ class Reporter:
 
     def resumed(self, event: Resumed) -> None:
         logs.warning("reading goes on", pipe=event.pipe, stopped_s=event.stalled_ns / 1e9)
-
-    def _tell_drops(self, told: Iterable[Begun | Over]) -> None:
-        for change in told:
-            match change:
-                case Begun(pipe):
-                    logs.warning("a pipe is full: records for it are dropped", pipe=pipe, **self._reader_of(pipe))
-                case Over(pipe, dropped, lasted_s):
-                    logs.warning("no records are dropped any more", pipe=pipe, dropped=dropped, lasted_s=lasted_s)
 
     def _look_ahead(self, snapshot: Snapshot) -> None:
         """Warn before a pipe is full: then the feed is not read, and may take us for a slow consumer."""
@@ -140,7 +133,3 @@ class Reporter:
         for sample in samples[self._logged_layouts :]:
             logs.info("records of this layout miss the fast path", sample=repr(sample))
         self._logged_layouts = len(samples)
-
-
-def _dropped(snapshot: Snapshot) -> list[int]:
-    return [pipe.dropped_total for pipe in snapshot.pipes]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
 
-from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost
+from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost, Unavailable
 from lb.pump._pump import ffi, lib
 from lb.pump.layouts import Layout as Layout
 
@@ -35,11 +35,13 @@ class Route(Enum):
 
 
 class Policy(IntEnum):
-    """What happens where a pipe is full: nothing more is read until there is room, or records for it are dropped."""
+    """What happens where a pipe is full: nothing more is read until there is room, records for it are dropped, or what
+    waits goes to the disk."""
 
     BLOCK = lib.PUMP_POLICY_BLOCK
     DROP_NEWEST = lib.PUMP_POLICY_DROP_NEWEST
     DROP_OLDEST = lib.PUMP_POLICY_DROP_OLDEST
+    SPILL = lib.PUMP_POLICY_SPILL
 
 
 class Vectors(IntEnum):
@@ -149,6 +151,9 @@ class Counters:
     last_input_ns: int
     full_pipe: int
     stopped: int
+    spill_disk_bytes: int
+    spill_refusals_total: int
+    spill_errno: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,31 @@ class PipeCounters:
     unacknowledged_records: int = 0
     unacknowledged_bytes: int = 0
     redelivered_total: int = 0
+    spilled_total: int = 0
+    spilled_records: int = 0
+    spilled_bytes: int = 0
+    recovered_total: int = 0
+    damaged_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """Where Policy.SPILL puts records: the folder (it stays the caller's, and open), the most bytes that all its files
+    may have, and how large one of them gets."""
+
+    folder_fd: int
+    max_bytes: int
+    segment_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What struct pump_recovered says; pump.h tells what each is."""
+
+    records: int
+    bytes: int
+    cut_bytes: int
+    is_damaged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +238,10 @@ class PipeFailed(InternalError):
     def __init__(self, pipe: int, errno: int) -> None:
         super().__init__(f"writing to pipe {pipe} failed: {os.strerror(errno)}")
         self.pipe = pipe
+
+
+class SegmentRefused(Unavailable):
+    """Spilled records that this pump can't deliver."""
 
 
 MOST_READERS = lib.PUMP_READERS_MAX
@@ -264,12 +298,13 @@ class Pump:
         stall_ns: int,
         retains: bool = False,
         vectors: Vectors = Vectors.AVX512,
+        spill: Spill | None = None,
     ) -> None:
         """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
 
         `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `retains`: records stay here until
         they are acknowledged, and `high_water_bytes` is the bound of these and of what waits, together. `vectors`: use
-        no wider ones, for the tests of each kind.
+        no wider ones, for the tests of each kind. `spill`: for Policy.SPILL, which wants it; not with `retains`.
         """
         config = ffi.new(
             "struct pump_config *",
@@ -283,6 +318,9 @@ class Pump:
                 "wake_fd": wake_fd,
                 "stall_ns": stall_ns,
                 "vectors": vectors,
+                "spill_fd": spill.folder_fd if spill else -1,
+                "spill_max_bytes": spill.max_bytes if spill else 0,
+                "spill_segment_bytes": spill.segment_bytes if spill else 0,
             },
         )
         pump = lib.pump_new(config)
@@ -318,12 +356,30 @@ class Pump:
         lib.pump_drain(self._pump)
 
     def close_pipe(self, pipe: int) -> None:
-        """Never write to this pipe again. What waits for it stays counted as waiting, and holds up no Wake.DRAINED."""
+        """Never write to this pipe again. What waits for it stays counted as waiting, and holds up no Wake.DRAINED.
+
+        Under Policy.SPILL it goes to the disk, and waits for the next start.
+        """
         lib.pump_close_pipe(self._pump, pipe)
 
     def set_policy(self, pipe: int, policy: Policy) -> None:
         """What happens from now on to records that find this pipe full; at first Policy.BLOCK."""
         lib.pump_set_policy(self._pump, pipe, policy)
+
+    def recover(self, pipe: int, segment: int) -> Recovered:
+        """Take over a segment that an earlier pump has left: those of a pipe in their order, before anything runs.
+
+        Its records come before all others. Raises OSError where it can't be read, SegmentRefused where it may not be.
+        """
+        found = ffi.new("struct pump_recovered *")
+        rc = lib.pump_recover(self._pump, pipe, segment, found)
+        if rc == lib.PUMP_ERR_SPILL:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        if rc == lib.PUMP_ERR_SPILL_VERSION:
+            raise SegmentRefused("it was written by another version of lb")
+        if rc == lib.PUMP_ERR_SPILL_TOO_LONG:
+            raise SegmentRefused(f"it holds a record longer than max_frame_bytes={self._max_frame_bytes}")
+        return Recovered(*(getattr(found, name) for name in Recovered.__slots__))
 
     @property
     def has_input(self) -> bool:

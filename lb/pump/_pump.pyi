@@ -20,6 +20,9 @@ class _Lib:
     PUMP_ERR_RECV: int
     PUMP_ERR_PIPE: int
     PUMP_ERR_POLL: int
+    PUMP_ERR_SPILL: int
+    PUMP_ERR_SPILL_VERSION: int
+    PUMP_ERR_SPILL_TOO_LONG: int
     PUMP_ERR_ACKNOWLEDGED: int
     PUMP_SOURCE_NONE: int
     PUMP_SOURCE_SOCKET: int
@@ -32,6 +35,7 @@ class _Lib:
     PUMP_POLICY_BLOCK: int
     PUMP_POLICY_DROP_NEWEST: int
     PUMP_POLICY_DROP_OLDEST: int
+    PUMP_POLICY_SPILL: int
     PUMP_VECTORS_BASELINE: int
     PUMP_VECTORS_AVX2: int
     PUMP_VECTORS_AVX512: int
@@ -61,6 +65,7 @@ class _Lib:
     def pump_set_pipe(self, pump: Any, pipe: int, fd: int) -> None: ...
     def pump_set_policy(self, pump: Any, pipe: int, policy: int) -> None: ...
     def pump_close_pipe(self, pump: Any, pipe: int) -> None: ...
+    def pump_recover(self, pump: Any, pipe: int, segment: int, found: Any) -> int: ...
     def pump_attach(self, pump: Any, source: int, fd: int) -> None: ...
     def pump_detach(self, pump: Any) -> None: ...
     def pump_has_input(self, pump: Any) -> int: ...

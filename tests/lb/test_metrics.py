@@ -20,14 +20,8 @@ def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: floa
     }
     pipes = [
         PipeCounters(
-            records_total=done + left,
-            written_total=done,
-            written_bytes_total=0,
-            waiting_records=left,
-            waiting_bytes=0,
-            dropped_total=0,
-            dropped_bytes_total=0,
-            stopped_ns_total=0,
+            **dict.fromkeys(PipeCounters.__slots__, 0)
+            | {"records_total": done + left, "written_total": done, "waiting_records": left}
         )
         for done, left in zip(written, waiting, strict=True)
     ]
@@ -39,8 +33,10 @@ START = snapshot(0, [0, 0], [0, 0], at_s=-1.0)
 
 def test_the_balance_is_exact_when_received_is_written_and_waiting() -> None:
     line = snapshot(10, [4, 3], [2, 1]).balance()
-    assert line == {"received": 10, "written": 7, "waiting": 3, "dropped": 0, "exact": True, "per_pipe": [4, 3],
-                    "waiting_per_pipe": [2, 1]}  # fmt: skip
+    assert line == {
+        "received": 10, "recovered": 0, "written": 7, "waiting": 3, "spilled": 0, "dropped": 0, "exact": True,
+        "per_pipe": [4, 3], "waiting_per_pipe": [2, 1],
+    }  # fmt: skip
 
 
 def test_a_record_too_few_or_too_many_is_not_exact() -> None:

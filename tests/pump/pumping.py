@@ -30,9 +30,11 @@ from lb.pump import (
     Policy,
     Pump,
     ReaderGone,
+    Recovered,
     Resumed,
     Route,
     Source,
+    Spill,
     Stalled,
     Vectors,
     Wake,
@@ -79,6 +81,7 @@ class Rig:
         vectors: Vectors = Vectors.AVX512,
         policy: Policy = Policy.BLOCK,
         layout: Layout = Layout.POLYGON,
+        spill: Spill | None = None,
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
@@ -92,6 +95,10 @@ class Rig:
         self.has_ended = False
         """End of file, or an error, was met."""
         self.is_draining = False
+        self.recovered_bytes = 0
+        """Of records that recover() has brought, without their lengths."""
+        self.is_bytewise = True
+        """Whether the books balance in bytes, too: damaged records have none that are known."""
         self._realigned_bytes: int | None = None
         self._unsent = bytearray()
         with ExitStack() as stack:
@@ -112,6 +119,7 @@ class Rig:
             stall_ns=stall_ns,
             retains=retains,
             vectors=vectors,
+            spill=spill,
         )
         for pipe in range(pipes):
             self.pump.set_policy(pipe, policy)
@@ -256,6 +264,34 @@ class Rig:
         self.check_balance()
         return records
 
+    def recover(self, folder: Path, pipe: int = 0) -> Recovered:
+        """Take over what stands in the folder for this pipe."""
+        total = Recovered(0, 0, 0, 0)
+        for file in sorted(folder.glob(f"{pipe:05}-*.spill")):
+            found = self.pump.recover(pipe, int(file.stem.partition("-")[2]))
+            total = Recovered(*(one + other for one, other in zip(_values(total), _values(found), strict=True)))
+        self.recovered_bytes += total.bytes - _LENGTH_BYTES * total.records
+        self.check_balance()
+        return total
+
+    def deliver(self) -> None:
+        """Let the workers read until nothing waits and nothing is spilled."""
+        counters = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
+        for _ in self._until(lambda: not any(pipe.waiting_records + pipe.spilled_records for pipe in counters)):
+            self.read_all()
+            self.run_once()
+            counters[:] = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
+        self.read_all()
+
+    def finish_spilled(self) -> None:
+        """Send the rest, and deliver everything, also what is spilled."""
+        self.close_feed()
+        for _ in self._until(lambda: self.has_ended and not self.pump.has_input):
+            self.run() if not self.has_ended else self.run_once()
+            self.read_all()
+        self.deliver()
+        self.drain()
+
     def begin_drain(self) -> None:
         self.is_draining = True
         self.pump.drain()
@@ -304,13 +340,17 @@ class Rig:
         pipes = [self.pump.pipe_counters(pipe) for pipe in range(len(self.read_fds))]
         assert counters.records_total == sum(pipe.records_total for pipe in pipes)
         dealt_bytes = sum(len(bytes_) + self.queued_bytes(pipe) for pipe, bytes_ in enumerate(self.received))
-        dealt_bytes += (self._realigned_bytes or 0) + sum(pipe.waiting_bytes for pipe in pipes)
+        dealt_bytes += (self._realigned_bytes or 0) + sum(pipe.waiting_bytes + pipe.spilled_bytes for pipe in pipes)
         kept_total = counters.records_total - sum(pipe.dropped_total for pipe in pipes)
+        kept_total += sum(pipe.recovered_total for pipe in pipes)
         kept_bytes = counters.record_bytes_total - sum(pipe.dropped_bytes_total for pipe in pipes)
-        assert dealt_bytes == kept_bytes + _LENGTH_BYTES * kept_total
+        kept_bytes += self.recovered_bytes
+        assert not self.is_bytewise or dealt_bytes == kept_bytes + _LENGTH_BYTES * kept_total
         for number, pipe in enumerate(pipes):
-            assert pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total
+            kept_total = pipe.written_total + pipe.waiting_records + pipe.spilled_records
+            assert pipe.records_total + pipe.recovered_total == kept_total + pipe.dropped_total
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
+            assert pipe.spilled_records > 0 or pipe.spilled_bytes == 0 or not self.is_bytewise
             held_records = pipe.waiting_records + pipe.unacknowledged_records
             held_bytes = pipe.waiting_bytes + pipe.unacknowledged_bytes
             assert self.is_draining or held_bytes <= self.high_water_bytes or held_records == 1
@@ -324,6 +364,10 @@ class Rig:
             full = self.pump.pipe_counters(counters.full_pipe)
             assert full.waiting_records + full.unacknowledged_records > 0
             assert self.pump.has_input
+
+
+def _values(found: Recovered) -> list[int]:
+    return [getattr(found, name) for name in Recovered.__slots__]
 
 
 def modelled(

@@ -44,7 +44,7 @@ static inline int deal_without_room(struct pump *pump, uint32_t number, int room
 {
     if (room < 0)
         return room;
-    if (pump->pipe[number].policy != PUMP_POLICY_BLOCK) {
+    if (pump->pipe[number].policy == PUMP_POLICY_DROP_NEWEST || pump->pipe[number].policy == PUMP_POLICY_DROP_OLDEST) {
         pump->pipe[number].dropped_total++;
         deal_next_turn(pump);
         return 0;

@@ -34,7 +34,7 @@ int drain_event(struct pump *pump)
         const uint32_t number = pump->drain_at;
         struct pump_pipe *pipe = &pump->pipe[number];
         pump->drain_at = number + 1 < pump->config.pipes ? number + 1 : 0;
-        if (pipe->is_done || pipe->head < pipe->tail)
+        if (pipe->is_done || !outbox_is_drained(pump, number))
             continue;
         set_done(pump, pipe);
         pump->detail.pipe = number;

@@ -1,4 +1,5 @@
 #include "mapping.h"
+#include "spill_state.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -44,6 +45,11 @@ void mapping_give_back(struct pump *pump, uint64_t begin, uint64_t end)
     errno = error;
 }
 
+static uint64_t spills_bytes(const struct pump_config *config)
+{
+    return spill_is_on(config) ? config->pipes * sizeof(struct spill) : 0;
+}
+
 struct pump *mapping_new(const struct pump_config *config)
 {
     uint64_t mapped_bytes = 0;
@@ -52,6 +58,11 @@ struct pump *mapping_new(const struct pump_config *config)
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
     const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 3) * sizeof(struct pollfd));
     const uint64_t input_offset = reserve(&mapped_bytes, input_bytes(config) + DEAL_PAD_BYTES);
+    const uint64_t spills_offset = reserve(&mapped_bytes, spills_bytes(config));
+    const uint64_t scratch_offset = reserve(&mapped_bytes, spill_is_on(config) ? SPILL_SCRATCH_BYTES : 0);
+    uint64_t fronts_offset = mapped_bytes;
+    for (uint32_t number = 0; spill_is_on(config) && number < config->pipes; number++)
+        reserve(&mapped_bytes, spill_front_bytes(config));
     uint64_t outboxes_offset = mapped_bytes;
     for (uint32_t number = 0; number < config->pipes; number++)
         reserve(&mapped_bytes, outbox_bytes);
@@ -67,8 +78,13 @@ struct pump *mapping_new(const struct pump_config *config)
     pump->polled_offset = polled_offset;
     pump->input_offset = input_offset;
     pump->input_capacity_bytes = input_bytes(config);
-    for (uint32_t number = 0; number < config->pipes; number++)
+    pump->spills_offset = spills_offset;
+    pump->spill_scratch_offset = scratch_offset;
+    for (uint32_t number = 0; number < config->pipes; number++) {
         pump->pipe[number].begin = reserve(&outboxes_offset, outbox_bytes);
+        if (spill_is_on(config))
+            spill_of(pump, number)->front = reserve(&fronts_offset, spill_front_bytes(config));
+    }
     return pump;
 }
 

@@ -1,5 +1,6 @@
 #include "outbox.h"
 #include "mapping.h"
+#include "spill.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -7,7 +8,9 @@
 enum {
     FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_MAX_BYTES,
     RETAIN_STEP_BYTES = 1024 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
-    RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024 /* of an outbox that retains: this memory is kept for good */
+    RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024, /* of an outbox that retains: this memory is kept for good */
+    SPILL_STEP_BYTES = 1024 * 1024, /* of a spilled pipe: so much waits until it goes to the disk, at once */
+    SPILL_LOADS_PER_FLUSH = 4       /* of one pipe: then the others have their turn */
 };
 
 /* Up to where an outbox may be filled. One that retains gets room by steps, for what was acknowledged meanwhile is
@@ -15,7 +18,9 @@ enum {
 static void set_limit(const struct pump *pump, struct pump_pipe *pipe, size_t bytes)
 {
     const uint64_t step_end = pipe->tail + (bytes > RETAIN_STEP_BYTES ? bytes : RETAIN_STEP_BYTES);
-    uint64_t limit = pipe->kept + pump->config.high_water_bytes;
+    const uint64_t mark_bytes = pump->config.high_water_bytes;
+    const int is_lower = pipe->is_spilled && mark_bytes > SPILL_STEP_BYTES;
+    uint64_t limit = pipe->kept + (is_lower ? SPILL_STEP_BYTES : mark_bytes);
     if (pump->draining)
         limit = pipe->begin + mapping_outbox_bytes(&pump->config);
     else if (pump->config.retains && limit > step_end)
@@ -72,10 +77,10 @@ static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
 void outbox_settle(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->head == pipe->tail) {
-        pipe->written_total = pipe->dealt_total;
+        pipe->written_total = pipe->dealt_total - pipe->spilled_total;
         pipe->frame = pipe->tail;
     }
-    for (uint64_t end = pipe->frame; end < pipe->tail && (end += outbox_framed_bytes(pump, end)) <= pipe->head;) {
+    for (uint64_t end = pipe->frame; end < pipe->tail && (end += pump_framed_bytes(pump, end)) <= pipe->head;) {
         pipe->frame = end;
         pipe->written_total++;
     }
@@ -111,14 +116,14 @@ static int failed(struct pump *pump, uint32_t number)
     return PUMP_ERR_PIPE;
 }
 
-/* Writes until nothing waits or no more is taken. Returns 0, or -1 with errno. */
-static int write_out(struct pump *pump, struct pump_pipe *pipe)
+/* Returns how many of these bytes were taken; 0 where none are taken now, or -1 with errno. */
+static ssize_t write_some(struct pump *pump, struct pump_pipe *pipe, uint64_t offset, size_t bytes)
 {
-    while (!pipe->full && pipe->fd >= 0 && pipe->head < pipe->tail) {
-        const ssize_t written = write(pipe->fd, pump_at(pump, pipe->head), pipe->tail - pipe->head);
+    while (!pipe->full && pipe->fd >= 0) {
+        const ssize_t written = write(pipe->fd, pump_at(pump, offset), bytes);
         if (written >= 0) {
-            pipe->head += (size_t)written;
             pipe->written_bytes_total += (uint64_t)written;
+            return written;
         } else if (errno == EAGAIN) {
             set_full(pump, pipe, PIPE_FULL);
         } else if (errno == ENOMEM || errno == ENOBUFS) {
@@ -130,12 +135,99 @@ static int write_out(struct pump *pump, struct pump_pipe *pipe)
     return 0;
 }
 
+/* Writes until nothing waits or no more is taken. Returns 0, or -1 with errno. */
+static int write_out(struct pump *pump, struct pump_pipe *pipe)
+{
+    ssize_t taken = 1;
+    while (taken > 0 && pipe->head < pipe->tail) {
+        taken = write_some(pump, pipe, pipe->head, pipe->tail - pipe->head);
+        pipe->head += taken > 0 ? (size_t)taken : 0;
+    }
+    outbox_settle(pump, pipe);
+    return taken < 0 ? -1 : 0;
+}
+
+/* Reads back what is spilled, and writes it, until it is the others' turn. Returns as write_out(). */
+static int write_back(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    const struct spill *spill = spill_of(pump, number);
+    for (int loads = 0; pipe->is_spilled && !pipe->full && pipe->fd >= 0;) {
+        const size_t due_bytes = spill_due_bytes(pump, number);
+        if (due_bytes) {
+            const ssize_t taken = write_some(pump, pipe, spill->frame + spill->begun_bytes, due_bytes);
+            if (taken <= 0)
+                return (int)taken;
+            spill_written(pump, number, (size_t)taken);
+        } else if (pump->draining) {
+            return 0;
+        } else if (loads++ == SPILL_LOADS_PER_FLUSH) {
+            outbox_touch(pump, pipe);
+            return 0;
+        } else {
+            const int rc = spill_load(pump, number);
+            if (rc < 0)
+                pause_pipe(pump, pipe);
+            else if (rc == 0)
+                set_limit(pump, pipe, 0);
+        }
+    }
+    return 0;
+}
+
 static int flush(struct pump *pump, uint32_t number)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
-    const int rc = write_out(pump, pipe);
-    outbox_settle(pump, pipe);
+    int rc = 0;
+    if (__builtin_expect(pipe->is_spilled, 0))
+        rc = write_back(pump, number);
+    if (rc == 0 && !pipe->is_spilled)
+        rc = write_out(pump, pipe);
     return rc < 0 ? failed(pump, number) : 0;
+}
+
+/* Puts what waits onto the disk, as far as that takes it. */
+static void keep_on_disk(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    if (pipe->head == pipe->tail)
+        return;
+    spill_outbox(pump, number);
+    outbox_settle(pump, pipe);
+    if (pipe->kept > pipe->begin)
+        move_to_begin(pump, pipe);
+    set_limit(pump, pipe, 0);
+}
+
+void outbox_begin_spilled(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    pipe->is_spilled = 1;
+    set_limit(pump, pipe, 0);
+    outbox_touch(pump, pipe);
+}
+
+uint64_t outbox_begun_bytes(const struct pump *pump, uint32_t number)
+{
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    return pipe->is_spilled ? spill_of(pump, number)->begun_bytes : pipe->head - pipe->frame;
+}
+
+void outbox_rewind(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    if (pipe->is_spilled)
+        spill_of(pump, number)->begun_bytes = 0;
+    else
+        pipe->head = pipe->frame;
+}
+
+int outbox_is_drained(struct pump *pump, uint32_t number)
+{
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    if (pipe->is_spilled)
+        keep_on_disk(pump, number);
+    return pipe->head == pipe->tail && (!pipe->is_spilled || spill_of(pump, number)->begun_bytes == 0);
 }
 
 int outbox_flush_full(struct pump *pump, uint32_t number)
@@ -164,8 +256,15 @@ int outbox_flush_touched(struct pump *pump)
 
 void outbox_close(struct pump *pump, uint32_t number)
 {
-    set_full(pump, &pump->pipe[number], PIPE_NOT_FULL);
-    pump->pipe[number].fd = -1;
+    struct pump_pipe *pipe = &pump->pipe[number];
+    set_full(pump, pipe, PIPE_NOT_FULL);
+    pipe->fd = -1;
+    if (pipe->policy == PUMP_POLICY_SPILL) {
+        pump->spill_retry_ns = 0; /* now or never */
+        keep_on_disk(pump, number);
+    }
+    if (pipe->is_spilled)
+        spill_note_done(pump, number);
 }
 
 /* A record longer than the outbox may be alone in it. */
@@ -179,10 +278,10 @@ static int has_room(const struct pump_pipe *pipe, size_t bytes)
 static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
 {
     const uint64_t half = (pipe->limit - pipe->begin) / 2;
-    const uint64_t begin = pipe->head > pipe->frame ? pipe->frame + outbox_framed_bytes(pump, pipe->frame) : pipe->frame;
+    const uint64_t begin = pipe->head > pipe->frame ? pipe->frame + pump_framed_bytes(pump, pipe->frame) : pipe->frame;
     uint64_t end = begin;
     for (const uint64_t wanted = half > bytes ? half : bytes; end < pipe->tail && end - begin < wanted;) {
-        const size_t framed = outbox_framed_bytes(pump, end);
+        const size_t framed = pump_framed_bytes(pump, end);
         end += framed;
         pipe->dealt_total--;
         pipe->dropped_total++;
@@ -204,6 +303,8 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
         move_to_begin(pump, pipe);
     if (pump->config.retains)
         set_limit(pump, pipe, bytes);
+    if (pipe->policy == PUMP_POLICY_SPILL && !has_room(pipe, bytes))
+        keep_on_disk(pump, number);
     if (pipe->policy == PUMP_POLICY_DROP_OLDEST && !has_room(pipe, bytes)) {
         drop_oldest(pump, pipe, bytes);
         move_to_begin(pump, pipe);
@@ -214,21 +315,28 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
 void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
+    const struct spill none = {0};
+    const struct spill *spill = spill_is_on(&pump->config) ? spill_of(pump, number) : &none;
     *counters = (struct pump_pipe_counters){
         .records_total = pipe->dealt_total + pipe->dropped_total,
-        .written_total = pipe->written_total,
+        .written_total = pipe->written_total + spill->written_total,
         .written_bytes_total = pipe->written_bytes_total,
         .waiting_bytes = pipe->tail - pipe->head,
-        .dropped_total = pipe->dropped_total,
+        .dropped_total = pipe->dropped_total + spill->damaged_total,
         .dropped_bytes_total = pipe->dropped_bytes_total,
         .stopped_ns_total = pipe->stopped_ns_total,
         .acknowledged_total = pipe->acknowledged_total,
         .unacknowledged_records = pump->config.retains ? pipe->written_total - pipe->acknowledged_total : 0,
         .unacknowledged_bytes = pipe->frame - pipe->kept,
         .redelivered_total = pipe->redelivered_total,
+        .spilled_total = pipe->spilled_total,
+        .spilled_records = spill->records,
+        .spilled_bytes = spill->bytes - spill->begun_bytes,
+        .recovered_total = spill->recovered_total,
+        .damaged_total = spill->damaged_total,
     };
     if (pump->counters.stopped && pump->counters.full_pipe == number)
         counters->stopped_ns_total += now_ns() - pump->stopped_since_ns;
-    for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += outbox_framed_bytes(pump, frame))
+    for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += pump_framed_bytes(pump, frame))
         counters->waiting_records++;
 }

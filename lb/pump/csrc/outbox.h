@@ -4,9 +4,6 @@
 
 #include "pump_state.h"
 
-#include <endian.h>
-#include <string.h>
-
 static inline uint32_t *outbox_touched(struct pump *pump)
 {
     return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
@@ -21,15 +18,17 @@ static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump
     outbox_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
 }
 
-/* The length of the frame at this offset. */
-static inline size_t outbox_framed_bytes(const struct pump *pump, uint64_t frame)
-{
-    uint32_t wire_length;
-    memcpy(&wire_length, pump_at(pump, frame), PUMP_LENGTH_BYTES);
-    return PUMP_LENGTH_BYTES + le32toh(wire_length);
-}
-
 void outbox_init(struct pump *pump, uint32_t pipe);
+
+/* What was found on disk comes before all that is dealt. */
+void outbox_begin_spilled(struct pump *pump, uint32_t pipe);
+
+/* Of the next record, so many bytes were written; and none any more: it is written again whole. */
+uint64_t outbox_begun_bytes(const struct pump *pump, uint32_t pipe);
+void outbox_rewind(struct pump *pump, uint32_t pipe);
+
+/* While draining: whether nothing waits for the pipe any more. What can be kept on disk does not. */
+int outbox_is_drained(struct pump *pump, uint32_t pipe);
 
 /* Makes room for `bytes` more. Returns 1 where there is now, 0 where the pipe is full, or an error. */
 int outbox_make_room(struct pump *pump, uint32_t pipe, size_t bytes);

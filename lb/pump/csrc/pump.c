@@ -21,10 +21,12 @@
 #include "outbox.h"
 #include "readers.h"
 #include "receive.h"
+#include "spill_state.h"
 #include "stop.h"
 #include "wait.h"
 #include "ws_frame.h"
 
+#include <assert.h>
 #include <errno.h>
 
 enum {
@@ -59,6 +61,7 @@ void pump_set_pipe(struct pump *pump, uint32_t number, int fd)
 
 void pump_set_policy(struct pump *pump, uint32_t number, enum pump_policy policy)
 {
+    assert(policy != PUMP_POLICY_SPILL || (spill_is_on(&pump->config) && !pump->config.retains));
     pump->pipe[number].policy = (uint8_t)policy;
 }
 

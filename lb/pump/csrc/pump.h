@@ -29,7 +29,8 @@ enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
 enum pump_policy {
     PUMP_POLICY_BLOCK,       /* reading stops until there is room */
     PUMP_POLICY_DROP_NEWEST, /* it is dropped, and counted */
-    PUMP_POLICY_DROP_OLDEST  /* the older half of what waits is, but no record that was begun to be written */
+    PUMP_POLICY_DROP_OLDEST, /* the older half of what waits is, but no record that was begun to be written */
+    PUMP_POLICY_SPILL        /* what waits goes to the disk; where that refuses, as PUMP_POLICY_BLOCK */
 };
 
 /* Which instructions deal records. */
@@ -85,21 +86,38 @@ struct pump_counters {
     int64_t last_input_ns;              /* CLOCK_MONOTONIC: when the last byte came, or reading was taken up again */
     uint32_t full_pipe;                 /* the pipe that stops the reading, where stopped */
     uint32_t stopped;                   /* 1 while a full pipe stops the reading */
+    uint64_t spill_disk_bytes;          /* size of all segments, records in them that are written included */
+    uint64_t spill_refusals_total;      /* times the disk refused to take records, or to give them back */
+    int spill_errno;                    /* why, the last time; 0: spill_max_bytes */
 };
 
 struct pump_pipe_counters {
-    uint64_t records_total;             /* dealt to this pipe: written_total + waiting_records + dropped_total */
+    uint64_t records_total;             /* dealt to this pipe. records_total + recovered_total = written_total +
+                                           waiting_records + spilled_records + dropped_total */
     uint64_t written_total;             /* written to it whole: those that are to be written again are not any more */
     uint64_t written_bytes_total;       /* written to it, lengths included, in part too, and each time */
     uint64_t waiting_records;           /* in its outbox, counted there one by one */
     uint64_t waiting_bytes;             /* in its outbox, not written yet */
-    uint64_t dropped_total;             /* by the pipe's policy */
+    uint64_t dropped_total;             /* by the pipe's policy, or damaged on disk */
     uint64_t dropped_bytes_total;       /* out of its outbox, without the 4-byte lengths: PUMP_POLICY_DROP_OLDEST */
     int64_t stopped_ns_total;           /* for how long it has stopped the reading, up to now */
     uint64_t acknowledged_total;        /* of those written: pump_acknowledge() */
     uint64_t unacknowledged_records;    /* written whole and retained: written_total - acknowledged_total */
     uint64_t unacknowledged_bytes;      /* of these, lengths included */
     uint64_t redelivered_total;         /* were written and are written once more: pump_redeliver() */
+    uint64_t spilled_total;             /* of those dealt, went to the disk */
+    uint64_t spilled_records;           /* on disk, not written whole */
+    uint64_t spilled_bytes;             /* of those, not written yet, lengths included */
+    uint64_t recovered_total;           /* found on disk at the start */
+    uint64_t damaged_total;             /* of those spilled: lost on disk */
+};
+
+/* What pump_recover() found in a segment. */
+struct pump_recovered {
+    uint64_t records;
+    uint64_t bytes;                     /* lengths included */
+    uint64_t cut_bytes;                 /* that hold no whole record, from where it can't be read on */
+    int is_damaged;                     /* its header is: what of it was delivered is not known, and all comes again */
 };
 
 /* What pump_unread() found: see there. */
@@ -118,6 +136,9 @@ struct pump_config {
     uint32_t vectors;                   /* enum pump_vectors: no wider ones, for the tests of each */
     uint32_t layout;                    /* enum pump_layout: layouts.h */
     int64_t stall_ns;                   /* after how long PUMP_STALLED tells */
+    int spill_fd;                       /* the folder of PUMP_POLICY_SPILL */
+    uint64_t spill_max_bytes;           /* of all its files; 0: there is no such folder */
+    uint64_t spill_segment_bytes;       /* of a file, from where on the next is begun */
 };
 
 /* Returns a pump, or NULL with errno. */
@@ -129,8 +150,12 @@ void pump_set_pipe(struct pump *pump, uint32_t pipe, int fd);
 void pump_set_policy(struct pump *pump, uint32_t pipe, enum pump_policy policy);
 
 /* The pump never writes to this pipe again. What waits for it stays and is counted as waiting; what is dealt to it
- * from now on, too. */
+ * from now on, too. Under PUMP_POLICY_SPILL it goes to the disk, for the next start. */
 void pump_close_pipe(struct pump *pump, uint32_t pipe);
+
+/* Takes over a segment that an earlier pump has left in the folder; those of one pipe in their order, before any run.
+ * Its records come first. Returns 0, or PUMP_ERR_SPILL with errno, PUMP_ERR_SPILL_VERSION, PUMP_ERR_SPILL_TOO_LONG. */
+int pump_recover(struct pump *pump, uint32_t pipe, uint64_t segment, struct pump_recovered *found);
 
 /* Begins a session. The fd must be non-blocking; it stays the caller's. */
 void pump_attach(struct pump *pump, enum pump_source source, int fd);
@@ -144,7 +169,7 @@ void pump_detach(struct pump *pump);
 int pump_has_input(const struct pump *pump);
 
 /* Ends the session for good. What was received is dealt at once, full pipes or not: outboxes have room for all of
- * it. From then on pump_run() answers PUMP_PIPE_DRAINED for each pipe and PUMP_DRAINED after the last. */
+ * it. What is spilled stays on disk, and what waits behind it goes there. From then on pump_run() answers PUMP_PIPE_DRAINED for each pipe and PUMP_DRAINED after the last. */
 void pump_drain(struct pump *pump);
 
 /* Works until there is an event (enum pump_event), or an error (enum pump_rc, < 0): of the session, or

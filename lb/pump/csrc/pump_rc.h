@@ -25,8 +25,12 @@ enum pump_rc {
     PUMP_ERR_RECV = -40,
     PUMP_ERR_PIPE = -41,
     PUMP_ERR_POLL = -42,
+    PUMP_ERR_SPILL = -43,
     /* the reader of a pipe is at fault */
-    PUMP_ERR_ACKNOWLEDGED = -60       /* it acknowledges more than was written */
+    PUMP_ERR_ACKNOWLEDGED = -60,      /* it acknowledges more than was written */
+    /* a segment of spilled records can't be taken over */
+    PUMP_ERR_SPILL_VERSION = -80,     /* it is of another version */
+    PUMP_ERR_SPILL_TOO_LONG = -81     /* it holds a record longer than max_frame_bytes */
 };
 /* cffi: end */
 

@@ -16,6 +16,8 @@
 #include "pump.h"
 #include "scan.h"
 
+#include <endian.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -56,7 +58,9 @@ struct pump_pipe {
     uint8_t touched;      /* in the list of outboxes to be written */
     uint8_t policy;       /* enum pump_policy */
     uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
+    uint8_t is_spilled;   /* spill.c: there are records on disk, which come before the outbox's */
     uint64_t kept;        /* begin of the first frame that may be wanted again, <= frame: an offset, too */
+    uint64_t spilled_total; /* of those dealt: went to the disk */
     uint64_t written_total;
     uint64_t written_bytes_total;
     uint64_t acknowledged_total;
@@ -142,6 +146,9 @@ struct pump {
     uint32_t paused_count;
     int64_t pause_ends_ns;      /* of the paused pipes */
     uint64_t touched_offset;    /* uint32_t[pipes]: outboxes with bytes to write */
+    uint64_t spills_offset;     /* struct spill[pipes]; 0 where there is no spill */
+    uint64_t spill_scratch_offset; /* room for spill_file.c */
+    int64_t spill_retry_ns;     /* 0, or when the disk, which has refused, is tried again */
     uint64_t polled_offset;     /* struct pollfd[pipes + 3]: room for wait.c */
     struct pump_pipe pipe[];
 };
@@ -149,6 +156,14 @@ struct pump {
 static inline uint8_t *pump_at(const struct pump *pump, uint64_t offset)
 {
     return (uint8_t *)(uintptr_t)pump + offset;
+}
+
+/* Of the frame that begins there, its length included. */
+static inline size_t pump_framed_bytes(const struct pump *pump, uint64_t frame)
+{
+    uint32_t wire_length;
+    memcpy(&wire_length, pump_at(pump, frame), PUMP_LENGTH_BYTES);
+    return PUMP_LENGTH_BYTES + le32toh(wire_length);
 }
 
 static inline const uint8_t *pump_text(const struct pump *pump)

@@ -6,6 +6,7 @@
  * byte that JSON knows, a tab, is 9. The end of a record together with the begin of the next frame's length can,
  * where the frame so named reaches out of sight. */
 #include "realign.h"
+#include "outbox.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -78,7 +79,7 @@ static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, siz
 
 int64_t realign(struct pump *pump, uint32_t number, struct peek *peek, int read_fd, int *is_sent_again)
 {
-    struct pump_pipe *pipe = &pump->pipe[number];
+    const uint64_t begun_bytes = outbox_begun_bytes(pump, number);
     *is_sent_again = 0;
     int64_t dropped_bytes = 0;
     for (;;) {
@@ -87,18 +88,18 @@ int64_t realign(struct pump *pump, uint32_t number, struct peek *peek, int read_
         if (seen < 0 || ioctl(read_fd, FIONREAD, &queued_bytes) < 0)
             return PUMP_ERR_PIPE;
         if (seen == 0) {
-            *is_sent_again = pipe->head > pipe->frame;
-            pipe->head = pipe->frame;
+            *is_sent_again = begun_bytes > 0;
+            outbox_rewind(pump, number);
             return dropped_bytes;
         }
         const int is_whole_pipe = (size_t)queued_bytes == peek->length;
         const size_t before =
-            bytes_before_frame(peek, is_whole_pipe, pipe->head - pipe->frame, pump->config.max_frame_bytes);
+            bytes_before_frame(peek, is_whole_pipe, begun_bytes, pump->config.max_frame_bytes);
         const int found = before < peek->length && (is_whole_pipe || before < peek->length - UNSURE_BYTES);
         if (take_away(peek, read_fd, before) < 0)
             return PUMP_ERR_PIPE;
         dropped_bytes += (int64_t)before;
-        if (found || (is_whole_pipe && pipe->head == pipe->frame))
+        if (found || (is_whole_pipe && begun_bytes == 0))
             return dropped_bytes;
     }
 }

@@ -9,7 +9,7 @@ int pump_acknowledge(struct pump *pump, uint32_t number, uint64_t records_total)
     if (records_total > pipe->written_total)
         return PUMP_ERR_ACKNOWLEDGED;
     for (; pipe->acknowledged_total < records_total; pipe->acknowledged_total++)
-        pipe->kept += outbox_framed_bytes(pump, pipe->kept);
+        pipe->kept += pump_framed_bytes(pump, pipe->kept);
     outbox_settle(pump, pipe);
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "realign.h"
+#include "outbox.h"
 
 /* A place in a stream of frames. */
 struct frame_place {
@@ -49,7 +50,7 @@ int pump_unread(struct pump *pump, uint32_t number, int read_fd, struct pump_unr
         *unread = (struct pump_unread){1, (uint64_t)dropped_bytes};
     const int is_read = dropped_bytes >= 0 && count_all(peek, read_fd, unread) == 0;
     if (is_read)
-        pump->pipe[number].head = pump->pipe[number].frame;
+        outbox_rewind(pump, number);
     peek_close(peek);
     return is_read ? 0 : PUMP_ERR_PIPE;
 }

@@ -20,10 +20,14 @@ static int timeout_ms(const struct pump *pump, int64_t deadline_ns)
 {
     if (wait_hides_input(pump) && pump->last_read >= READ_SHORT && !pump->counters.stopped)
         return 0; /* a glance at full pipes between two reads */
+    if (pump->touched_count)
+        return 0; /* a spilled pipe that has only let the others have their turn */
     const int64_t at_ns = now_ns();
     int64_t end_ns = earlier(deadline_ns, stop_due_ns(pump));
     if (pump->paused_count)
         end_ns = earlier(end_ns, pump->pause_ends_ns);
+    if (pump->counters.stopped && pump->pipe[pump->counters.full_pipe].policy == PUMP_POLICY_SPILL)
+        end_ns = earlier(end_ns, pump->spill_retry_ns);
     if (pump->last_read == READ_PART)
         end_ns = earlier(end_ns, at_ns + PART_PAUSE_MS * NS_PER_MS);
     /* rounded up: a deadline is never missed by being early and polling again and again */
