@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterator
 from itertools import product
@@ -53,6 +54,38 @@ def sessions() -> Iterator[bytes]:
         yield b"".join(map(wire, frames))
 
 
+def crc32c(data: bytes) -> int:
+    """RFC 3720 section 12.1, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def segment(blocks: list[list[bytes]], done: int = 0) -> bytes:
+    """As lb/pump/csrc/segment.h says."""
+    text = b"LBSPILL\1" + struct.pack("<QQQ", done, done ^ (1 << 64) - 1, 0)
+    first = 0
+    for records in blocks:
+        frames = [struct.pack("<I", len(record)) + record for record in records]
+        header = b"LBSB" + struct.pack("<IQQI", len(frames), sum(map(len, frames)), first, 0)
+        text += header + struct.pack("<I", crc32c(header))
+        text += b"".join(struct.pack("<I", crc32c(frame)) for frame in frames) + b"".join(frames)
+        first += len(frames)
+    return text
+
+
+def segments() -> Iterator[bytes]:
+    for number in range(24):
+        one = segment([[TRADE, *OTHERS], [TRADE], [b"{}"] * 9], done=number % 8)
+        other = segment([[TRADE] * (number + 1)])
+        one, other = one[: len(one) - number % 3 * 7], other[: len(other) - number // 3 * 5]
+        for made in (0, 7):
+            yield bytes([number << 3 | made]) + struct.pack("<H", len(one)) + one + other
+
+
 def inputs(target: str) -> Iterator[bytes]:
     match target:
         case "ws_frame":
@@ -70,6 +103,8 @@ def inputs(target: str) -> Iterator[bytes]:
         case "pump":
             for number, session in enumerate(sessions()):
                 yield bytes([number % 16 | number % 2 << 7, 200, number % 4, number % 256]) + session
+        case "spill":
+            yield from segments()
         case "columns":
             lines = [TRADE, *OTHERS, *(b'{"ev":"T","p":' + value + b',"x":1}' for value in VALUES)]
             for choice in range(256):

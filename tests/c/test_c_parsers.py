@@ -14,7 +14,7 @@ import pytest
 import seeds
 from need import need, need_libfuzzer
 
-TARGETS = ["ws_frame", "scan", "polygon", "binance", "pump", "columns"]
+TARGETS = ["ws_frame", "scan", "polygon", "binance", "pump", "spill", "columns"]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")
 

@@ -12,7 +12,7 @@ import pytest
 from harness import Feed, Lb, message
 from harness.feed import Peer
 from harness.flood import numbers_of, record
-from harness.lb_process import End, run_lb
+from harness.lb_process import End, hold, run_lb
 
 RECORDS = 10_000
 BATCH = 500
@@ -45,7 +45,7 @@ def say_all(lb: Lb, peer: Peer, numbers: Sequence[int] = range(RECORDS)) -> None
 
 def spilled_of_a_stopped_worker(lb: Lb, peer: Peer) -> list[int]:
     pids = pids_of(lb)
-    os.kill(pids[1], signal.SIGSTOP)
+    hold(pids[1])
     say_all(lb, peer)
     lb.await_line("a pipe is full: records for it go to the disk", level="warning", pipe=1, slot=1, pid=pids[1])
     balance = lb.balance()
@@ -157,7 +157,7 @@ def test_a_full_disk_stops_the_reading_until_there_is_room(tmp_path: Path) -> No
     before = ("unshare", "--mount", "sh", "-c", script, "sh")
     with Feed() as feed, spilling(feed, tmp_path, 2, before=before) as lb, feed.session() as peer:
         pids = pids_of(lb)
-        os.kill(pids[1], signal.SIGSTOP)
+        hold(pids[1])
         for begin in range(0, RECORDS, BATCH):
             peer.say(message(map(record, range(begin, begin + BATCH))))
         line = lb.await_line("records can't be spilled: a full pipe stops the reading", level="error")
@@ -168,7 +168,7 @@ def test_a_full_disk_stops_the_reading_until_there_is_room(tmp_path: Path) -> No
         os.kill(pids[1], signal.SIGCONT)
         lb.await_records(RECORDS)
         lb.await_line("spilling goes on")
-        os.kill(pids[1], signal.SIGSTOP)
+        hold(pids[1])
         say_all(lb, peer, range(RECORDS, RECORDS + 2 * BATCH))
         assert lb.balance()["spilled"] > 0
         os.kill(pids[1], signal.SIGCONT)

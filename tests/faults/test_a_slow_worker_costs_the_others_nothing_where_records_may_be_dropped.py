@@ -8,6 +8,7 @@ import signal
 import pytest
 from harness import Feed, Lb, message
 from harness.flood import numbers_of, record
+from harness.lb_process import hold
 
 RECORDS = 20_000
 BATCH = 500
@@ -20,7 +21,7 @@ def test_the_others_get_all_and_its_own_loss_is_exact(policy: str) -> None:
     with Feed() as feed, Lb(feed.url, 2, *options, constants=SOON) as lb, feed.session() as peer:
         lb.await_recorders(2)
         pids = {line["slot"]: line["pid"] for line in lb.lines if line["message"] == "worker started"}
-        os.kill(pids[1], signal.SIGSTOP)
+        hold(pids[1])
         for begin in range(0, RECORDS, BATCH):
             peer.say(message(map(record, range(begin, begin + BATCH))))
             lb.await_records((begin + BATCH) // 2)  # the other one does not wait

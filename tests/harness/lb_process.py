@@ -50,6 +50,13 @@ def inline(code: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", textwrap.dedent(code))
 
 
+def hold(pid: int) -> None:
+    """Stop a process, and wait until all of it stands still: it may be in the middle of a read."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(") T " not in task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")):
+        pass
+
+
 def run_lb(*words: str, **run: Any) -> subprocess.CompletedProcess[str]:
     """Run `lb` to its end, for command lines that can't work or only print."""
     run = {"env": lb_environment(), "capture_output": True, "text": True, "timeout": TIMEOUT_S} | run

@@ -296,7 +296,8 @@ def test_log_lines_for_people_have_time_level_message_and_named_values() -> None
         assert time.endswith("Z")
         assert len(time) == len("2026-01-01T00:00:00.000Z")
         assert level == "info"
-        assert rest == "balance received=0 written=0 waiting=0 dropped=0 unread=0 exact=True per_pipe=0"
+        counts = "received=0 recovered=0 written=0 waiting=0 spilled=0 dropped=0 unread=0"
+        assert rest == f"balance {counts} exact=True per_pipe=0"
 
 
 def test_the_module_runs_wherever_it_is_called_from(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_status_is_a_table(path: Path) -> None:
     shown = lbctl(path, "status")
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
-    assert "balance received=3 written=3 waiting=0 dropped=0 exact=True" in lines
+    assert "balance received=3 recovered=0 written=3 waiting=0 spilled=0 dropped=0 exact=True" in lines
     assert [line.split()[:2] for line in lines[-2:]] == [["0", "2"], ["1", "1"]]
     assert len({len(line) for line in lines[-3:]}) == 1, "columns are aligned"
 

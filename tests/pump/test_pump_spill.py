@@ -4,6 +4,7 @@ pump; and what the disk does to it is told to the record."""
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -371,6 +372,26 @@ def test_a_stop_waits_for_no_spilled_pipe_but_for_the_record_that_was_begun(fold
             counted = rig.pump.pipe_counters(pipe)
             assert (counted.waiting_records, counted.spilled_records) == (0, 1500 - len(got))
             assert counted.spilled_records > 0
+
+
+def crc32c(data: bytes) -> int:
+    """RFC 3720 section 12.1, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_a_segment_looks_as_the_docs_say(folder: Path) -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+    file, begun, records = spilled_segment(folder, 12)
+    frames = [framed([record]) for record in begun + records]
+    header = b"LBSB" + struct.pack("<IQQI", len(frames), sum(map(len, frames)), 0, 0)
+    crcs = [crc32c(header), *map(crc32c, frames)]
+    expected = b"LBSPILL\1" + struct.pack("<QQQ", 0, (1 << 64) - 1, 0) + header + struct.pack("<14I", *crcs)
+    assert file.read_bytes() == expected + b"".join(frames)
 
 
 def test_files_are_for_their_owner_alone(folder: Path) -> None:
