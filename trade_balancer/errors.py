@@ -22,6 +22,12 @@ class PipeError(WorkerError):
     exit_code = os.EX_USAGE
 
 
+class UsageError(WorkerError):
+    """An option's value is not to be used (exit code 64)."""
+
+    exit_code = os.EX_USAGE
+
+
 class TruncatedFrameError(WorkerError):
     """A pipe ended inside a frame (exit code 65). Raised once all pipes ended and all whole records were handed out."""
 

@@ -1,4 +1,4 @@
-"""`lb-sql`: stores the records in a database of SQLite's.
+"""`lb-sql`: stores the records in a database: SQLite, or PostgreSQL.
 
 Law: what was received is in the database, or waits for it in memory, within a bound; what the worker could not store at
 its end is counted and told. No credential is shown.
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.batch import Batch
-from trade_balancer.errors import OutputError, tell
+from trade_balancer.errors import OutputError, UsageError, tell
 from trade_balancer.ready_made import natural, serve
 from trade_balancer.sql_queue import RowQueue
 from trade_balancer.sql_store import SqliteStore, Store, StoreGoneError
@@ -27,6 +27,7 @@ from trade_balancer.trading_day import TradingDay, add_day_option
 
 _TICK_S = 0.5
 _NS_PER_MS = 1_000_000
+_URLS = ("postgresql:", "postgres:")
 
 
 class Settings(NamedTuple):
@@ -68,7 +69,8 @@ they came in the table others. While the database is away, records wait in memor
             "--database",
             metavar="WHERE",
             default="records.db",
-            help="a file of SQLite's (default: records.db here)",
+            help="a file of SQLite's; postgresql://USER@HOST/NAME, which needs the extra postgresql; or @FILE, a file "
+            "with such a URL, in which a password may be, too (default: records.db here)",
         )
         parser.add_argument(
             "--keep",
@@ -126,7 +128,24 @@ they came in the table others. While the database is away, records wait in memor
 
 
 def _store(where: str) -> Callable[[], Store]:
-    return lambda: SqliteStore(Path(where))
+    """Raises WorkerError: it can't be used."""
+    if not where.startswith(("@", *_URLS)):
+        return lambda: SqliteStore(Path(where))
+    from trade_balancer.sql_postgresql import PostgresqlStore  # only here: an extra
+
+    connection = _read(Path(where[1:])) if where.startswith("@") else where
+    if connection == where and PostgresqlStore(connection).has_password:
+        raise UsageError(
+            "--database: everybody here sees a password on a command line: put the URL into a file (@FILE)"
+        )
+    return lambda: PostgresqlStore(connection)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError) as fault:
+        raise UsageError(f"--database: cannot read {path}: {getattr(fault, 'strerror', 'it is no text')}") from None
 
 
 def main() -> int:

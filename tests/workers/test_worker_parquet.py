@@ -27,7 +27,7 @@ from pyarrow import parquet
 from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.columnar.events import EVENTS, Kind
 from trade_balancer.line_files import Rotation
-from trade_balancer.parquet_files import NO_DATE, ParquetFiles, column_names
+from trade_balancer.parquet_files import NO_DATE, ParquetFiles, column_names, is_exact
 from trade_balancer.part_files import PART, FileNames, PartFile, remove_left_over
 from trade_balancer.trading_day import TradingDay
 
@@ -56,7 +56,7 @@ def plain(event: str, record: bytes) -> tuple[Any, ...]:
         row.append(one)
         if column.kind is Kind.DECIMAL:
             exact = None if one is None else Decimal(one)
-            row[-1:] = [None if exact is None else float(exact), exact]
+            row[-1:] = [None if exact is None else float(exact), *([exact] if is_exact(column) else [])]
     return tuple(row)
 
 
@@ -71,7 +71,7 @@ def rows_of(table: pa.Table, event: str) -> list[tuple[Any, ...]]:
             assert pa.types.is_dictionary(array.type)
         values = [tuple(one) if isinstance(one, list) else one for one in array.to_pylist()]
         columns.append(values)
-        if column.kind is Kind.DECIMAL:
+        if is_exact(column):
             exacts = table[f"{column.name}_exact"].to_pylist()
             columns.append([one and Decimal(one["mantissa"]).scaleb(one["exponent"]) for one in exacts])
     return list(zip(*columns, strict=True))
@@ -107,6 +107,14 @@ def test_every_record_is_stored_exactly(options: list[str], tmp_path: Path) -> N
     assert (totals["records"], totals["others"], totals["lost"], totals["unusable"]) == (3015, 15, 0, 6)
     files = list(folder.rglob("*.parquet"))
     assert (totals["files"], totals["file_bytes"]) == (len(files), sum(path.stat().st_size for path in files))
+
+
+def test_prices_are_exact() -> None:
+    exact = {event: [column.name for column in columns if is_exact(column)] for event, columns in EVENTS.items()}
+    bars = ["op", "vw", "o", "c", "h", "l", "a"]
+    assert exact == {"T": ["p"], "Q": ["bp", "ap"], "A": bars, "AM": bars, "XT": ["p"], "XQ": ["lp", "bp", "ap"]} | {
+        "C": ["a", "b"], "V": ["val"], "LULD": ["h", "l"], "FMV": ["fmv"],
+    }  # fmt: skip
 
 
 def test_rows_lie_in_the_folder_of_their_day(tmp_path: Path) -> None:

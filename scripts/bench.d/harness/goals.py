@@ -66,6 +66,7 @@ def worker_figures(results: WorkerResults) -> list[Figure]:
         *(_row_ratio(results, every, reader, Bound(">=", 6)) for reader in _JSON_READERS),
         _row_rate(results, "lb-bars", Bound(">=", 4, "M/s")),
         _row_rate(results, "lb-parquet", Bound(">=", 1.5, "M/s")),
+        _row_ratio(results, "lb-sql, PostgreSQL", "psycopg's binary COPY, in memory", Bound(">=", 0.8)),
         _row_ratio(results, "lb-sql, SQLite", "SQLite's executemany, in memory", Bound(">=", 0.8)),
     ]
 

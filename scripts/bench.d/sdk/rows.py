@@ -20,9 +20,11 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -40,18 +42,19 @@ from trade_balancer.ready_made import Worker, drain
 from trade_balancer.sql import Settings as SqlSettings
 from trade_balancer.sql import Sql
 from trade_balancer.sql_queue import TRANSACTION_ROWS
-from trade_balancer.sql_store import SqliteStore, Store
-from trade_balancer.sql_tables import TABLES, Rows
+from trade_balancer.sql_store import SqliteStore
+from trade_balancer.sql_tables import TABLES, Forms, Rows
 from trade_balancer.trading_day import TradingDay
 
 
 @dataclass(frozen=True)
 class Input:
-    """The pipe; and, for rows in memory, one pass of records and how long to go on."""
+    """The pipe; for rows in memory, one pass of records and how long to go on; and what stands around the row."""
 
     fd: int
     records: Sequence[bytes]
     seconds: float
+    around: Any = None
 
     def again_and_again(self, take_pass: Callable[[Sequence[bytes]], object]) -> int:
         """Calls it with all records until the time is over; returns how many they were."""
@@ -71,10 +74,12 @@ class Row:
     in_memory: bool
     moving: bool
     wants: str
+    around: Callable[[], AbstractContextManager[Any]]
 
     @property
     def lacks(self) -> str:
-        return self.wants if self.wants and importlib.util.find_spec(self.wants) is None else ""
+        package = self.wants.partition(".")[0]
+        return package if package and importlib.util.find_spec(package) is None else ""
 
 
 ROWS: dict[str, Row] = {}
@@ -82,12 +87,17 @@ os.environ["POLARS_MAX_THREADS"] = "1"  # read when it is imported
 
 
 def row(
-    name: str, *, in_memory: bool = False, moving: bool = False, wants: str = ""
+    name: str,
+    *,
+    in_memory: bool = False,
+    moving: bool = False,
+    wants: str = "",
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Callable[[Callable[[Input], int]], None]:
-    """wants: a package that comes with an extra."""
+    """wants: a package that comes with an extra, or a module of one. around: what it needs, made and ended untimed."""
 
     def add(take: Callable[[Input], int]) -> None:
-        ROWS[name] = Row(name, take, in_memory, moving, wants)
+        ROWS[name] = Row(name, take, in_memory, moving, wants, around)
 
     return add
 
@@ -236,7 +246,7 @@ def _jsonl(feed: Input) -> int:
         return _drained(Jsonl(lambda: LineFiles(Path(folder), "bench", ".jsonl", Rotation(1 << 28, 0))), feed)
 
 
-@row("lb-parquet", wants="pyarrow")
+@row("lb-parquet", wants="pyarrow.parquet")
 def _parquet(feed: Input) -> int:
     with tempfile.TemporaryDirectory() as folder:
         return _drained(Parquet(settings(Path(folder), Rotation(0, 0), TradingDay())), feed)
@@ -257,16 +267,13 @@ class _SqliteWithoutKey(SqliteStore):
         self._folder.cleanup()
 
 
-def _written(store: Store, feed: Input) -> int:
-    """Rows of one pass, as `lb-sql` makes them, added again and again."""
+def _parts_of_rows(feed: Input, forms: Forms) -> list[list[Sequence[Any]]]:
+    """One pass, as `lb-sql` makes rows of it, in parts as large as its transactions."""
     decoder = Decoder(events=["T"])
-    rows = Rows(decoder.symbols, TradingDay(), store)
+    rows = Rows(decoder.symbols, TradingDay(), forms)
     frames = b"".join(len(record).to_bytes(4, "little") + record for record in feed.records)
-    pass_ = [row for batch in decoder.decode([frames]) for row in rows.of(batch["T"])]
-    parts = [pass_[begin : begin + TRANSACTION_ROWS] for begin in range(0, len(pass_), TRANSACTION_ROWS)]
-    total = feed.again_and_again(lambda _: [store.write({TABLES["T"]: part}) for part in parts])
-    store.close()
-    return total
+    in_pass = [row for batch in decoder.decode([frames]) for row in rows.of(batch["T"])]
+    return [in_pass[begin : begin + TRANSACTION_ROWS] for begin in range(0, len(in_pass), TRANSACTION_ROWS)]
 
 
 @row("lb-sql, SQLite")
@@ -275,8 +282,62 @@ def _sql_sqlite(feed: Input) -> int:
 
 
 @row("SQLite's executemany, in memory", in_memory=True)
-def _sqlite(feed: Input) -> int:
-    return _written(_SqliteWithoutKey(), feed)
+def _executemany(feed: Input) -> int:
+    store = _SqliteWithoutKey()
+    parts = _parts_of_rows(feed, store)
+    total = feed.again_and_again(lambda _: [store.write({TABLES["T"]: part}) for part in parts])
+    store.close()
+    return total
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    """A server of our own; trades have no key, see _SqliteWithoutKey."""
+    import psycopg
+
+    sys.path.append(str(Path(__file__).parents[3] / "tests" / "workers" / "postgresql"))
+    from postgresql_server import Server
+
+    from trade_balancer.sql_postgresql import declared
+
+    with Server() as server:
+        with psycopg.connect(server.conninfo) as connection:
+            connection.execute(f"CREATE TABLE trades ({declared(TABLES['T'])})")
+        yield server.conninfo
+
+
+@row("lb-sql, PostgreSQL", wants="psycopg", around=_postgresql)
+def _sql_postgresql(feed: Input) -> int:
+    from trade_balancer.sql_postgresql import PostgresqlStore
+
+    return _drained(Sql(SqlSettings(lambda: PostgresqlStore(feed.around))), feed)
+
+
+class _PythonForms:
+    """Lists of integers as lists: psycopg packs them."""
+
+    ints = list
+    day = staticmethod(lambda value: value)
+
+
+@row("psycopg's binary COPY, in memory", in_memory=True, wants="psycopg", around=_postgresql)
+def _binary_copy(feed: Input) -> int:
+    import psycopg
+
+    from trade_balancer.sql_postgresql import types_of
+
+    table = TABLES["T"]
+    command = f"COPY trades ({table.quoted_columns}) FROM STDIN (FORMAT binary)"
+    parts = _parts_of_rows(feed, _PythonForms())
+
+    def copy(part: list[Sequence[Any]]) -> None:
+        with connection.transaction(), connection.cursor().copy(command) as copied:
+            copied.set_types(types_of(table))
+            for each in part:
+                copied.write_row(each)
+
+    with psycopg.connect(feed.around, autocommit=True) as connection:
+        return feed.again_and_again(lambda _: [copy(part) for part in parts])
 
 
 def main(words: Sequence[str]) -> None:
@@ -288,12 +349,13 @@ def main(words: Sequence[str]) -> None:
     records: list[bytes] = []
     if ROWS[name].in_memory:
         cut(Path(feed).read_bytes(), 0, records)
-    given = Input(int(fd), records, float(seconds))
     if ROWS[name].wants:
         importlib.import_module(ROWS[name].wants)
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
-    total = ROWS[name].take(given)
-    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    with ROWS[name].around() as around:
+        given = Input(int(fd), records, float(seconds), around)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        total = ROWS[name].take(given)
+        wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
     print(json.dumps({"records": total, "wall_s": wall_s, "cpu_s": cpu_s}))
 
 

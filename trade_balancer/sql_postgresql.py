@@ -1,0 +1,186 @@
+"""PostgreSQL, as `lb-sql` wants it (extra `postgresql`).
+
+Law: rows go by binary COPY; those of a table with a key into a temporary table and from there, so that one that was
+there is no error. No text has a password in it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from trade_balancer.columnar.events import Kind
+from trade_balancer.errors import MissingExtraError, OutputError
+from trade_balancer.sql_store import Rows, Store, StoreGoneError
+from trade_balancer.sql_tables import Day, Row, SqlTable, quoted
+
+try:
+    import psycopg
+    from psycopg.adapt import Dumper
+    from psycopg.pq import Format
+except ImportError:
+    raise MissingExtraError("lb-sql with PostgreSQL", "psycopg", "postgresql") from None
+
+_TYPES: dict[Any, str] = {
+    Day: "date",
+    Kind.SYMBOL: "text",
+    Kind.TEXT: "text",
+    Kind.INT32: "int4",
+    Kind.INT64: "int8",
+    Kind.TIME_MS: "int8",
+    Kind.TIME_NS: "int8",
+    Kind.DECIMAL: "float8",
+    Kind.INTS: "int4[]",
+    Kind.BOOL: "bool",
+}
+_INT4, _INT4_ARRAY = 23, 1007  # pg_type.dat
+_PATIENCE = {
+    "application_name": "lb-sql",
+    "client_encoding": "utf8",
+    "connect_timeout": "5",  # s
+    "keepalives_idle": "10",  # s; a server that has vanished without a word is noticed
+    "tcp_user_timeout": "20000",  # ms
+}
+"""Where the connection string says nothing else."""
+_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+"""What passes by, as SQLSTATE or its class (PostgreSQL's appendix A): of connections, a standby, rollbacks, resources,
+locks, operators, the system."""
+_LOCK = 0x6C62  # "lb": whoever makes tables is alone; CREATE TABLE IF NOT EXISTS by two at once may fail
+
+
+class PostgresqlStore(Store):
+    """A database of a server.
+
+    Args:
+        connection: what libpq knows as a connection string, or a URL.
+
+    Raises:
+        OutputError: it is none. The text does not show it.
+    """
+
+    def __init__(self, connection: str) -> None:
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(connection)
+        except psycopg.Error:
+            raise OutputError("the connection string is none that PostgreSQL knows") from None
+        self.name = (
+            f"PostgreSQL's database {given.get('dbname', 'of its user')} at {given.get('host', 'the default host')}"
+        )
+        self.has_password = "password" in given
+        self._parameters: dict[str, Any] = _PATIENCE | given
+        self._connection: psycopg.Connection[Any] | None = None
+        self._made: set[SqlTable] = set()
+
+    @staticmethod
+    def ints(value: tuple[int, ...]) -> bytes:
+        """An array as it is sent (array_send() in PostgreSQL's arrayfuncs.c)."""
+        if not value:
+            return struct.pack("!iiI", 0, 0, _INT4)
+        head = struct.pack("!iiIii", 1, 0, _INT4, len(value), 1)
+        return head + b"".join(struct.pack("!ii", 4, one) for one in value)
+
+    @staticmethod
+    def day(value: date) -> date:
+        return value
+
+    def open(self) -> None:
+        if self._connection is not None:
+            return
+        try:
+            connection = psycopg.connect(**self._parameters, autocommit=True)
+        except psycopg.Error as fault:
+            raise self._failed(fault) from fault
+        connection.adapters.register_dumper(_Packed, _PackedDumper)
+        self._connection = connection
+
+    def write(self, rows: Rows) -> int:
+        self.open()
+        connection = self._connection
+        assert connection is not None
+        added = 0
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                for table, some in rows.items():
+                    if table not in self._made:
+                        _make(cursor, table)
+                    added += _copy(cursor, table, some)
+        except psycopg.Error as fault:
+            raise self._failed(fault) from fault
+        self._made |= rows.keys()
+        return added
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._made.clear()
+        if connection is not None:
+            connection.close()
+
+    def _failed(self, fault: psycopg.Error) -> Exception:
+        is_open = self._connection is not None and not self._connection.broken
+        self.close()
+        text = f"cannot write to {self.name}: {' '.join(str(fault).split())}"
+        state = fault.sqlstate or ""
+        return StoreGoneError(text) if not is_open or state.startswith(_PASSING) else OutputError(text)
+
+
+class _Packed(bytes):
+    """What `ints` gives."""
+
+
+class _PackedDumper(Dumper):
+    """Takes lists of integers as they are: packed once, where psycopg packs each anew, in Python."""
+
+    format = Format.BINARY
+    oid = _INT4_ARRAY
+
+    def dump(self, obj: bytes) -> bytes:
+        return obj
+
+
+def types_of(table: SqlTable) -> list[str]:
+    """PostgreSQL's, of its columns."""
+    return [_TYPES[kind] for kind in table.columns.values()]
+
+
+def declared(table: SqlTable) -> str:
+    """Its columns with their types, as CREATE TABLE wants them."""
+    return ", ".join(f"{quoted(name)} {type_}" for name, type_ in zip(table.columns, types_of(table), strict=True))
+
+
+def _make(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
+    """Makes the table where there is none; one that is there may have other types, and columns of its own."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    found = cursor.execute("SELECT to_regclass(%s)", [table.name]).fetchone()
+    if found == (None,):
+        _run(cursor, f"CREATE TABLE {table.name} ({declared(table)})")
+        if table.key:
+            key = ", ".join(map(quoted, table.key))
+            _run(cursor, f"CREATE UNIQUE INDEX {table.name}_key ON {table.name} ({key})")
+    if table.key:
+        _run(cursor, f"CREATE TEMPORARY TABLE {_arrivals(table)} ({declared(table)}) ON COMMIT DELETE ROWS")
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Row]) -> int:
+    """Returns how many rows it added."""
+    target = _arrivals(table) if table.key else table.name
+    with cursor.copy(f"COPY {target} ({table.quoted_columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
+        copy.set_types(types_of(table))
+        write_row = copy.write_row
+        for row in rows:
+            write_row(row)
+    if not table.key:
+        return len(rows)
+    columns = table.quoted_columns
+    _run(cursor, f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {target} ON CONFLICT DO NOTHING")
+    return cursor.rowcount
+
+
+def _arrivals(table: SqlTable) -> str:
+    """The temporary table that the rows come into first."""
+    return f"lb_arrived_{table.name}"
+
+
+def _run(cursor: psycopg.Cursor[Any], command: str) -> None:
+    cursor.execute(command.encode())
