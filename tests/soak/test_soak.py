@@ -59,11 +59,25 @@ def test_the_worker_of_the_soak_notices(brought: str, tmp_path: Path) -> None:
     tape.write_streams(tmp_path, PIPES)
     frames = (SOUND | BROKEN)[brought]([tape.framed(tape.record(number)) for number in range(1, 4000, PIPES)])
     pid, exit_code = run_worker(tmp_path, b"".join(frames), tape.RECORDS)
-    told = Lives(tmp_path).of(pid)
+    (told,) = Lives(tmp_path).all()
+    assert told.pid == pid
     if brought in SOUND:
         assert (exit_code, told.finished, told.has_ended, Lives(tmp_path).faults()) == (0, len(frames), True, [])
     else:
         assert (exit_code, told.finished, told.has_ended, len(Lives(tmp_path).faults())) == (3, 50, False, 1)
+
+
+@pytest.mark.usefixtures("soak")
+def test_a_worker_is_not_taken_for_an_earlier_one_of_the_same_number(tmp_path: Path) -> None:
+    from soak.lives import Lives
+    from soak.worker import SLOT_BYTES, start_of  # type: ignore[import-not-found]
+
+    pid, start = os.getpid(), start_of(os.getpid())
+    lives = Lives(tmp_path)
+    (tmp_path / f"life-1-{pid}-{start - 1}").write_bytes(bytes(3 * SLOT_BYTES))
+    assert lives.of(pid) is None
+    (tmp_path / f"life-2-{pid}-{start}").write_bytes(bytes(3 * SLOT_BYTES))
+    assert lives.of(pid).inode == 2
 
 
 def run_worker(folder: Path, brought: bytes, records: int) -> tuple[int, int]:

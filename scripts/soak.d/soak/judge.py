@@ -132,10 +132,13 @@ def _judge_pipes(told: list[Told], final: Line, lb: Lb, verdict: Verdict) -> Non
     by_pipe: dict[int, list[Told]] = defaultdict(list)
     for life in told:
         by_pipe[life.inode].append(life)
-    slot_of_pid = {line["pid"]: line["slot"] for line in lb.lines if line["message"] == "worker started"}
+    slots_of_pid: dict[int, set[int]] = defaultdict(set)  # numbers of processes come again
+    for line in lb.lines:
+        if line["message"] == "worker started":
+            slots_of_pid[line["pid"]].add(line["slot"])
     sessions = lb.statistics.get("reconnects", 0) + 1
     for lives in by_pipe.values():
-        slot = slot_of_pid[lives[0].pid]
+        (slot,) = set.intersection(*(slots_of_pid[life.pid] for life in lives))
         ends = lb.deaths.count(slot)
         unfinished = final["per_pipe"][slot] - sum(life.finished for life in lives)
         verdict.require(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from soak.worker import LIFE, SLOT_BYTES
+from soak.worker import LIFE, SLOT_BYTES, start_of
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,19 @@ class Lives:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path_of: dict[int, Path] = {}
+        self._path_of: dict[tuple[int, int], Path] = {}
 
     def of(self, pid: int) -> Told | None:
-        """What this worker has told so far; None before it has begun."""
-        if pid not in self._path_of:
-            found = list(self._folder.glob(f"life-*-{pid}-*[0-9]"))
+        """What this worker has told so far; None before it has begun, and when it is no more."""
+        start = start_of(pid)
+        if start is None:
+            return None
+        if (pid, start) not in self._path_of:
+            found = list(self._folder.glob(f"life-*-{pid}-{start}"))
             if not found:
                 return None
-            self._path_of[pid] = found[-1]
-        return _read(self._path_of[pid])
+            (self._path_of[pid, start],) = found
+        return _read(self._path_of[pid, start])
 
     def all(self) -> list[Told]:
         return [_read(path) for path in self._folder.glob("life-*[0-9]")]

@@ -2,8 +2,8 @@
 
     python -I -S worker.py RECORDS PIPES FD
 
-runs where the files of tape.write_streams() are. What it has proven it tells in a file `life-INODE-PID-TIME`, which is
-mapped, so that it outlives a SIGKILL; INODE is the pipe's, TIME that of the start. A fault is text in a file
+runs where the files of tape.write_streams() are. What it has proven it tells in a file `life-INODE-PID-START`, which is
+mapped, so that it outlives a SIGKILL; INODE is the pipe's, START as start_of() has it. A fault is text in a file
 `fault-PID`, and exit code 3.
 
 Law: stands on the pipe protocol alone. Between two reads, all whole records of the first are finished.
@@ -17,7 +17,6 @@ import re
 import signal
 import struct
 import sys
-import time
 from array import array
 from bisect import bisect_right
 from pathlib import Path
@@ -35,6 +34,15 @@ SLOT_BYTES = 64
 _NUMBER = re.compile(rb'"n":(\d+),')
 
 
+def start_of(pid: int | str) -> int | None:
+    """When this process began, in ticks since the machine did (proc(5)); None where it is no more. Numbers of processes
+    come again within an hour, these two together never."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
 class Fault(Exception):
     """What lb must never do."""
 
@@ -43,7 +51,7 @@ class Life:
     """What is told of one worker's life."""
 
     def __init__(self, fd: int) -> None:
-        path = f"life-{os.fstat(fd).st_ino}-{os.getpid()}-{time.monotonic_ns()}"
+        path = f"life-{os.fstat(fd).st_ino}-{os.getpid()}-{start_of('self')}"
         Path(path + ".new").write_bytes(bytes(3 * SLOT_BYTES))
         with open(path + ".new", "r+b") as file:  # noqa: PTH123 - mmap wants a descriptor
             self._map = mmap.mmap(file.fileno(), 0)
