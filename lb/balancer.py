@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from lb import config as configuration
 from lb import logs
 from lb.config import Config
-from lb.control import Listener, Ports, Refusal, Server, verbs_of
+from lb.control import Attached, Attachment, Later, Listener, Ports, Refusal, Server, verbs_of
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
 from lb.feed import session, venues
-from lb.feed.keeper import Keeper
+from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
 from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
 from lb.metrics import Snapshot
 from lb.pump import (
+    MOST_READERS,
     ControlFrame,
     Event,
     Malformed,
@@ -31,6 +32,7 @@ from lb.pump import (
     PipeDrained,
     Policy,
     Pump,
+    ReaderGone,
     Resumed,
     Spill,
     Stalled,
@@ -38,6 +40,7 @@ from lb.pump import (
     Unread,
     Wake,
 )
+from lb.readers import Reader, Readers, Wish
 from lb.reporter import Reporter
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
@@ -88,7 +91,7 @@ class Balancer:
         config = self._config
         session.set_dumpable(config.dumpable)
         security = session.Security(config)
-        venue = venues.DEFAULT
+        self._venue = venue = venues.DEFAULT
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None
@@ -125,6 +128,8 @@ class Balancer:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
             capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
+            self._readers = Readers(pump, venue.topic)
+            stack.callback(self._readers.close)
             self._reporter = Reporter(
                 self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
             )
@@ -141,11 +146,14 @@ class Balancer:
             restart=lambda number: self._order(number, "restarted", self._supervisor.orders.replace),
             pause=lambda number: self._order(number, "paused", self._supervisor.orders.pause),
             resume=lambda number: self._order(number, "resumed", self._supervisor.orders.resume),
+            subscribe=self._subscribe,
+            unsubscribe=self._unsubscribe,
+            attach=self._attach,
             log_level=logs.set_level,
             stop=lambda: self._stop_asked("lbctl"),
         )
         most_clients = self._config.control_clients
-        allowance.add_descriptors(most_clients)
+        allowance.add_descriptors(most_clients + 2 * MOST_READERS)
         listener = Listener(path, self._config.control_group)
         self._control = Server(listener, self._wake_ups, verbs_of(ports), self._status, most_clients)
         stack.callback(self._control.close)
@@ -198,6 +206,9 @@ class Balancer:
         if now_ns >= self._until_ns:
             self._happened(Happening.OVERDUE)
         self._keeper.tend(now_ns)
+        if self._keeper.is_retuned:
+            self._keeper.is_retuned = False
+            self._tell_topics()
         self._supervisor.tend(now_ns)
         self._reporter.tend(now_ns)
         self._tend_control(now_ns)
@@ -237,8 +248,85 @@ class Balancer:
             },
             "session": self._keeper.status(),
             "slots": [slot.summary() for slot in self._supervisor.slots],
+            "readers": self._readers.status(),
             **status,
         }
+
+    def _subscribe(self, topics: Sequence[str]) -> Later:
+        """More topics for the workers, from now on and in the sessions to come."""
+        wishes = self._keeper.wishes
+        wishes.base = tuple(dict.fromkeys([*wishes.base, *topics]))
+        self._retune()
+        rejected_before = len(self._keeper.subscriptions.rejected)
+        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
+
+        def look() -> Mapping[str, object] | None:
+            subscriptions = self._keeper.subscriptions
+            missing = [topic for topic in topics if not wishes.is_covered(topic, subscriptions.acknowledged)]
+            rejected = subscriptions.rejected[rejected_before:]
+            if missing and len(rejected) < len(missing) and time.monotonic_ns() < until_ns:
+                return None
+            word = "rejected" if rejected else "unacknowledged"
+            return {
+                "topics": {topic: word if topic in missing else "acknowledged" for topic in topics},
+                "said": rejected,
+            }
+
+        return Later(look, until_ns)
+
+    def _unsubscribe(self, topics: Sequence[str]) -> Later:
+        """These no more for the workers."""
+        wishes = self._keeper.wishes
+        if unknown := [topic for topic in topics if topic not in wishes.base]:
+            raise Refusal("bad-argument", f"workers have no topic {', '.join(unknown)[:80]}")
+        wishes.base = tuple(topic for topic in wishes.base if topic not in topics)
+        self._retune()
+        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
+
+        def look() -> Mapping[str, object] | None:
+            subscriptions = self._keeper.subscriptions
+            wanted = [topic for topic in topics if wishes.is_covered(topic, subscriptions.wanted)]
+            left = [topic for topic in topics if topic in subscriptions.brought and topic not in wanted]
+            if left and time.monotonic_ns() < until_ns:
+                return None
+            words = dict.fromkeys(wanted, "still wanted") | dict.fromkeys(left, "unacknowledged")
+            return {"topics": {topic: words.get(topic, "unsubscribed") for topic in topics}, "said": []}
+
+        return Later(look, until_ns)
+
+    def _attach(self, asked: Attachment) -> Attached:
+        """A reader joins."""
+        policy = {"drop-oldest": Policy.DROP_OLDEST, "drop-newest": Policy.DROP_NEWEST}[asked.policy]
+        if self._state is not State.RUNNING:
+            raise Refusal("not-possible", "lb stops")
+        try:
+            wish = Wish(asked.topics, policy, asked.markers, asked.pipe_size, asked.backlog)
+            reader, read_fd = self._readers.attach(wish)
+        except OSError as error:
+            raise Refusal("not-possible", f"no reader can be attached: {error.strerror}") from None
+        self._keeper.wishes.want(reader, asked.topics)
+        self._retune()
+        result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
+        return Attached(result, read_fd, lambda: self._detach(reader))
+
+    def _detach(self, reader: Reader) -> None:
+        if self._readers.detach(reader):
+            self._keeper.wishes.release(reader, time.monotonic_ns())
+            self._retune()
+
+    def _retune(self) -> None:
+        """Somebody wants other topics: first it is said who gets what, then the feed is asked."""
+        self._keeper.retune()
+        self._tell_topics()
+
+    def _tell_topics(self) -> None:
+        wishes = self._keeper.wishes
+        is_more = wishes.exceed(self._keeper.subscriptions.brought)
+        of_pipes = [*map(self._venue.topic, wishes.base)] if is_more else None
+        try:
+            self._pump.set_topics(self._readers.topics(), of_pipes)
+        except OSError as error:
+            raise InternalError(f"topics can't be told: {error.strerror}") from None
 
     def _order(self, number: int, what: str, carry_out: Callable[[Slot], bool]) -> None:
         """Give an order that concerns the worker of a slot."""
@@ -256,6 +344,9 @@ class Balancer:
                 self._keeper.ended()
             case Wake.DRAINED:
                 self._happened(Happening.DRAINED)
+            case ReaderGone(number):
+                if reader := self._readers.get(number):
+                    self._detach(reader)
             case PipeDrained(pipe):
                 self._close_pipe(pipe)
             case Notice():
@@ -325,6 +416,7 @@ class Balancer:
                 self._pump.drain()
             case Action.CLOSE_PIPES:
                 self._supervisor.stop()
+                self._readers.close()
                 for pipe in range(self._config.pipes):
                     self._close_pipe(pipe)
             case Action.TERMINATE:

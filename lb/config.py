@@ -131,6 +131,8 @@ class Config:
     control_group: int | None = None
     """Whose members may use it, too."""
     control_clients: int = 64
+    linger_s: float = 5.0
+    """How long a topic stays subscribed that no reader wants any more."""
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.TEXT
 

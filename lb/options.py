@@ -120,6 +120,7 @@ def parse(words: Sequence[str]) -> Config:
         control=args.control,
         control_group=args.control_group,
         control_clients=args.control_clients,
+        linger_s=args.linger,
         log_level=args.log_level,
         log_format=args.log_format,
     )
@@ -428,6 +429,13 @@ def _add_control(parser: argparse.ArgumentParser) -> None:
         default=64,
         metavar="N",
         help="how many programs may use it at a time (default: 64)",
+    )
+    add(
+        "--linger",
+        type=seconds,
+        default=5.0,
+        metavar="S",
+        help="how long a topic stays subscribed that no program there wants any more (default: 5)",
     )
 
 

@@ -69,14 +69,17 @@ from trade_balancer.acknowledgement import acknowledge
 from trade_balancer.asynchronous import records
 from trade_balancer.channel import first_number
 from trade_balancer.columnar import columns
+from trade_balancer.control.attach import Attached, attach
 from trade_balancer.decoding import Record
 from trade_balancer.errors import (
     ChildError,
+    NoBalancerError,
     OutputError,
     PipeError,
     ProtocolError,
     ReadError,
     RecordError,
+    RefusedError,
     TruncatedFrameError,
     WorkerError,
 )
@@ -90,8 +93,10 @@ if TYPE_CHECKING:
     from trade_balancer.typed import *  # noqa: F403
 
 __all__ = [
+    "Attached",
     "ChildError",
     "FrameCutter",
+    "NoBalancerError",
     "OnError",
     "OutputError",
     "PipeError",
@@ -99,10 +104,12 @@ __all__ = [
     "ReadError",
     "Record",
     "RecordError",
+    "RefusedError",
     "Totals",
     "TruncatedFrameError",
     "WorkerError",
     "acknowledge",
+    "attach",
     "batches",
     "columns",
     "fds_of_command_line",

@@ -20,10 +20,12 @@ UNREAD_S = 10.0
 
 
 class Later:
-    """An answer that is not known yet. `look` returns it once it is; it is asked again and again."""
+    """An answer that is not known yet. `look` returns it once it is; it is asked in every turn, and at until_ns, where
+    it has one in any case."""
 
-    def __init__(self, look: Callable[[], Mapping[str, object] | None]) -> None:
+    def __init__(self, look: Callable[[], Mapping[str, object] | None], until_ns: int) -> None:
         self.look = look
+        self.until_ns = until_ns
 
 
 class Client:
@@ -44,7 +46,7 @@ class Client:
         self.later: list[tuple[Id, Later]] = []
         self.watch: Id | bool = False
         """The id that events go to; False: they are not wanted."""
-        self.on_close: list[Callable[[], None]] = []
+        self.on_close: list[Callable[[], object]] = []
 
     def fileno(self) -> int:
         return self._socket.fileno()

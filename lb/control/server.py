@@ -83,7 +83,8 @@ class Server:
         resend_ns = (
             time.monotonic_ns() + int(RESEND_S * 1e9) if any(client.is_behind for client in clients) else _NEVER_NS
         )
-        return min(self._accept_ns, self._push_ns if self._is_watched else _NEVER_NS, resend_ns)
+        later_ns = min((later.until_ns for client in clients for _, later in client.later), default=_NEVER_NS)
+        return min(later_ns, self._accept_ns, self._push_ns if self._is_watched else _NEVER_NS, resend_ns)
 
     @property
     def _is_watched(self) -> bool:

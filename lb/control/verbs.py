@@ -5,13 +5,37 @@ Law: checks what comes from outside, and knows nothing of what it asks for but t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lb.config import LogLevel
-from lb.control.client import Client
+from lb.control.client import Client, Later
 from lb.control.protocol import Refusal
 from lb.control.server import Answer, Verb
+
+LARGEST_PIPE_BYTES = 1 << 28
+LARGEST_BACKLOG_BYTES = 1 << 26
+POLICIES = ("drop-oldest", "drop-newest")
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What a reader asks for."""
+
+    topics: Sequence[str]
+    policy: str = POLICIES[0]
+    markers: bool = False
+    pipe_size: int = 1 << 20
+    backlog: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What it gets: an answer, its pipe's read end, and what is to be called when it goes."""
+
+    result: Mapping[str, object]
+    read_fd: int
+    detach: Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -23,6 +47,10 @@ class Ports:
     """Of a slot: end its worker, and start the next."""
     pause: Callable[[int], None]
     resume: Callable[[int], None]
+    subscribe: Callable[[Sequence[str]], Later]
+    """More topics for the workers."""
+    unsubscribe: Callable[[Sequence[str]], Later]
+    attach: Callable[[Attachment], Attached]
     log_level: Callable[[LogLevel], None]
     stop: Callable[[], None]
 
@@ -40,6 +68,11 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
         client.watch = True
         return Answer({})
 
+    def attach(arguments: Mapping[str, object], client: Client) -> Answer:
+        attached = ports.attach(_attachment(arguments))
+        client.on_close.append(attached.detach)
+        return Answer(attached.result, [attached.read_fd])
+
     def log_level(arguments: Mapping[str, object], _: Client) -> Answer:
         word = _take(arguments, "level")["level"]
         levels = {level.value: level for level in LogLevel}
@@ -56,6 +89,9 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
     return {
         "status": status,
         "watch": watch,
+        "subscribe": _of_topics(ports.subscribe),
+        "unsubscribe": _of_topics(ports.unsubscribe),
+        "attach": attach,
         "restart": _of_a_slot(ports.restart),
         "pause": _of_a_slot(ports.pause),
         "resume": _of_a_slot(ports.resume),
@@ -73,6 +109,46 @@ def _of_a_slot(port: Callable[[int], None]) -> Verb:
         return Answer({})
 
     return verb
+
+
+def _of_topics(port: Callable[[Sequence[str]], Later]) -> Verb:
+    def verb(arguments: Mapping[str, object], _: Client) -> Later:
+        topics = _topics(_take(arguments, "topics")["topics"])
+        if "*" in topics:
+            raise Refusal("bad-argument", "* is no topic of the feed's: name what it is to send")
+        return port(topics)
+
+    return verb
+
+
+def _topics(value: object) -> Sequence[str]:
+    topics = value if isinstance(value, list) else []
+    are_good = all(isinstance(topic, str) and topic.isprintable() and "," not in topic for topic in topics)
+    if not topics or not are_good or not all(topic.strip() == topic != "" for topic in topics):
+        raise Refusal("bad-argument", 'topics is a list of topics, such as ["T.AAPL","Q.*"]')
+    return list(dict.fromkeys(topics))
+
+
+def _attachment(arguments: Mapping[str, object]) -> Attachment:
+    asked = dict(arguments)
+    topics = _topics(asked.pop("topics", None))
+    policy, markers = asked.pop("policy", POLICIES[0]), asked.pop("markers", False)
+    pipe_size, backlog = asked.pop("pipe_size", 1 << 20), asked.pop("backlog", 1 << 20)
+    _take(asked)
+    if policy not in POLICIES:
+        raise Refusal("bad-argument", f"policy is one of {', '.join(POLICIES)}")
+    if not isinstance(markers, bool):
+        raise Refusal("bad-argument", "markers is true or false")
+    return Attachment(
+        topics, str(policy), markers,
+        _bytes("pipe_size", pipe_size, LARGEST_PIPE_BYTES), _bytes("backlog", backlog, LARGEST_BACKLOG_BYTES),
+    )  # fmt: skip
+
+
+def _bytes(name: str, value: object, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        raise Refusal("bad-argument", f"{name} is a whole number of bytes, 1 to {most}")
+    return value
 
 
 def _take(arguments: Mapping[str, object], *names: str) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ Law: no I/O and no clock. A dialogue lives as long as its session; the keeper ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,13 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
     """The venue says that it sends this topic from now on."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The venue says that it sends this topic no more."""
 
     topic: str
 
@@ -53,7 +61,7 @@ class Ended:
     error: SessionError
 
 
-Action = Send | Ready | Acknowledged | Rejected | Said | Ended
+Action = Send | Ready | Acknowledged | Left | Rejected | Said | Ended
 
 
 class Dialogue(Protocol):
@@ -65,4 +73,8 @@ class Dialogue(Protocol):
 
     def receive(self, notice: bytes) -> list[Action]:
         """Take one of the venue's own words, as the pump has cut it. Never raises, whatever it is."""
+        ...
+
+    def change(self, fresh: Sequence[str], over: Sequence[str]) -> list[Action]:
+        """What to do so that the session brings the topics `fresh`, too, and `over` no more. Not before Ready."""
         ...

@@ -38,6 +38,7 @@ from lb.feed.quiet import Quiet
 from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
 from lb.feed.subscriptions import Subscriptions
 from lb.feed.venue import Venue
+from lb.feed.wishes import Wishes
 from lb.pump import ControlFrame, Notice, Pump, Source, TlsRecord
 from lb.ration import Ration
 
@@ -122,7 +123,10 @@ class Keeper:
         self._quiet = Quiet(config)
         self.gaps = Gaps(venue.sent_ns)
         self._gap_due_ns = _NEVER_NS
-        self.subscriptions = Subscriptions(config.subscribe)
+        self.wishes = Wishes(config.subscribe, config.linger_s, venue.topic)
+        self.subscriptions = Subscriptions(self.wishes.of_all())
+        self.is_retuned = False
+        """What the feed may send has changed: whoever must know sets it back."""
         self.state: State = Waiting(0)
         self.sessions_total = 0
         self.tls = "none"
@@ -140,7 +144,10 @@ class Keeper:
             case Talking(until_ns=until_ns):
                 return min(until_ns, self._health_due_ns)
             case Open():
-                return min(self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns, self._gap_due_ns)
+                return min(
+                    self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns, self._gap_due_ns,
+                    self.wishes.deadline_ns,
+                )  # fmt: skip
             case Ending(until_ns=until_ns):
                 return until_ns
             case Stopped():
@@ -179,10 +186,23 @@ class Keeper:
                 self._check_health(session, now_ns)
                 self._check_acknowledgements(now_ns)
                 self._check_records(now_ns)
+                self._check_wishes(now_ns)
                 if now_ns >= self._gap_due_ns:
                     self._look_for_gap_end(now_ns)
             case Ending(error=error, until_ns=until_ns) if now_ns >= until_ns:
                 self.lost(error)
+
+    def retune(self) -> None:
+        """The wishes have changed: ask the session for what is new, and take back what nobody wants."""
+        self.subscriptions.want(self.wishes.of_all())
+        if not isinstance(self.state, Open):
+            return  # the next session is asked for all of it
+        fresh, over = self.subscriptions.changes()
+        if fresh or over:
+            logs.info("topics changed", subscribe=fresh[:20], unsubscribe=over[:20])
+            self._acknowledge_due_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
+            self.is_retuned = True
+            self._obey(self.state.dialogue.change(fresh, over))
 
     def readable(self) -> None:
         """The pump has room, and the session's socket may have something."""
@@ -314,10 +334,13 @@ class Keeper:
 
     def _attach(self, session: Session, until_ns: int) -> None:
         """The pump reads from the first byte behind the upgrade on."""
+        self.wishes.tend(time.monotonic_ns())
+        self.subscriptions.want(self.wishes.of_all())
         dialogue = self._venue.dialogue(self._config.key.reveal(), self.subscriptions.wanted)
         self.state = Talking(session, dialogue, until_ns)
         self.tls = session.description
         self.subscriptions.begin_session()
+        self.is_retuned = True
         self._look_for_gap_end(time.monotonic_ns())
         self.gaps.begin(self._pump.newest())
         self._pump.attach(session.source, session.fileno())
@@ -338,6 +361,9 @@ class Keeper:
                     self._ready()
                 case said.Acknowledged(topic):
                     self.subscriptions.acknowledge(topic)
+                case said.Left(topic):
+                    self.subscriptions.left(topic)
+                    self.is_retuned = True
                 case said.Rejected(text, topic):
                     self.subscriptions.reject(text, topic)
                     self._log_word(logs.warning, "the feed reports an error", text=text, topic=topic)
@@ -361,6 +387,7 @@ class Keeper:
             self._quiet.begin(self._pump.counters().records_total, now_ns)
             self._gap_due_ns = now_ns
             logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
+            self.retune()
 
     def _end(self, error: SessionError) -> None:
         """The session is over, but for what the feed has sent already. Of a refused key nothing more is to come."""
@@ -432,6 +459,11 @@ class Keeper:
             logs.warning("gap between sessions", **self.gaps.end(arrivals[0], time.time_ns() - time.monotonic_ns()))
         else:
             self._gap_due_ns = now_ns + int(GAP_LOOK_S * 1e9)
+
+    def _check_wishes(self, now_ns: int) -> None:
+        if now_ns >= self.wishes.deadline_ns:
+            self.wishes.tend(now_ns)
+            self.retune()
 
     def _check_acknowledgements(self, now_ns: int) -> None:
         if isinstance(self.state, Open) and now_ns >= self._acknowledge_due_ns:

@@ -12,18 +12,49 @@ MOST_REJECTED = 20
 
 
 class Subscriptions:
-    """`wanted` keeps its order; each topic stands in it once."""
+    """`wanted` keeps its order; each topic stands in it once. `want()` changes it."""
 
     def __init__(self, topics: Sequence[str]) -> None:
         self.wanted = tuple(dict.fromkeys(topics))
-        self._asked = frozenset(self.wanted)
+        self._asked = set(self.wanted)
+        """In this session, and not taken back."""
+        self._leaving: set[str] = set()
+        """Taken back, and the feed has not said yet that it sends them no more."""
         self._acknowledged: set[str] = set()
         self._rejected: dict[str, None] = {}
 
     def begin_session(self) -> None:
-        """A new session has acknowledged nothing yet."""
+        """A new session, which is asked for what is wanted now, has acknowledged nothing yet."""
+        self._asked = set(self.wanted)
+        self._leaving.clear()
         self._acknowledged.clear()
         self._rejected.clear()
+
+    def want(self, topics: Sequence[str]) -> None:
+        self.wanted = tuple(dict.fromkeys(topics))
+
+    def changes(self) -> tuple[list[str], list[str]]:
+        """What the session is to be asked for, and what is to be taken back, since it was the last time."""
+        fresh = [topic for topic in self.wanted if topic not in self._asked]
+        over = sorted(self._asked.difference(self.wanted))
+        self._asked = set(self.wanted)
+        self._leaving.update(over)
+        self._leaving.difference_update(fresh)
+        self._acknowledged.difference_update(over)
+        return fresh, over
+
+    def left(self, topic: str) -> None:
+        """The feed says that it sends the topic no more."""
+        self._leaving.discard(topic)
+
+    @property
+    def brought(self) -> set[str]:
+        """What the feed may send in this session."""
+        return self._asked | self._leaving
+
+    @property
+    def acknowledged(self) -> set[str]:
+        return set(self._acknowledged)
 
     def acknowledge(self, topic: str) -> None:
         """What was not asked for is not remembered: a feed may say anything, and for as long as it likes."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lb.feed.dialogue import Dialogue
-from lb.pump import Layout
+from lb.pump import Layout, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,17 @@ def _untold(_: bytes) -> None:
     return None
 
 
+def _any_of(topic: str) -> Topic:
+    return topic.encode(), None
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted.
 
     `sent_ns`: when the venue says that it made a record, in ns since 1970, told by the record's first 240 bytes; None
-    where they do not tell.
+    where they do not tell. `topic`: the records that a topic means, by kind and key, as the layout tells them; "*" is
+    any record.
     """
 
     name: str
@@ -38,4 +43,5 @@ class Venue:
     needs_key: bool
     dialogue: Callable[[str, Sequence[str]], Dialogue]
     sent_ns: Callable[[bytes], int | None] = _untold
+    topic: Callable[[str], Topic] = _any_of
     health: Health = field(default_factory=Health)

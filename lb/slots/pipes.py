@@ -49,7 +49,7 @@ class Pipes:
         except OSError as error:
             self.close()
             raise Unavailable(f"pipe {len(self.read_fds)} of {count}: {error.strerror}") from None
-        self.size_bytes = [_enlarge(fd, target_bytes) for fd in self.write_fds]
+        self.size_bytes = [enlarge(fd, target_bytes) for fd in self.write_fds]
         self._report(target_bytes, is_asked=asked_bytes is not None)
 
     def backlog_bytes(self) -> list[int]:
@@ -100,7 +100,7 @@ def _largest_share_bytes(count: int) -> int:
     return int(min(LARGEST_BYTES, 1 << (share_bytes.bit_length() - 1)))  # the kernel rounds up to a power of two
 
 
-def _enlarge(fd: int, target_bytes: int) -> int:
+def enlarge(fd: int, target_bytes: int) -> int:
     """Ask for the size, then for half of it, and so on; return what was granted."""
     asked_bytes = target_bytes
     granted_bytes = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)

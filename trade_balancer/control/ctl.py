@@ -20,6 +20,8 @@ LEVELS = ("debug", "info", "warning", "error")
 VERBS: Mapping[str, tuple[str, str]] = {
     "status": ("", "the statistics, per slot and pipe, too"),
     "watch": ("", "the same every second, and every line of its log, until ^C"),
+    "subscribe": ("TOPIC...", "more topics for the workers; what the feed says to each"),
+    "unsubscribe": ("TOPIC...", "these no more"),
     "restart": ("SLOT", "SIGTERM for the slot's worker, a second later SIGKILL, and a new one at once"),
     "pause": ("SLOT", "SIGSTOP for the slot's worker: its pipes fill up, and then their policy counts"),
     "resume": ("SLOT", "SIGCONT for it"),
@@ -43,7 +45,7 @@ _EPILOG = "\n".join(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`lbctl PATH VERB [WORDS]`; returns the exit code."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_intermixed_args(argv)
     try:
         with Control(options.path) as control:
             result = control.ask(options.verb, _arguments(options.verb, options.words))
@@ -53,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _print_json(result)
             else:
                 show(options.verb, result)
+            if any(word in ("rejected", "unacknowledged") for word in result.get("topics", {}).values()):
+                return os.EX_UNAVAILABLE
     except KeyboardInterrupt:
         return 0
     except WorkerError as fault:
@@ -74,6 +78,8 @@ def _print_json(result: Mapping[str, Any]) -> None:
 
 def _arguments(verb: str, words: Sequence[str]) -> dict[str, object]:
     wanted = VERBS[verb][0]
+    if wanted == "TOPIC..." and words:
+        return {"topics": [topic for word in words for topic in word.split(",") if topic]}
     if len(words) != (1 if wanted else 0):
         _parser().error(f"wanted: lbctl PATH {verb} {wanted}".rstrip())
     match wanted:

@@ -17,6 +17,14 @@ _PIPE = {
     "dropped": "dropped_total",
     "in the pipe (bytes)": "backlog_bytes",
 }
+_READER = {
+    "reader": "reader",
+    "topics": "topics",
+    "offered": "offered_total",
+    "delivered": "delivered_total",
+    "waiting": "waiting_records",
+    "dropped": "dropped_total",
+}
 _SLOT = {"slot": "slot", "state": "state", "pid": "pid", "paused": "paused", "starts": "starts_total", "says": "says"}
 
 
@@ -24,6 +32,10 @@ def show(verb: str, result: Mapping[str, Any]) -> None:
     """Print the answer to a verb. What has nothing to say prints nothing."""
     if verb == "status":
         _show_status(result)
+    for topic, word in result.get("topics", {}).items():
+        print(_printable(f"{topic} {word}"))
+    for text in result.get("said", []):
+        print(_printable(f"the feed says: {text}"))
 
 
 def show_event(event: Mapping[str, Any]) -> None:
@@ -46,6 +58,7 @@ def _show_status(status: Mapping[str, Any]) -> None:
     print(_line("balance", {key: value for key, value in balance.items() if not isinstance(value, list)}))
     _table(_SLOT, status["slots"])
     _table(_PIPE, status["pipes"])
+    _table(_READER, [{**reader, "topics": _word(reader["topics"][:3])} for reader in status["readers"]])
 
 
 def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:

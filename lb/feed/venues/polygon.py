@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import orjson
 
 from lb.errors import Evicted, Refused, SessionError
-from lb.feed.dialogue import Acknowledged, Action, Ended, Ready, Rejected, Said, Send
+from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
 from lb.feed.venue import Venue
-from lb.pump import Layout
+from lb.pump import Layout, Topic
 
 MAX_CONNECTIONS_LEAST_DELAY_S = 10.0
 """Two clients on one key evict each other for ever; the slower they return, the more of the feed either sees."""
@@ -29,7 +29,7 @@ _MS_DIGITS = 13
 _TIME = re.compile(rb'"t"\s*:\s*(\d{13}|\d{19})\s*[,}]')
 """Nothing else looks so: inside of a string, the quotes would be escaped."""
 
-_SUBSCRIBED_TO = "subscribed to: "
+_SUBSCRIBED_TO, _UNSUBSCRIBED_TO = "subscribed to: ", "unsubscribed to: "
 
 
 class Step(enum.Enum):
@@ -83,15 +83,32 @@ class Dialogue:
                 return [Send(orjson.dumps({"action": "auth", "params": self._key}))]
             case Step.AWAIT_AUTHENTICATED if status.status in ("auth_success", "success"):  # "success" until 2019
                 self.step = Step.SUBSCRIBED
-                return [Send(orjson.dumps({"action": "subscribe", "params": ",".join(self._topics)})), Ready()]
+                return [*self.change(self._topics, []), Ready()]
             case Step.AWAIT_AUTHENTICATED if status.status == "error":  # until 2021
                 return [Ended(Refused(f"the feed refuses the key: {status}"))]
         if status.status == "error":
             return [Rejected(status.message)]  # "not authorized" names no topic
         said = Said(status.status, status.message)
+        if status.status == "success" and status.message.startswith(_UNSUBSCRIBED_TO):
+            return [Left(status.message.removeprefix(_UNSUBSCRIBED_TO).strip()), said]
         if status.status == "success" and status.message.startswith(_SUBSCRIBED_TO):
             return [Acknowledged(status.message.removeprefix(_SUBSCRIBED_TO).strip()), said]
         return [said]
+
+    def change(self, fresh: Sequence[str], over: Sequence[str]) -> list[Action]:
+        """New topics first: one that goes may have covered one that comes."""
+        asked: list[tuple[str, Sequence[str]]] = [("subscribe", fresh), ("unsubscribe", over)]
+        return [
+            Send(orjson.dumps({"action": action, "params": ",".join(topics)})) for action, topics in asked if topics
+        ]
+
+
+def topic(text: str) -> Topic:
+    """EVENT.SYMBOL, or EVENT.* for all symbols of an event; a symbol may have dots itself. "*" is any record."""
+    event, _, symbol = text.partition(".")
+    if text == "*":
+        return None, None
+    return event.encode(), symbol.encode() if symbol not in ("", "*") else None
 
 
 def ending_of(status: Status) -> SessionError | None:
@@ -119,4 +136,4 @@ def sent_ns(record: bytes) -> int | None:
     return int(found[1]) * (1_000_000 if len(found[1]) == _MS_DIGITS else 1)
 
 
-VENUE = Venue(name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue, sent_ns=sent_ns)
+VENUE = Venue(name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue, sent_ns=sent_ns, topic=topic)

@@ -1,0 +1,65 @@
+"""Who wants which topics, and what is to be asked of the feed for all of them together.
+
+Law: pure; the clock is the caller's. A topic that a wider one covers is not asked for; one that nobody wants any more
+stays for a while, for whoever comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from lb.pump import Topic
+
+_NEVER_NS = 1 << 62
+
+
+class Wishes:
+    """`base`: what the workers get. `linger_s`: how long a topic stays that nobody wants any more. `parse`: what a
+    topic means, which a venue knows."""
+
+    def __init__(self, base: Iterable[str], linger_s: float, parse: Callable[[str], Topic]) -> None:
+        self.base = tuple(dict.fromkeys(base))
+        self._linger_ns = int(linger_s * 1e9)
+        self._parse = parse
+        self._of: dict[object, tuple[str, ...]] = {}
+        self._lingering: dict[str, int] = {}
+
+    def want(self, who: object, topics: Sequence[str]) -> None:
+        """Somebody wants these, until release()."""
+        self._of[who] = tuple(topics)
+
+    def release(self, who: object, now_ns: int) -> None:
+        """Does nothing where they want nothing."""
+        for topic in self._of.pop(who, ()):
+            self._lingering[topic] = now_ns + self._linger_ns
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next (CLOCK_MONOTONIC)."""
+        return min(self._lingering.values(), default=_NEVER_NS)
+
+    def tend(self, now_ns: int) -> None:
+        """Forget what has lingered for long enough."""
+        self._lingering = {topic: until_ns for topic, until_ns in self._lingering.items() if now_ns < until_ns}
+
+    def of_all(self) -> tuple[str, ...]:
+        """What the feed is to be asked for."""
+        wanted = dict.fromkeys([*self.base, *(topic for topics in self._of.values() for topic in topics)])
+        wanted |= dict.fromkeys(self._lingering)
+        meant = {topic: self._parse(topic) for topic in wanted}
+        whole_kinds = {kind for kind, key in meant.values() if key is None}
+        return tuple(
+            topic
+            for topic, (kind, key) in meant.items()
+            if kind is not None and (key is None or kind not in whole_kinds)
+        )
+
+    def is_covered(self, topic: str, topics: Iterable[str]) -> bool:
+        """Whether it is one of them, or part of one."""
+        kind, key = self._parse(topic)
+        return not {(kind, key), (kind, None)}.isdisjoint(map(self._parse, topics))
+
+    def exceed(self, topics: Iterable[str]) -> bool:
+        """Whether one of the topics, which the feed may send, is more than the workers are to get."""
+        base = set(map(self._parse, self.base))
+        return any({(kind, key), (kind, None)}.isdisjoint(base) for kind, key in map(self._parse, topics))

@@ -1,0 +1,103 @@
+"""The readers that are attached: programs that have joined by the control socket, each with a pipe and topics.
+
+Law: lb keeps no read end: that a reader has gone shows at its pipe. What a reader has and has not got is told when it
+leaves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+
+from lb import logs
+from lb.pump import Policy, Pump, Topic
+from lb.slots.pipes import enlarge
+
+PIPE_BYTES = 1 << 20
+BACKLOG_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Wish:
+    """What a reader asks for. Sizes in bytes."""
+
+    topics: Sequence[str]
+    policy: Policy = Policy.DROP_OLDEST
+    has_markers: bool = False
+    pipe_size_bytes: int = PIPE_BYTES
+    backlog_bytes: int = BACKLOG_BYTES
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    number: int
+    wish: Wish
+    write_fd: int
+    pipe_size_bytes: int
+
+
+class Readers:
+    """`parse`: what a topic means."""
+
+    def __init__(self, pump: Pump, parse: Callable[[str], Topic]) -> None:
+        self._pump = pump
+        self._parse = parse
+        self._attached: dict[int, Reader] = {}
+
+    def attach(self, wish: Wish) -> tuple[Reader, int]:
+        """The reader, and its pipe's read end, the caller's. Raises OSError."""
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        try:
+            os.set_blocking(write_fd, False)
+            size_bytes = enlarge(write_fd, wish.pipe_size_bytes)
+            number = self._pump.add_reader(
+                write_fd, wish.policy, has_markers=wish.has_markers, backlog_bytes=wish.backlog_bytes
+            )
+        except OSError:
+            os.close(read_fd)
+            os.close(write_fd)
+            raise
+        reader = Reader(number, wish, write_fd, size_bytes)
+        self._attached[number] = reader
+        logs.info("reader attached", reader=number, topics=list(wish.topics[:20]), pipe_size_bytes=size_bytes)
+        return reader, read_fd
+
+    def get(self, number: int) -> Reader | None:
+        return self._attached.get(number)
+
+    def detach(self, reader: Reader) -> bool:
+        """Its pipe ends. Returns whether it was attached."""
+        if self._attached.get(reader.number) is not reader:
+            return False
+        del self._attached[reader.number]
+        counters = self._pump.reader_counters(reader.number)
+        self._pump.remove_reader(reader.number)
+        os.close(reader.write_fd)
+        logs.info(
+            "reader left", reader=reader.number, offered=counters.offered_total, delivered=counters.delivered_total,
+            dropped=counters.dropped_total, waiting=counters.waiting_records,
+        )  # fmt: skip
+        return True
+
+    def close(self) -> None:
+        for reader in list(self._attached.values()):
+            self.detach(reader)
+
+    def topics(self) -> dict[int, list[Topic]]:
+        """What each wants."""
+        return {number: [*map(self._parse, reader.wish.topics)] for number, reader in self._attached.items()}
+
+    def status(self) -> list[dict[str, object]]:
+        """What there is to tell about each."""
+        return [
+            {
+                "reader": number,
+                "topics": list(reader.wish.topics),
+                "policy": reader.wish.policy.name.lower().replace("_", "-"),
+                "markers": reader.wish.has_markers,
+                "pipe_size_bytes": reader.pipe_size_bytes,
+                **dataclasses.asdict(self._pump.reader_counters(number)),
+            }
+            for number, reader in self._attached.items()
+        ]
