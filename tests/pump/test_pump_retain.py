@@ -211,22 +211,48 @@ def test_a_long_record_takes_what_room_there_is() -> None:
 
 def test_a_pile_that_moves_along_stays_in_its_outbox() -> None:
     """However far acknowledgements lag behind, within the bound: no outbox grows into the next one."""
-    pile = 95
-    with Rig(pipes=2, retains=True, pipe_size_bytes=1 << 18, high_water_bytes=10 << 20, max_frame_bytes=1 << 17) as rig:
+    piles = (95, 40)
+    with Rig(pipes=2, retains=True, pipe_size_bytes=1 << 18, high_water_bytes=10 << 20, max_frame_bytes=1 << 18) as rig:
         for number in range(400):
             record = b'{"number":%06d,"pad":"%s"}' % (number, b"x" * 100_000)
             rig.send_frames([Frame(TEXT, b"[" + record + b"," + record + b"]")])
-            rig.read_all()
-            for pipe in range(2):
-                rig.pump.acknowledge(pipe, max(number - pile, 0))
-        for pipe in range(2):
-            again = rig.redeliver(pipe)
-            rig.received[pipe].clear()
-            for _ in range(200):
-                rig.run_once()
+            while any(rig.pump.pipe_counters(pipe).waiting_records for pipe in range(2)):
                 rig.read_all()
-            numbers = re.findall(rb'{"number":([0-9]{6}),"pad":"x{100000}"}', rig.received[pipe])
-            assert list(map(int, numbers)) == list(range(400 - again, 400))
+                rig.run()
+            for pipe, pile in enumerate(piles):
+                assert rig.pump.acknowledge(pipe, max(number - pile, 0))
+            if number % 23 == 0:
+                assert_pile(rig, 1, max(number - piles[1], 0), number + 1)
+        assert_pile(rig, 0, 400 - 1 - piles[0], 400)
+
+
+def assert_pile(rig: Rig, pipe: int, begin: int, end: int) -> None:
+    """These numbered records are unacknowledged, and come again byte for byte."""
+    assert rig.redeliver(pipe) == end - begin
+    rig.read_all()
+    before_bytes = len(rig.received[pipe])
+    while rig.pump.pipe_counters(pipe).waiting_records:
+        rig.run()
+        rig.read_all()
+    numbers = re.findall(rb'{"number":([0-9]{6}),"pad":"x{100000}"}', rig.received[pipe][before_bytes:])
+    assert list(map(int, numbers)) == list(range(begin, end))
+
+
+def test_acknowledgements_between_marks_are_exact() -> None:
+    """Places between records are marked every 64 KiB; acknowledged are others, and by more than there are marks."""
+    records = [b'{"number":%06d,"pad":"%s"}' % (number, b"x" * (number % 700)) for number in range(30_000)]
+    with Rig(retains=True, pipe_size_bytes=1 << 18, high_water_bytes=1 << 20, max_frame_bytes=1 << 18) as rig:
+        acknowledged = 0
+        for turn in range(300):
+            rig.send_frames([Frame(TEXT, b"[" + b",".join(records[turn * 100 : turn * 100 + 100]) + b"]")])
+            rig.read_all()
+            written = rig.pump.pipe_counters(0).written_total
+            acknowledged = max(acknowledged, written - 37 * (turn % 60))
+            assert rig.pump.acknowledge(0, acknowledged)
+            counters = rig.pump.pipe_counters(0)
+            assert counters.unacknowledged_records == written - acknowledged
+            assert counters.unacknowledged_bytes == sum(len(record) + 4 for record in records[acknowledged:written])
+        assert (written, rig.redeliver(0)) == (30_000, written - acknowledged)
 
 
 def test_a_drain_during_a_redelivery_is_told_when_all_is_written_again() -> None:

@@ -111,14 +111,27 @@ def test_what_is_handled_is_acknowledged_though_nothing_follows(way: str, tmp_pa
 
 @pytest.mark.parametrize("way", WAYS)
 def test_many_small_batches_are_few_messages(way: str, tmp_path: Path) -> None:
-    with retaining(tmp_path / "worker.py", WAYS[way]) as worker:
+    seldom = "from trade_balancer import acknowledgement\nacknowledgement.EVERY_S = 1000\n"
+    with retaining(tmp_path / "worker.py", seldom + WAYS[way]) as worker:
+        os.write(worker.write_fds[0], framed([RECORD]))
+        assert worker.acknowledged() == (0, 1)
         for _ in range(2000):
             os.write(worker.write_fds[0], framed([RECORD]))
         _, err, messages = worker.finish()
-    assert err == ""
-    assert messages[-1] == (0, 2000)
-    assert len(messages) < 1000
-    assert messages == sorted(messages)
+    assert (err, messages) == ("", [(0, 2001)])
+
+
+def test_much_is_acknowledged_before_its_time(tmp_path: Path) -> None:
+    code = WAYS["run, batch, raw"].replace("import run", "import acknowledgement, run\nacknowledgement.EVERY_S = 1000")
+    record = b'{"pad":"%s"}' % (b"x" * 60_000)
+    with retaining(tmp_path / "worker.py", code) as worker:
+        os.write(worker.write_fds[0], framed([record]))
+        assert worker.acknowledged() == (0, 1)
+        for _ in range(40):
+            os.write(worker.write_fds[0], framed([record]))
+        _, records = worker.acknowledged()
+        assert 18 <= records <= 20
+        worker.finish()
 
 
 @pytest.mark.parametrize("way", WAYS)

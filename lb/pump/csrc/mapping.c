@@ -1,4 +1,5 @@
 #include "mapping.h"
+#include "retain.h"
 #include "spill_state.h"
 
 #include <errno.h>
@@ -63,6 +64,8 @@ struct pump *mapping_new(const struct pump_config *config)
     uint64_t fronts_offset = mapped_bytes;
     for (uint32_t number = 0; spill_is_on(config) && number < config->pipes; number++)
         reserve(&mapped_bytes, spill_front_bytes(config));
+    const uint64_t mark_bytes = config->retains ? RETAIN_MARKS * sizeof(struct retain_mark) : 0;
+    const uint64_t marks_offset = reserve(&mapped_bytes, config->pipes * mark_bytes);
     uint64_t outboxes_offset = mapped_bytes;
     for (uint32_t number = 0; number < config->pipes; number++)
         reserve(&mapped_bytes, outbox_bytes);
@@ -82,6 +85,7 @@ struct pump *mapping_new(const struct pump_config *config)
     pump->spill_scratch_offset = scratch_offset;
     for (uint32_t number = 0; number < config->pipes; number++) {
         pump->pipe[number].begin = reserve(&outboxes_offset, outbox_bytes);
+        pump->pipe[number].marks_offset = marks_offset + number * mark_bytes;
         if (spill_is_on(config))
             spill_of(pump, number)->front = reserve(&fronts_offset, spill_front_bytes(config));
     }

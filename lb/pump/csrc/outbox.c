@@ -1,5 +1,6 @@
 #include "outbox.h"
 #include "mapping.h"
+#include "retain.h"
 #include "spill.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ void outbox_init(struct pump *pump, uint32_t number)
     const uint64_t begin = pump->pipe[number].begin;
     pump->pipe[number] = (struct pump_pipe){
         .begin = begin,
+        .marks_offset = pump->pipe[number].marks_offset,
         .kept = begin,
         .frame = begin,
         .head = begin,
@@ -50,13 +52,15 @@ void outbox_lift_limits(struct pump *pump)
 }
 
 /* What a long record, or all that came at a drain, has touched past the high-water mark is given back: nothing else
- * gets there, and with many pipes it would come to gigabytes. So is what a pile of unacknowledged records has. */
+ * gets there, and with many pipes it would come to gigabytes. So is what a pile of unacknowledged records has, once it
+ * is much smaller. */
 static void give_back(struct pump *pump, const struct pump_pipe *pipe, uint64_t touched_end)
 {
-    const uint64_t mark_bytes = pump->config.high_water_bytes;
-    const int is_less_kept = pump->config.retains && mark_bytes > RETAIN_TOUCHED_BYTES;
-    const uint64_t mark = pipe->begin + (is_less_kept ? RETAIN_TOUCHED_BYTES : mark_bytes);
-    const uint64_t begin = pipe->tail > mark ? pipe->tail : mark;
+    const uint64_t held_bytes = pipe->tail - pipe->begin;
+    uint64_t own_bytes = pump->config.high_water_bytes;
+    if (pump->config.retains && own_bytes > RETAIN_TOUCHED_BYTES)
+        own_bytes = RETAIN_TOUCHED_BYTES > 4 * held_bytes ? RETAIN_TOUCHED_BYTES : 4 * held_bytes;
+    const uint64_t begin = pipe->begin + (held_bytes > own_bytes ? held_bytes : own_bytes);
     if (touched_end > begin)
         mapping_give_back(pump, begin + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
 }
@@ -71,6 +75,7 @@ static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
     pipe->frame -= free_bytes;
     pipe->head -= free_bytes;
     pipe->tail -= free_bytes;
+    pipe->moved_bytes_total += free_bytes;
     give_back(pump, pipe, touched_end);
 }
 
@@ -84,7 +89,9 @@ void outbox_settle(struct pump *pump, struct pump_pipe *pipe)
         pipe->frame = end;
         pipe->written_total++;
     }
-    if (!pump->config.retains)
+    if (pump->config.retains)
+        retain_mark(pump, pipe);
+    else
         pipe->kept = pipe->frame;
     if (pipe->kept == pipe->tail)
         move_to_begin(pump, pipe);
@@ -297,6 +304,8 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
     const int rc = flush(pump, number);
     if (rc < 0)
         return rc;
+    if (pump->config.retains && pipe->tail + bytes > pipe->kept + pump->config.high_water_bytes)
+        retain_exactly(pump, pipe);
     /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader
      * takes. */
     if (pipe->kept - pipe->begin >= pipe->tail - pipe->kept)
@@ -327,7 +336,7 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
         .stopped_ns_total = pipe->stopped_ns_total,
         .acknowledged_total = pipe->acknowledged_total,
         .unacknowledged_records = pump->config.retains ? pipe->written_total - pipe->acknowledged_total : 0,
-        .unacknowledged_bytes = pipe->frame - pipe->kept,
+        .unacknowledged_bytes = pipe->frame - retain_exact(pump, pipe),
         .redelivered_total = pipe->redelivered_total,
         .spilled_total = pipe->spilled_total,
         .spilled_records = spill->records,

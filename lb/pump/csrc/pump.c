@@ -33,7 +33,8 @@ enum {
     BATCH_BYTES = 1024 * 1024, /* written at once while every read is full: each write may have to wake its reader */
     HOLD_PIPES = 32,           /* so many outboxes are worth one more look at the socket before they are written */
     HOLD_BYTES = 8 * 1024,     /* per outbox, on average: what is worth a system call however much more is there */
-    ROUNDS_PER_RUN = 256       /* the work budget: without a poll(), which sees the wake-up fd, or past the deadline */
+    ROUNDS_PER_RUN = 256,      /* the work budget: without a poll(), which sees the wake-up fd, or past the deadline */
+    RETAINING_ROUNDS = 16      /* ... where acknowledgements are waited for: late ones cost memory, and so the cache */
 };
 
 struct pump *pump_new(const struct pump_config *config)
@@ -167,8 +168,9 @@ static int other_event(struct pump *pump)
 
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
+    const int most_rounds = pump->config.retains ? RETAINING_ROUNDS : ROUNDS_PER_RUN;
     int rounds = 0; /* since the last poll() before the deadline */
-    while (rounds < ROUNDS_PER_RUN) {
+    while (rounds < most_rounds) {
         const int is_rest = pump->source == PUMP_SOURCE_NONE && pump->has_work;
         int rc = work(pump);
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);

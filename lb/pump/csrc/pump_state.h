@@ -59,7 +59,11 @@ struct pump_pipe {
     uint8_t policy;       /* enum pump_policy */
     uint8_t is_done;      /* its end is told (PUMP_PIPE_DRAINED) or will never be (closed) */
     uint8_t is_spilled;   /* spill.c: there are records on disk, which come before the outbox's */
-    uint64_t kept;        /* begin of the first frame that may be wanted again, <= frame: an offset, too */
+    uint64_t kept;        /* begin of a frame before which none is wanted again, <= frame: an offset, too */
+    uint64_t kept_total;  /* where the pump retains: how many were dealt before it, in all */
+    uint64_t moved_bytes_total; /* ... and what they had in bytes, as far as the outbox has been moved */
+    uint64_t marks_offset; /* struct retain_mark[RETAIN_MARKS] */
+    uint32_t first_mark, mark_count;
     uint64_t spilled_total; /* of those dealt: went to the disk */
     uint64_t written_total;
     uint64_t written_bytes_total;

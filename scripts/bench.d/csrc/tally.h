@@ -16,7 +16,7 @@ struct tally {
     uint64_t bytes;           /* read from all pipes, length prefixes included */
     uint64_t reads;
     uint64_t first_ns, last_ns; /* when the first and the latest read returned */
-    uint64_t records; /* in latency mode only: the others do not look at the bytes */
+    uint64_t records; /* in the modes latency and frames: the others do not look at the bytes */
     uint64_t latency_max_ns;
     uint64_t latency_buckets[TALLY_BUCKETS];
 };

@@ -1,6 +1,7 @@
 /* worker MODE TALLY FD...: reads all pipes until their end.
  *   count    reads and counts bytes without looking at them, so that the reader is never what limits a candidate
  *   latency  cuts the records at their lengths and books receipt time minus the feeder's stamp, in ns
+ *   frames   walks the records' lengths, and counts them; where lb wants to know (LB_FIRST), tells it every MiB or 20 ms
  *   dump     writes each pipe's bytes to TALLY.0, TALLY.1, ... for the runner to check them
  * TALLY is a file, or a folder: then the file in it that is named after the first FD, so that several workers may be told
  * the same. It gives all pipes one size, whatever the balancer chose, so that all candidates have the same room. */
@@ -11,6 +12,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +26,22 @@
 #define READ_BYTES (64 * 1024)
 #define RECORD_MAX_BYTES (64 * 1024)
 #define EVENTS_MAX 64
+#define ACKNOWLEDGE_MS 20
+#define ACKNOWLEDGE_BYTES (1 << 20)
 
 struct pipe {
     int fd;
     int dump_fd;
     char *waiting; /* latency: the start of a record whose end has not come yet */
     size_t waiting_bytes;
+    uint32_t left_bytes; /* frames: of the record in hand */
+    uint32_t length;     /* ... or of its length, as far as it has come */
+    unsigned length_bytes;
+    uint64_t records, acknowledged;
+    size_t unacknowledged_bytes;
 };
 
-enum mode { COUNT, LATENCY, DUMP };
+enum mode { COUNT, LATENCY, FRAMES, DUMP };
 
 static size_t bucket_of(uint64_t ns)
 {
@@ -77,6 +86,59 @@ static void cut_records(struct tally *tally, struct pipe *pipe, size_t available
     memmove(pipe->waiting, pipe->waiting + at, pipe->waiting_bytes);
 }
 
+static void walk_frames(struct tally *tally, struct pipe *pipe, const char *bytes, size_t size)
+{
+    const uint64_t before = pipe->records;
+    for (size_t at = 0; at < size;) {
+        if (pipe->left_bytes) {
+            const size_t here = pipe->left_bytes < size - at ? pipe->left_bytes : size - at;
+            pipe->left_bytes -= (uint32_t)here;
+            pipe->records += pipe->left_bytes == 0;
+            at += here;
+        } else if (!pipe->length_bytes && size - at >= sizeof pipe->length) {
+            memcpy(&pipe->left_bytes, bytes + at, sizeof pipe->left_bytes);
+            pipe->left_bytes = le32toh(pipe->left_bytes);
+            at += sizeof pipe->length;
+        } else {
+            pipe->length |= (uint32_t)(unsigned char)bytes[at++] << 8 * pipe->length_bytes++;
+            if (pipe->length_bytes < sizeof pipe->length)
+                continue;
+            pipe->left_bytes = pipe->length;
+            pipe->length = pipe->length_bytes = 0;
+        }
+    }
+    tally->records += pipe->records - before;
+    pipe->unacknowledged_bytes += size;
+}
+
+static int channel_of_lb(void)
+{
+    const char *number = getenv("LB_FIRST") ? getenv("LB_CHANNEL") : NULL;
+    return number ? atoi(number) : -1;
+}
+
+/* Tells lb what was read, where it is time to or `at_once`. Returns how long to wait at most until the next time, in
+ * ms; -1 where nothing is left to tell. */
+static int acknowledge(int channel_fd, struct pipe *pipes, size_t pipe_count, _Bool at_once)
+{
+    static uint64_t told_ns;
+    const _Bool is_time = at_once || now_ns() - told_ns >= ACKNOWLEDGE_MS * UINT64_C(1000000);
+    for (size_t i = 0; channel_fd >= 0 && i < pipe_count; i++) {
+        if (pipes[i].records == pipes[i].acknowledged)
+            continue;
+        if (!is_time && pipes[i].unacknowledged_bytes < ACKNOWLEDGE_BYTES)
+            return ACKNOWLEDGE_MS;
+        char message[64];
+        const int length = snprintf(message, sizeof message, "ACK %d %" PRIu64, pipes[i].fd, pipes[i].records);
+        if (write(channel_fd, message, (size_t)length) < 0)
+            die("the channel");
+        pipes[i].acknowledged = pipes[i].records;
+        pipes[i].unacknowledged_bytes = 0;
+        told_ns = now_ns();
+    }
+    return -1;
+}
+
 /* One read; returns false at the pipe's end. */
 static _Bool take(struct tally *tally, struct pipe *pipe, enum mode mode)
 {
@@ -92,6 +154,8 @@ static _Bool take(struct tally *tally, struct pipe *pipe, enum mode mode)
     uint64_t received_ns = now_ns();
     if (mode == LATENCY)
         cut_records(tally, pipe, pipe->waiting_bytes + (size_t)size, received_ns);
+    if (mode == FRAMES)
+        walk_frames(tally, pipe, scratch, (size_t)size);
     if (mode == DUMP && !pipe_write(pipe->dump_fd, scratch, (size_t)size))
         die("dump");
     if (!tally->first_ns)
@@ -142,22 +206,26 @@ static enum mode parse_mode(const char *word)
         return COUNT;
     if (!strcmp(word, "latency"))
         return LATENCY;
+    if (!strcmp(word, "frames"))
+        return FRAMES;
     if (!strcmp(word, "dump"))
         return DUMP;
     errno = 0;
-    die("MODE: expected count, latency or dump");
+    die("MODE: expected count, latency, frames or dump");
 }
 
 static void read_all(struct tally *tally, struct pipe *pipes, size_t pipe_count, int epoll_fd, enum mode mode)
 {
     struct epoll_event events[EVENTS_MAX];
+    const int channel_fd = channel_of_lb();
     for (size_t open_count = pipe_count; open_count;) {
-        int ready = epoll_wait(epoll_fd, events, EVENTS_MAX, -1);
+        int ready = epoll_wait(epoll_fd, events, EVENTS_MAX, acknowledge(channel_fd, pipes, pipe_count, 0));
         if (ready < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < ready; i++) {
             struct pipe *pipe = &pipes[events[i].data.u64];
             if (!take(tally, pipe, mode)) {
+                acknowledge(channel_fd, pipes, pipe_count, 1);
                 /* Closing is not enough: the balancer may hold the same pipe end, and epoll then goes on telling of it. */
                 epoll_ctl(epoll_fd, EPOLL_CTL_DEL, pipe->fd, NULL);
                 close(pipe->fd);

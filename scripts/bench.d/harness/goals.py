@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
 from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
+from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
@@ -77,6 +78,7 @@ def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
         _fault(faults, RESTART, Bound("<=", 20, "ms")),
         _fault(faults, FROZEN_DROP, Bound("<=", 1.2)),
         _fault(faults, FROZEN_SPILL, Bound("<=", 1.2)),
+        _fault(faults, REDELIVER, Bound(">=", 0.8)),
         _to_peer(results, "everything off, throughput to the commit before", Bound(">=", 0.99)),
     ]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.errors import TrialError
 from harness.results import Spread, spread
 
-_FILES = ("restart", "frozen")
+_FILES = ("restart", "frozen", "redeliver")
 
 
 class Absent(Exception):

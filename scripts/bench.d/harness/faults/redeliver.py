@@ -1,0 +1,49 @@
+"""What it costs to keep each record until its worker has acknowledged it."""
+
+import time
+
+from harness import feed
+from harness.errors import TrialError
+from harness.faults import Terms, row
+from harness.faults.play import Play, playing, wanted_option
+from harness.setting import Setting
+
+REDELIVER = "throughput with --redeliver, to without"
+
+_PIPES = 4
+_FEED_S = 120.0
+_POLL_S = 0.002
+
+
+@row(REDELIVER)
+def redeliver(terms: Terms) -> list[float]:
+    """The workers walk the records' lengths in both runs; in one they acknowledge, every MiB or 20 ms."""
+    wanted_option("--redeliver")
+    return [_bytes_per_s(terms, "--redeliver") / _bytes_per_s(terms) for _ in range(terms.rounds)]
+
+
+def _bytes_per_s(terms: Terms, *options: str) -> float:
+    """From the first read of any worker to the last."""
+    setting = Setting(feed.synthetic(terms.build, "160", 20), _PIPES, "frames", seconds=terms.seconds)
+    with playing(terms, setting, *options) as play:
+        play.feeder.go()
+        sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
+        _await(play, sent)
+        balance = play.stop()
+        if not balance["received"] == sum(balance.get("acknowledged", [sent])) == sent:
+            raise TrialError(f"{sent} records were sent, and the balance is {balance}")
+        return _rate(play)
+
+
+def _await(play: Play, records: int) -> None:
+    deadline_s = time.monotonic() + _FEED_S
+    while (taken := sum(play.tally(number).records for number in range(_PIPES))) < records:
+        if time.monotonic() > deadline_s:
+            raise TrialError(f"the workers have {taken} records, expected {records}")
+        time.sleep(_POLL_S)
+
+
+def _rate(play: Play) -> float:
+    tallies = [play.tally(number) for number in range(_PIPES)]
+    elapsed_ns = max(each.last_ns for each in tallies) - min(each.first_ns for each in tallies)
+    return sum(each.bytes for each in tallies) / elapsed_ns * 1e9
