@@ -20,8 +20,9 @@ from trade_balancer.columnar.batch import Batch
 from trade_balancer.errors import OutputError, UsageError, tell
 from trade_balancer.ready_made import natural, serve
 from trade_balancer.sql_queue import RowQueue
-from trade_balancer.sql_store import SqliteStore, Store, StoreGoneError
-from trade_balancer.sql_tables import OTHERS, TABLES, Rows, other_row
+from trade_balancer.sql_sqlite import SqliteStore
+from trade_balancer.sql_store import Store, StoreGoneError
+from trade_balancer.sql_tables import OTHERS, TABLES
 from trade_balancer.tally import Tally
 from trade_balancer.trading_day import TradingDay, add_day_option
 
@@ -59,7 +60,7 @@ they came in the table others. While the database is away, records wait in memor
     def __init__(self, output: Settings) -> None:
         super().__init__(output)
         store = output.store()
-        self._rows = Rows(self.decoder.symbols, output.day, store)
+        self._rows = store.rows(self.decoder.symbols, output.day)
         self._store = store
         self._queue = RowQueue(store, output.most_rows, output.last_s)
 
@@ -103,10 +104,10 @@ they came in the table others. While the database is away, records wait in memor
     def take(self, round_: list[Batch]) -> None:
         for batch in round_:
             for table in batch:
-                self._queue.put(TABLES[table.event], self._rows.of(table))
+                self._queue.put(TABLES[table.event], self._rows(table))
             if batch.others:
                 now_ms = time.time_ns() // _NS_PER_MS
-                self._queue.put(OTHERS, [other_row(record, now_ms) for record in batch.others])
+                self._queue.put(OTHERS, self._store.other_rows(batch.others, now_ms))
                 self.tally.results["others"] += len(batch.others)
         self._queue.tick()
 

@@ -6,20 +6,20 @@ there is no error. No text has a password in it.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from trade_balancer.columnar.events import Kind
+from trade_balancer.columnar.symbols import Symbols
+from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import MissingExtraError, OutputError
-from trade_balancer.sql_store import Rows, Store, StoreGoneError
-from trade_balancer.sql_tables import Day, Row, SqlTable, quoted
+from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, order, other
+from trade_balancer.sql_store import Store, StoreGoneError, Waiting
+from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
+from trade_balancer.trading_day import TradingDay
 
 try:
     import psycopg
-    from psycopg.adapt import Dumper
-    from psycopg.pq import Format
 except ImportError:
     raise MissingExtraError("lb-sql with PostgreSQL", "psycopg", "postgresql") from None
 
@@ -35,7 +35,6 @@ _TYPES: dict[Any, str] = {
     Kind.INTS: "int4[]",
     Kind.BOOL: "bool",
 }
-_INT4, _INT4_ARRAY = 23, 1007  # pg_type.dat
 _PATIENCE = {
     "application_name": "lb-sql",
     "client_encoding": "utf8",
@@ -73,17 +72,11 @@ class PostgresqlStore(Store):
         self._connection: psycopg.Connection[Any] | None = None
         self._made: set[SqlTable] = set()
 
-    @staticmethod
-    def ints(value: tuple[int, ...]) -> bytes:
-        """An array as it is sent (array_send() in PostgreSQL's arrayfuncs.c)."""
-        if not value:
-            return struct.pack("!iiI", 0, 0, _INT4)
-        head = struct.pack("!iiIii", 1, 0, _INT4, len(value), 1)
-        return head + b"".join(struct.pack("!ii", 4, one) for one in value)
+    def rows(self, symbols: Symbols, day: TradingDay) -> Callable[[Table], Sized]:
+        return CopyRows(symbols, day).of
 
-    @staticmethod
-    def day(value: date) -> date:
-        return value
+    def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
+        return Copied(len(records), b"".join(other(received_ms, other_text(record)) for record in records))
 
     def open(self) -> None:
         if self._connection is not None:
@@ -92,10 +85,9 @@ class PostgresqlStore(Store):
             connection = psycopg.connect(**self._parameters, autocommit=True)
         except psycopg.Error as fault:
             raise self._failed(fault) from fault
-        connection.adapters.register_dumper(_Packed, _PackedDumper)
         self._connection = connection
 
-    def write(self, rows: Rows) -> int:
+    def write(self, rows: Waiting) -> int:
         self.open()
         connection = self._connection
         assert connection is not None
@@ -125,20 +117,6 @@ class PostgresqlStore(Store):
         return StoreGoneError(text) if not is_open or state.startswith(_PASSING) else OutputError(text)
 
 
-class _Packed(bytes):
-    """What `ints` gives."""
-
-
-class _PackedDumper(Dumper):
-    """Takes lists of integers as they are: packed once, where psycopg packs each anew, in Python."""
-
-    format = Format.BINARY
-    oid = _INT4_ARRAY
-
-    def dump(self, obj: bytes) -> bytes:
-        return obj
-
-
 def types_of(table: SqlTable) -> list[str]:
     """PostgreSQL's, of its columns."""
     return [_TYPES[kind] for kind in table.columns.values()]
@@ -162,18 +140,18 @@ def _make(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
         _run(cursor, f"CREATE TEMPORARY TABLE {_arrivals(table)} ({declared(table)}) ON COMMIT DELETE ROWS")
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Row]) -> int:
+def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Copied]) -> int:
     """Returns how many rows it added."""
     target = _arrivals(table) if table.key else table.name
-    with cursor.copy(f"COPY {target} ({table.quoted_columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
-        copy.set_types(types_of(table))
-        write_row = copy.write_row
-        for row in rows:
-            write_row(row)
-    if not table.key:
-        return len(rows)
-    columns = table.quoted_columns
-    _run(cursor, f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {target} ON CONFLICT DO NOTHING")
+    fields = ", ".join(map(quoted, order(table)))
+    with cursor.copy(f"COPY {target} ({fields}) FROM STDIN (FORMAT binary)".encode()) as copy:
+        copy.write(HEAD)
+        for some in rows:
+            copy.write(some.data)
+        copy.write(TAIL)
+    if table.key:
+        columns = table.quoted_columns
+        _run(cursor, f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {target} ON CONFLICT DO NOTHING")
     return cursor.rowcount
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sized
 
 from trade_balancer.errors import OutputError, tell
 from trade_balancer.sql_store import Store, StoreGoneError
-from trade_balancer.sql_tables import Row, SqlTable
+from trade_balancer.sql_tables import SqlTable
 
 TRANSACTION_ROWS = 20_000
 """About; as soon as there are so many, they are written."""
@@ -48,13 +48,13 @@ class RowQueue:
         self._last_s = last_s
         self._clock = clock
         self._sleep = sleep
-        self._waiting: deque[tuple[SqlTable, Sequence[Row]]] = deque()
+        self._waiting: deque[tuple[SqlTable, Sized]] = deque()
         self._since_s = 0.0
         self._away_since_s: float | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._again_s = 0.0
 
-    def put(self, table: SqlTable, rows: Sequence[Row]) -> None:
+    def put(self, table: SqlTable, rows: Sized) -> None:
         if not self.rows:
             self._since_s = self._clock()
         self._waiting.append((table, rows))
@@ -95,9 +95,9 @@ class RowQueue:
     def _try(self) -> StoreGoneError | None:
         """One transaction."""
         count, taken = 0, 0
-        rows: dict[SqlTable, list[Row]] = {}
+        rows: dict[SqlTable, list[Sized]] = {}
         for table, some in self._waiting:
-            rows.setdefault(table, []).extend(some)
+            rows.setdefault(table, []).append(some)
             count += len(some)
             taken += 1
             if count >= TRANSACTION_ROWS:

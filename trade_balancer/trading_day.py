@@ -15,7 +15,7 @@ NEW_YORK_H = -5
 _MS_PER_H = 3_600_000
 _DAY_MS = 24 * _MS_PER_H
 _EPOCH = date(1970, 1, 1)
-_FIRST_DAY, _LAST_DAY = (date.min - _EPOCH).days, (date.max - _EPOCH).days
+FIRST_DAY, LAST_DAY = (date.min - _EPOCH).days, (date.max - _EPOCH).days
 
 
 class TradingDay:
@@ -25,7 +25,7 @@ class TradingDay:
         self._offset_ms = offset_h * _MS_PER_H
 
     def number(self, time_ms: int) -> int:
-        """The day's number; equal ones are one day."""
+        """How many days it is after 1970-01-01; from FIRST_DAY to LAST_DAY there are dates."""
         return (time_ms + self._offset_ms) // _DAY_MS
 
     def of(self, time_ms: int | None) -> date | None:
@@ -33,7 +33,7 @@ class TradingDay:
         if time_ms is None:
             return None
         days = self.number(time_ms)
-        return _EPOCH + timedelta(days) if _FIRST_DAY <= days <= _LAST_DAY else None
+        return _EPOCH + timedelta(days) if FIRST_DAY <= days <= LAST_DAY else None
 
 
 def add_day_option(parser: argparse.ArgumentParser, what: str) -> None:

@@ -75,6 +75,15 @@ def test_trades_that_come_again_are_not_added(tmp_path: Path) -> None:
     assert (totals["stored"], totals["added"]) == (11, 1)
 
 
+def test_a_character_0_is_replaced(tmp_path: Path) -> None:
+    """PostgreSQL has it in no text, and many programs end one there."""
+    path = tmp_path / "db"
+    ended = run_worker([*SQL, "--database", path], [framed([trade(1, i="\0", sym="A\0"), b"\0"])])
+    assert ended.code == 0, ended.err
+    assert [(row["i"], row["sym"]) for row in rows_of(path, "trades")] == [("\ufffd", "A\ufffd")]
+    assert [row["record"] for row in rows_of(path, "others")] == ["\ufffd"]
+
+
 def test_sigterm_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "db"
     with ready_worker([*SQL, "--database", path]) as (worker, pipes):

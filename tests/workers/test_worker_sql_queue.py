@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from trade_balancer.errors import OutputError
 from trade_balancer.sql_queue import RowQueue
-from trade_balancer.sql_store import Rows, Store, StoreGoneError
+from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import TABLES
 
 MOST_ROWS = 50_000
@@ -39,21 +38,18 @@ class ListStore(Store):
         self.transactions: list[int] = []
         self._away = [attempt for count in away for attempt in ([True] * count + [False])]
 
+    def rows(self, *_: object) -> Any: ...
+    def other_rows(self, *_: object) -> Any: ...
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def write(self, rows: Rows) -> int:
+    def write(self, rows: Waiting) -> int:
         if self._away and self._away.pop(0):
             raise StoreGoneError("a list is away")
-        added = [row for some in rows.values() for row in some]
+        added = [row for batches in rows.values() for some in batches for row in some]
         self.kept += added
         self.transactions.append(len(added))
         return len(added)
-
-    @staticmethod
-    def ints(value: tuple[int, ...]) -> Any: ...
-    @staticmethod
-    def day(value: date) -> Any: ...
 
 
 @given(

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ from trade_balancer.ready_made import Worker, drain
 from trade_balancer.sql import Settings as SqlSettings
 from trade_balancer.sql import Sql
 from trade_balancer.sql_queue import TRANSACTION_ROWS
-from trade_balancer.sql_store import SqliteStore
-from trade_balancer.sql_tables import TABLES, Forms, Rows
+from trade_balancer.sql_sqlite import Rows, SqliteStore
+from trade_balancer.sql_tables import TABLES
 from trade_balancer.trading_day import TradingDay
 
 
@@ -267,10 +268,10 @@ class _SqliteWithoutKey(SqliteStore):
         self._folder.cleanup()
 
 
-def _parts_of_rows(feed: Input, forms: Forms) -> list[list[Sequence[Any]]]:
-    """One pass, as `lb-sql` makes rows of it, in parts as large as its transactions."""
+def _parts_of_rows(feed: Input) -> list[list[Sequence[Any]]]:
+    """One pass, as `lb-sql` makes rows of it for SQLite, in parts as large as its transactions."""
     decoder = Decoder(events=["T"])
-    rows = Rows(decoder.symbols, TradingDay(), forms)
+    rows = Rows(decoder.symbols, TradingDay())
     frames = b"".join(len(record).to_bytes(4, "little") + record for record in feed.records)
     in_pass = [row for batch in decoder.decode([frames]) for row in rows.of(batch["T"])]
     return [in_pass[begin : begin + TRANSACTION_ROWS] for begin in range(0, len(in_pass), TRANSACTION_ROWS)]
@@ -284,8 +285,8 @@ def _sql_sqlite(feed: Input) -> int:
 @row("SQLite's executemany, in memory", in_memory=True)
 def _executemany(feed: Input) -> int:
     store = _SqliteWithoutKey()
-    parts = _parts_of_rows(feed, store)
-    total = feed.again_and_again(lambda _: [store.write({TABLES["T"]: part}) for part in parts])
+    parts = _parts_of_rows(feed)
+    total = feed.again_and_again(lambda _: [store.write({TABLES["T"]: [part]}) for part in parts])
     store.close()
     return total
 
@@ -313,13 +314,6 @@ def _sql_postgresql(feed: Input) -> int:
     return _drained(Sql(SqlSettings(lambda: PostgresqlStore(feed.around))), feed)
 
 
-class _PythonForms:
-    """Lists of integers as lists: psycopg packs them."""
-
-    ints = list
-    day = staticmethod(lambda value: value)
-
-
 @row("psycopg's binary COPY, in memory", in_memory=True, wants="psycopg", around=_postgresql)
 def _binary_copy(feed: Input) -> int:
     import psycopg
@@ -328,7 +322,16 @@ def _binary_copy(feed: Input) -> int:
 
     table = TABLES["T"]
     command = f"COPY trades ({table.quoted_columns}) FROM STDIN (FORMAT binary)"
-    parts = _parts_of_rows(feed, _PythonForms())
+    names = list(table.columns)
+    day, conditions = names.index("day"), names.index("c")
+
+    def as_python(row: Sequence[Any]) -> Sequence[Any]:
+        values = list(row)
+        values[day] = date.fromisoformat(row[day])
+        values[conditions] = json.loads(row[conditions] or "null")
+        return values
+
+    parts = [list(map(as_python, part)) for part in _parts_of_rows(feed)]
 
     def copy(part: list[Sequence[Any]]) -> None:
         with connection.transaction(), connection.cursor().copy(command) as copied:

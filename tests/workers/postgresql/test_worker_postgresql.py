@@ -102,7 +102,7 @@ def test_a_table_that_is_there_is_used_as_it_is(database: str) -> None:
 
 def test_nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back(server: Server, database: str) -> None:
     """Twice, in the middle of a stream; and while it is away, more comes."""
-    records = [trade(number) for number in range(50_002)]
+    records = [trade(number, i=str(number) if number else None) for number in range(50_002)]
     chunks = [framed(records[begin : begin + 1000]) for begin in range(0, 50_000, 1000)]
     told = []
     with pipes_with([chunks]) as fds:
@@ -126,6 +126,25 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back(ser
         assert away.endswith("; trying again, 10000 records are kept meanwhile, then the pipes wait\n")
         assert re.match(rf"sql.py: {where} can be written again, after [\d.]+ s; \d+ records were waiting\n", back)
     check_rows("T", rows_of(database, "trades"), records)
+
+
+def test_what_passes_by_is_waited_for(database: str) -> None:
+    """A lock, on a connection that is whole."""
+    with (
+        psycopg.connect(database, autocommit=True) as locker,
+        ready_worker([*SQL, f"{database}&options=-c%20lock_timeout%3D200"]) as (worker, pipes),
+    ):
+        os.write(pipes[0], framed([trade(1)]))
+        await_trades(database, 1)
+        with locker.transaction():
+            locker.execute("LOCK TABLE trades")
+            os.write(pipes[0], framed([trade(2)]))
+            os.close(pipes[0])
+            assert worker.stderr
+            assert "canceling statement due to lock timeout" in worker.stderr.readline()
+        worker.communicate()
+    assert worker.returncode == 0
+    check_rows("T", rows_of(database, "trades"), [trade(1), trade(2)])
 
 
 def test_what_can_not_be_stored_in_time_is_told(server: Server, database: str) -> None:
