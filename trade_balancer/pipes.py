@@ -77,6 +77,10 @@ class Pipes:
     def records_total(self) -> int:
         return sum(cutter.records_total for cutter in self.cutters.values())
 
+    def has_ended(self, fd: int) -> bool:
+        """Whether its end has been read."""
+        return fd not in self._open
+
     def truncated(self) -> str:
         """Which pipes have ended inside a frame, in words; empty where none has."""
         ends = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from itertools import pairwise
 
 import pytest
@@ -156,3 +158,27 @@ def test_run_reads_columns_in_a_process_for_each_pipe() -> None:
     with pipes_with([[framed(RECORDS)], [framed(RECORDS * 2)]]) as fds:
         totals = trade_balancer.run(lambda batch, fd: None, fds, columns=[], processes=True)
     assert totals == trade_balancer.Totals(9)
+
+
+@pytest.mark.parametrize("on_error", ["skip", "raise"])
+def test_asyncio_has_the_same_batches(on_error: trade_balancer.OnError, capsys: Capture) -> None:
+    prices: list[float] = []
+    others: list[bytes] = []
+
+    async def read(fd: int) -> None:
+        async for batch in trade_balancer.records(fd, columns=["p"], on_error=on_error):
+            assert batch.fd == fd
+            prices.extend(batch["T"].view("p").tolist())
+            others.extend(batch.others)
+
+    stream = framed([RECORDS[0], b"{", RECORDS[1], b'{"ev":"Q"}', RECORDS[2]])
+    with pipes_with([[stream[:9], stream[9:100], stream[100:] + b"\x07"]]) as (fd,):
+        told = f"fd {fd}: record of 1 bytes is not a JSON object: '{{'"
+        expected = trade_balancer.TruncatedFrameError if on_error == "skip" else trade_balancer.RecordError
+        with pytest.raises(
+            expected, match=f"fd {fd}: the pipe ended inside" if on_error == "skip" else re.escape(told)
+        ):
+            asyncio.run(read(fd))
+    assert (f"{told}; skipped" in capsys.readouterr().err) == (on_error == "skip")
+    if on_error == "skip":
+        assert (prices, others) == ([297.845, 156.9799, 0.001], [b"{", b'{"ev":"Q"}'])
