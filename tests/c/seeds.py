@@ -110,6 +110,15 @@ def inputs(target: str) -> Iterator[bytes]:
             for choice in range(256):
                 yield bytes([choice, choice % 24]) + b"\n".join([TRADE, *OTHERS, TRADE, lines[choice % len(lines)]])
             yield bytes([255, 20]) + b"\n".join([TRADE] * 40)
+        case "bars":
+            lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
+            late = [
+                TRADE.replace(b"1781622376036", b"%d" % time_ms) for time_ms in (1781622377000, 1781622376999, 0, -1)
+            ]
+            for choice in range(64):
+                yield bytes([choice, choice % 2]) + b"\n".join(
+                    [TRADE, *late, lines[choice % len(lines)], *OTHERS, TRADE]
+                )
 
 
 def main(target: str, directory: Path) -> None:

@@ -168,6 +168,11 @@ def test_what_was_dealt_to_several_pipes_and_read_at_once_makes_the_bars_of_the_
     assert worker.tally.results["late"] == 0
 
 
+def test_a_round_without_trades_makes_no_bars(tmp_path: Path) -> None:
+    quote = {"ev": "Q", "sym": "AAPL", "bp": 1.0, "t": START_MS}
+    assert made(tmp_path, [[[quote], [quote]], [[quote], []]])[0] == []
+
+
 def trade(second: int, price: float, symbol: str = "AAPL", **more: object) -> bytes:
     return orjson.dumps({"ev": "T", "sym": symbol, "p": price, "s": 10, "t": START_MS + 1000 * second} | more)
 

@@ -50,6 +50,12 @@ static char *put_decimal(char *to, uint64_t mantissa, size_t places)
     return put_fraction(to, mantissa % number_powers_64[places], places ? places : 1);
 }
 
+/* The integer nearest to a number from 0 to 2^53. */
+static uint64_t nearest(double value)
+{
+    return (uint64_t)(value + 0.5);
+}
+
 /* 17 digits and an exponent: what reads as any double. */
 static char *put_exponential(char *to, double value)
 {
@@ -77,9 +83,9 @@ static char *put_double(char *to, double value)
         const double power = number_powers[tried_places[i]];
         if (value * power >= 1e15)
             break;
-        const double mantissa = nearbyint(value * power);
-        if (mantissa / power == value) /* rounded once, as a reader does */
-            return put_decimal(to, (uint64_t)mantissa, tried_places[i]);
+        const uint64_t mantissa = nearest(value * power);
+        if ((double)mantissa / power == value) /* rounded once, as a reader does */
+            return put_decimal(to, mantissa, tried_places[i]);
     }
     return put_exponential(to, value);
 }
@@ -92,7 +98,7 @@ static char *put_rounded(char *to, double value)
         return put_double(to, value);
     while (value * number_powers[places + 1] < DOUBLE_INTEGERS)
         places++;
-    return put_decimal(to, (uint64_t)nearbyint(value * number_powers[places]), places);
+    return put_decimal(to, nearest(value * number_powers[places]), places);
 }
 
 static char *put_volume(char *to, bar_volume volume)

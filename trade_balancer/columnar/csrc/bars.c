@@ -385,6 +385,8 @@ static int take_merged(struct bars *bars)
     size_t count = 0, filled = 0;
     for (size_t i = 0; i < bars->source_count; i++)
         count += bars->sources[i].table->rows;
+    if (count == 0)
+        return 0;
     struct trade_ref *refs = grow(bars->refs, &bars->refs_capacity, 2 * count, 4096, sizeof *refs);
     struct trade_columns *columns = malloc((bars->source_count + 1) * sizeof *columns);
     if (refs)
