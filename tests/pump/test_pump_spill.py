@@ -394,6 +394,20 @@ def test_a_segment_looks_as_the_docs_say(folder: Path) -> None:
     assert file.read_bytes() == expected + b"".join(frames)
 
 
+@pytest.mark.parametrize("segment_bytes", [1, 1 << 20])
+def test_after_a_kill_no_more_than_a_block_comes_twice(folder: Path, segment_bytes: int) -> None:
+    with spilling(folder, high_water_bytes=5000, segment_bytes=segment_bytes) as rig:
+        rig.send(sent_as(TRADES))
+        while rig.pump.pipe_counters(0).written_total < len(TRADES) // 2:
+            rig.read_all()
+            rig.run_once()
+        written = rig.pump.pipe_counters(0).written_total
+    _, got, _ = recovered(folder)
+    again = written - TRADES.index(got[0])
+    assert 0 <= again <= 5000 // len(TRADES[0])
+    assert got == TRADES[written - again :][: len(got)]
+
+
 def test_files_are_for_their_owner_alone(folder: Path) -> None:
     file, _, _ = spilled_segment(folder)
     assert file.name == "00000-0000000000000000.spill"
