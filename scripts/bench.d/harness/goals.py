@@ -8,6 +8,7 @@ from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
+from harness.faults.spill import SPILL
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.trial import Trial
@@ -79,6 +80,7 @@ def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
         _fault(faults, FROZEN_DROP, Bound("<=", 1.2)),
         _fault(faults, FROZEN_SPILL, Bound("<=", 1.2)),
         _fault(faults, REDELIVER, Bound(">=", 0.8)),
+        _fault(faults, SPILL, Bound(">=", 3, "M/s")),
         _to_peer(results, "everything off, throughput to the commit before", Bound(">=", 0.99)),
     ]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.errors import TrialError
 from harness.results import Spread, spread
 
-_FILES = ("restart", "frozen", "redeliver")
+_FILES = ("restart", "frozen", "spill", "redeliver")
 
 
 class Absent(Exception):
