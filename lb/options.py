@@ -253,7 +253,8 @@ def _add_feed(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=0.0,
         metavar="S",
-        help="a session that brings no record for S seconds, though it lives, is an error; 0 is off (default: 0)",
+        help="a session that brings no record for S seconds, though it lives, is an error, and so is a topic that "
+        "brings none any more while others do; 0 is off (default: 0)",
     )
     add(
         "--hours",

@@ -34,6 +34,7 @@ from lb.errors import FeedClosed, KernelTlsFailed, LbError, OnceOver, ProtocolEr
 from lb.feed import dialogue as said
 from lb.feed.dialogue import Action, Dialogue
 from lb.feed.gaps import Gaps
+from lb.feed.mute import Mute
 from lb.feed.quiet import Quiet
 from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
 from lb.feed.subscriptions import Subscriptions
@@ -121,6 +122,8 @@ class Keeper:
         self._acknowledge_due_ns = _NEVER_NS
         self._words = Ration(WORDS_PER_S)
         self._quiet = Quiet(config)
+        self._mute = Mute(config, venue.topics_of)
+        self._arrival = 0
         self.gaps = Gaps(venue.sent_ns)
         self._gap_due_ns = _NEVER_NS
         self.wishes = Wishes(config.subscribe, config.linger_s, venue.topic)
@@ -385,6 +388,7 @@ class Keeper:
             self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
             self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
             self._quiet.begin(self._pump.counters().records_total, now_ns)
+            self._mute.begin()
             self._gap_due_ns = now_ns
             logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
             self.retune()
@@ -444,12 +448,19 @@ class Keeper:
     def _check_records(self, now_ns: int) -> None:
         if not isinstance(self.state, Open) or now_ns < self._quiet.due_ns:
             return
+        self._check_topics()
         counters = self._pump.counters()
         quiet_s = self._quiet.look(counters.records_total, now_ns, time.time(), is_ours=bool(counters.stopped))
         if quiet_s is not None:
             logs.error("no record from a session that lives", for_s=quiet_s)
             if self._config.on_quiet is OnQuiet.RECONNECT:
                 self.lost(SessionLost(f"no record for {quiet_s:.1f} s"))
+
+    def _check_topics(self) -> None:
+        arrivals = self._pump.arrivals(self._arrival)
+        self._arrival = arrivals[-1].number + 1 if arrivals else self._arrival
+        for topic, for_s in self._mute.look(arrivals, time.time()):
+            logs.error("a topic has gone mute: others bring records", topic=topic, for_s=for_s)
 
     def _look_for_gap_end(self, now_ns: int) -> None:
         self._gap_due_ns = _NEVER_NS

@@ -29,13 +29,17 @@ def _any_of(topic: str) -> Topic:
     return topic.encode(), None
 
 
+def _none(_: bytes) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted.
 
     `sent_ns`: when the venue says that it made a record, in ns since 1970, told by the record's first 240 bytes; None
     where they do not tell. `topic`: the records that a topic means, by kind and key, as the layout tells them; "*" is
-    any record.
+    any record. `topics_of`: the topics, as they may be subscribed, that a record belongs to, told by the same bytes.
     """
 
     name: str
@@ -44,4 +48,5 @@ class Venue:
     dialogue: Callable[[str, Sequence[str]], Dialogue]
     sent_ns: Callable[[bytes], int | None] = _untold
     topic: Callable[[str], Topic] = _any_of
+    topics_of: Callable[[bytes], Sequence[str]] = _none
     health: Health = field(default_factory=Health)

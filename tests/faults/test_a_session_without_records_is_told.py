@@ -36,6 +36,19 @@ def test_it_is_followed_by_another_where_that_is_asked() -> None:
             lb.await_records(1)
 
 
+def test_a_topic_that_others_outlive_is_told() -> None:
+    options = ("--quiet-after", "0.2", "--subscribe", "T.*,Q.*")
+    constants = {"lb.feed.mute.LEAST_EXPECTED": 2.0}
+    with Feed() as feed, Lb(feed.url, 1, *options, constants=constants) as lb, feed.session() as peer:
+        records = [b'{"ev":"%s","sym":"A"}' % event for event in (b"T", b"Q") * 2]
+        while not (mute := [line for line in lb.lines if line["message"].startswith("a topic has gone mute")]):
+            peer.say(message([records.pop(0) if records else b'{"ev":"Q","sym":"A"}']))
+            lb.balance()  # each comes in a read of its own
+        assert mute[0]["topic"] == "T.*"
+        assert mute[0]["level"] == "error"
+        assert mute[0]["for_s"] >= 0.2
+
+
 def test_a_record_now_and_then_is_enough() -> None:
     quiet = Quiet(CONFIG)
     quiet.begin(0, 0)

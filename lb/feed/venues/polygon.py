@@ -31,6 +31,10 @@ _TIME = re.compile(rb'"t"\s*:\s*(\d{13}|\d{19})\s*[,}]')
 
 _SUBSCRIBED_TO, _UNSUBSCRIBED_TO = "subscribed to: ", "unsubscribed to: "
 
+_EVENT = re.compile(rb'"ev"\s*:\s*"([^"\\]*)"')
+_SYMBOL = re.compile(rb'"(?:sym|pair|p|T)"\s*:\s*"([^"\\]*)"')
+"""The first that is a string; see pump/csrc/polygon.h."""
+
 
 class Step(enum.Enum):
     """Where the dialogue stands."""
@@ -136,4 +140,16 @@ def sent_ns(record: bytes) -> int | None:
     return int(found[1]) * (1_000_000 if len(found[1]) == _MS_DIGITS else 1)
 
 
-VENUE = Venue(name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue, sent_ns=sent_ns, topic=topic)
+def topics_of(record: bytes) -> list[str]:
+    """All of its event, and its symbol's or pair's alone."""
+    event, symbol = _EVENT.search(record), _SYMBOL.search(record)
+    if event is None:
+        return []
+    name = event[1].decode("ascii", "replace")
+    return [f"{name}.*", *([f"{name}.{symbol[1].decode('ascii', 'replace')}"] if symbol else [])]
+
+
+VENUE = Venue(
+    name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue, sent_ns=sent_ns,
+    topic=topic, topics_of=topics_of,
+)  # fmt: skip
