@@ -93,7 +93,8 @@ balancer has to route by symbol, else each process makes bars of its part of a s
         parser.add_argument(
             "--conditions", action="store_true",
             help="trades of stocks update open and close, high and low, and volume by the rules of the consolidated "
-            "tape for their conditions; o, h, l, c are null where no trade may set them (default: all update all)",
+            "tape for their conditions, as the vendor's /v3/reference/conditions has them; o, h, l, c are null where "
+            "no trade may set them (default: all update all)",
         )  # fmt: skip
         parser.add_argument(
             "--late", choices=("count", "correct"), default="count",

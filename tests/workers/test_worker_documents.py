@@ -66,13 +66,16 @@ def test_a_snippet_of_the_readme_runs_as_it_stands_there(number: int, tmp_path: 
 COLUMNS = [r"(BRK\.A 1426001\.0 at 1781622376036 ms\n){2}", r"(BRK\.A 2\.0\n){2}"]
 
 
+def snippets_on_columns() -> list[str]:
+    page = (ROOT / "docs" / "columns.md").read_text()
+    return re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
 @pytest.mark.parametrize("number", range(len(COLUMNS)))
 def test_a_snippet_of_the_page_on_columns_runs_as_it_stands_there(number: int, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "columns.md").read_text()
-    texts = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert len(texts) == len(COLUMNS)
     script = tmp_path / "worker.py"
-    script.write_text(texts[number])
+    script.write_text(snippets_on_columns()[number])
+    assert len(snippets_on_columns()) == len(COLUMNS)
     ended = on_two_pipes(script)
     assert (ended.code, ended.err) == (0, "")
     assert re.fullmatch(COLUMNS[number], ended.out), ended.out
@@ -80,7 +83,7 @@ def test_a_snippet_of_the_page_on_columns_runs_as_it_stands_there(number: int, t
 
 def test_the_snippets_are_typed(tmp_path: Path) -> None:
     """As strictly as mypy can see it, without this project's own settings."""
-    for number, text in enumerate(snippets()):
+    for number, text in enumerate([*snippets(), *snippets_on_columns()]):
         (tmp_path / f"snippet_{number}.py").write_text(text)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache'}", "."]
     checked = subprocess.run(

@@ -140,7 +140,7 @@ class Table:
         """Which rows have a value: an array of bool; None where all have.
 
         Raises:
-            KeyError, MissingExtraErrorError: as above.
+            KeyError, MissingExtraError: as above.
         """
         from trade_balancer.columnar import arrays
 
