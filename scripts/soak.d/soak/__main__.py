@@ -1,4 +1,4 @@
-"""`python -m soak [--seconds S] [--seed N] [--pipes N] [--wss]`: see scripts/soak."""
+"""`python -m soak [--seconds S] [--seed N] [--pipes N] [--on-full block|spill] [--wss]`: see scripts/soak."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from soak.tape import write_streams, write_tape
 
 _PIPE_BYTES = 1 << 18
 """Small, so that a stopped worker's pipe is full at once."""
+_SPILL_BACKLOG_BYTES = 1 << 18
 _LOOK_S = 0.2
 _LAST_LINES = 30
 """Of lb's log, where it has failed."""
@@ -43,6 +44,7 @@ def main() -> int:
     for fault in faults:
         print(f"soak: FAILED: {fault}")
     again = f"scripts/soak --seconds {options.seconds:g} --seed {options.seed} --pipes {options.pipes}"
+    again += " --on-full spill" * (options.on_full == "spill")
     print(f"soak: {f'failed; again: {again}' if faults else 'survived'}, {time.monotonic() - began_s:.0f} s")
     return 1 if faults else 0
 
@@ -52,6 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=180, metavar="S", help="how long (default: 180)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the faults (default: a new one, which is printed)")
     parser.add_argument("--pipes", type=int, choices=[1, 2, 4, 8, 16], default=4, help="and workers (default: 4)")
+    parser.add_argument("--on-full", choices=["block", "spill"], default="block", help="of lb (default: block)")
     parser.add_argument("--wss", action="store_true", help="over TLS")
     options = parser.parse_args()
     if options.seed is None:
@@ -67,6 +70,8 @@ def soak(folder: Path, options: argparse.Namespace) -> list[str]:
     lives = Lives(folder)
     scheme = "wss" if options.wss else "ws"
     more = ["--stats-interval", "1", "--pipe-size", str(_PIPE_BYTES)]
+    if options.on_full == "spill":
+        more += ["--on-full", f"spill={folder / 'spilled'}", "--backlog", str(_SPILL_BACKLOG_BYTES)]
     with feed(tape, *(["--self-signed"] if options.wss else [])) as (port, trust), Proxy(port) as proxy:
         url = f"{scheme}://127.0.0.1:{proxy.port}/stocks"
         with balancer(url, options.pipes, folder, *trust, *more) as lb, Watch(lb.pid) as watch:
@@ -140,7 +145,7 @@ def _print_verdict(verdict: Verdict, lb: Lb, watch: Watch, seconds: float) -> No
     final = lb.balances[-1]
     sessions = lb.statistics.get("reconnects", 0) + 1
     mib = [size >> 20 for size in watch.resident_bytes]
-    summands = " + ".join(f"{name} {final[name]:,}" for name in ("written", "waiting", "dropped"))
+    summands = " + ".join(f"{name} {final[name]:,}" for name in ("written", "waiting", "spilled", "dropped"))
     print(f"\nreceived {verdict.received:,} = {summands}: {'exact' if final['exact'] else 'NOT EXACT'}")
     print(f"written = finished {verdict.finished:,} + read by a worker that was made to end {verdict.unfinished:,}")
     print(

@@ -121,7 +121,7 @@ def _judge_balances(lb: Lb, verdict: Verdict) -> None:
     """Each one is exact, whatever happens while it is taken, and none goes back."""
     received = 0
     for line in lb.balances:
-        total = line["written"] + line["waiting"] + line["dropped"]
+        total = line["written"] + line["waiting"] + line["spilled"] + line["dropped"]
         is_exact = line["exact"] is True and line["received"] == total and sum(line["per_pipe"]) == line["written"]
         verdict.require(is_exact and line["dropped"] == 0, f"not exact: {line}")
         verdict.require(line["received"] >= received, f"fewer records than before, {received}: {line}")
