@@ -35,9 +35,9 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--plain] [--seconds S]"),
-        (["--plain", "-h"], 0, "usage: scripts/demo [--plain] [--seconds S]"),
-        (["--fast"], 64, "usage: scripts/demo [--plain] [--seconds S]"),
+        (["--help"], 0, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
+        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
+        (["--fast"], 64, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
@@ -62,7 +62,14 @@ def test_the_market_is_dealt_to_the_last_record() -> None:
     assert "every record accounted for" in told
 
 
-@pytest.mark.parametrize("show", ["market", "plain"])
+def test_every_trade_of_the_market_is_in_a_bar() -> None:
+    with start("bars", "2") as process:
+        told, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, told
+    assert "every trade is in a bar" in told
+
+
+@pytest.mark.parametrize("show", ["market", "bars", "plain"])
 def test_ctrl_c_ends_it_and_all_it_has_started_without_a_traceback(show: str) -> None:
     """A terminal sends SIGINT to all of them."""
     with start(show, "1000") as process:
