@@ -298,8 +298,9 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--route",
         type=one_of(Route),
         default=Route.ROUND_ROBIN,
-        metavar="round-robin|symbol",
-        help="which pipe a record goes to: the next in turn, or the one of its symbol (default: round-robin)",
+        metavar="round-robin|symbol|least-backlog",
+        help="which pipe a record goes to: the next in turn, the one of its symbol, or the one with the least bytes "
+        "unread, in the pipe and in lb (default: round-robin)",
     )
     add(
         "--spawn",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-ROUND_ROBIN, SYMBOL = "round-robin", "symbol"
+ROUND_ROBIN, SYMBOL, LEAST_BACKLOG = "round-robin", "symbol", "least-backlog"
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -284,7 +284,8 @@ def cut(text: bytes, max_record_bytes: int, *, is_whole: bool = True) -> Cut:
 
 
 class Model:
-    """Deals the records of frames to `pipes` lists, but for those that pipes do not want."""
+    """Deals the records of frames to `pipes` lists, but for those that pipes do not want; of the route that looks at
+    the readers, all to the first."""
 
     def __init__(
         self,
@@ -297,6 +298,8 @@ class Model:
         self.market: list[bytes] = []
         """All records but the venue's own words, in their order."""
         self._wants = wants
+        self.is_pipe_open = route == LEAST_BACKLOG and pipes > 1
+        """Whether any record may be in any pipe."""
         self.pipes: list[list[bytes]] = [[] for _ in range(pipes)]
         self.events: list[Event] = []
         self.skipped_elements_total = self.skipped_bytes_total = 0
@@ -347,7 +350,9 @@ class Model:
         if not self._wants(record):
             return
         pipes = len(self.pipes)
-        if self._route == ROUND_ROBIN:
+        if self._route == LEAST_BACKLOG:
+            pipe = 0
+        elif self._route == ROUND_ROBIN:
             pipe = self._dealt_total % pipes
         else:
             key = self._venue.key_of(record)

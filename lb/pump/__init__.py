@@ -28,10 +28,12 @@ class Source(IntEnum):
 
 
 class Route(Enum):
-    """Which pipe a record goes to, in the words of the command line: the next in turn, or the one of its symbol."""
+    """Which pipe a record goes to, in the words of the command line: the next in turn, the one of its symbol, or the
+    one with the least bytes unread, by what waits here and what each pipe held at the last look, some ms ago."""
 
     ROUND_ROBIN = "round-robin"
     SYMBOL = "symbol"
+    LEAST_BACKLOG = "least-backlog"
 
 
 class Policy(IntEnum):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +202,20 @@ def test_all_events_of_a_symbol_go_to_one_pipe_in_order() -> None:
     with Feed() as feed, Lb(feed.url, 57, "--route", "symbol") as lb, feed.session() as peer:
         peer.say(message(events))
         assert lb.await_records(300).pipes == {model.pipe_of_key(b"AAPL", 57): events}
+
+
+def test_least_backlog_goes_on_past_a_frozen_worker() -> None:
+    """It has what its pipe held when it froze, the others all the rest; once it goes on, nothing is missing."""
+    records = [b'{"ev":"T","sym":"S%d","i":%d}' % (number % 7, number) for number in range(2000)]
+    options = ("--route", "least-backlog", "--spawn", "per-pipe", "--pipe-size", "4096")
+    with Feed() as feed, Lb(feed.url, 3, *options) as lb, feed.session() as peer:
+        frozen = lb.await_recorders(3)[0]
+        os.kill(frozen, signal.SIGSTOP)
+        for at in range(0, len(records), 20):
+            peer.say(message(records[at : at + 20]))
+            lb.await_records(at + 20 - 2 * 4096 // len(records[0]))
+        os.kill(frozen, signal.SIGCONT)
+        recording = lb.await_records(len(records))
+        assert sorted(record for pipe in recording.pipes.values() for record in pipe) == sorted(records)
+        end = lb.stop()
+        assert (end.exit_code, end.balance["exact"], end.balance["written"]) == (0, True, len(records))

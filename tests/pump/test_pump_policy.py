@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model import TEXT, Frame
-from pumping import Rig
+from pumping import Rig, records_in
 from strategies import cut_into, read_sizes
 
 from lb.pump import Policy, Route, Vectors
@@ -49,15 +49,6 @@ def test_whole_records_come_again_once_there_is_room() -> None:
         assert after.dropped_total == before.dropped_total
         rig.drain()
         assert bytes(rig.received[0]).endswith(framed(TRADES[:40]))
-
-
-def records_in(stream: bytes) -> list[bytes]:
-    records, at = [], 0
-    while at < len(stream):
-        end = at + 4 + int.from_bytes(stream[at : at + 4], "little")
-        records.append(stream[at + 4 : end])
-        at = end
-    return records
 
 
 @given(

@@ -81,14 +81,41 @@ VECTORS(deal_by_symbol)(struct pump *pump, const uint8_t *at, const uint8_t *end
     return at;
 }
 
+FLAT const uint8_t *
+VECTORS(deal_by_backlog)(struct pump *pump, const uint8_t *at, const uint8_t *end, uint64_t *records)
+{
+    const struct VECTORS(constants) constants = VECTORS(constants)(&pump->flat);
+    const uint8_t *behind;
+    while ((behind = VECTORS(deal_next)(pump, pump->pipe + backlog_pipe(pump), &constants, at, end))) {
+        at = behind;
+        ++*records;
+        if (*at != ',')
+            break;
+    }
+    return at;
+}
+
+FLAT const uint8_t *
+VECTORS(deal_by_route)(struct pump *pump, const uint8_t *at, const uint8_t *end, uint64_t *records)
+{
+    switch ((enum pump_route)pump->config.route) {
+    case PUMP_ROUTE_SYMBOL:
+        return VECTORS(deal_by_symbol)(pump, at, end, records);
+    case PUMP_ROUTE_LEAST_BACKLOG:
+        return VECTORS(deal_by_backlog)(pump, at, end, records);
+    case PUMP_ROUTE_ROUND_ROBIN:
+        break;
+    }
+    return VECTORS(deal_in_turn)(pump, at, end, records);
+}
+
 __attribute__((target(VECTORS_TARGET))) static size_t
 VECTORS(deal_run)(struct pump *pump, const uint8_t *text, const uint8_t *end, uint8_t state)
 {
     if (*text != (state == SCAN_START ? '[' : ','))
         return 0;
     uint64_t records = 0;
-    const uint8_t *at = pump->config.route == PUMP_ROUTE_SYMBOL ? VECTORS(deal_by_symbol)(pump, text, end, &records)
-                                                                : VECTORS(deal_in_turn)(pump, text, end, &records);
+    const uint8_t *at = VECTORS(deal_by_route)(pump, text, end, &records);
     const size_t dealt_bytes = (size_t)(at - text);
     pump->counters.records_total += records;
     pump->counters.record_bytes_total += dealt_bytes - records; /* without the separators */

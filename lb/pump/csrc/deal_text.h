@@ -1,10 +1,12 @@
 /* The general path: record by record, whatever they look like. A part of layout_row.h. */
 
-static inline uint32_t pipe_of(const struct pump *pump, const uint8_t *record, size_t length)
+static inline uint32_t pipe_of(struct pump *pump, const uint8_t *record, size_t length)
 {
     struct json_span key;
     if (pump->config.route == PUMP_ROUTE_ROUND_ROBIN)
         return pump->next_pipe;
+    if (pump->config.route == PUMP_ROUTE_LEAST_BACKLOG)
+        return backlog_pipe_with_room(pump, PUMP_LENGTH_BYTES + length);
     return LAYOUT(shard_key)(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
 }
 

@@ -1,4 +1,5 @@
 #include "drain.h"
+#include "backlog.h"
 #include "outbox.h"
 
 static void set_done(struct pump *pump, struct pump_pipe *pipe)
@@ -12,6 +13,7 @@ void pump_close_pipe(struct pump *pump, uint32_t number)
 {
     set_done(pump, &pump->pipe[number]);
     outbox_close(pump, number);
+    backlog_look_again(pump);
 }
 
 void pump_drain(struct pump *pump)

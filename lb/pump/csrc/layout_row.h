@@ -14,6 +14,7 @@
  *   LAYOUT(name)      is_quick()   whether a record begins like those that are dealt in a hurry
  *                     quick_key()  where the key of such a record begins, or NULL
  *                     quick_letter()  the kind of a record that has such a key: that letter */
+#include "backlog.h"
 #include "deal.h"
 #include "samples.h"
 #include "shard.h"

@@ -57,6 +57,7 @@ struct pump *mapping_new(const struct pump_config *config)
     const uint64_t outbox_bytes = mapping_outbox_bytes(config) + DEAL_PAD_BYTES;
     reserve(&mapped_bytes, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
     const uint64_t touched_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint32_t));
+    const uint64_t backlogs_offset = reserve(&mapped_bytes, config->pipes * sizeof(uint64_t));
     const uint64_t polled_offset = reserve(&mapped_bytes, (config->pipes + 3) * sizeof(struct pollfd));
     const uint64_t input_offset = reserve(&mapped_bytes, input_bytes(config) + DEAL_PAD_BYTES);
     const uint64_t spills_offset = reserve(&mapped_bytes, spills_bytes(config));
@@ -78,6 +79,7 @@ struct pump *mapping_new(const struct pump_config *config)
     pump->mapped_bytes = mapped_bytes;
     pump->config = *config;
     pump->touched_offset = touched_offset;
+    pump->backlogs_offset = backlogs_offset;
     pump->polled_offset = polled_offset;
     pump->input_offset = input_offset;
     pump->input_capacity_bytes = input_bytes(config);

@@ -15,6 +15,7 @@
  * A source that the caller reads is only waited for. An ended session's rest is dealt as pipes have room, and its
  * end is told (PUMP_BUDGET). */
 #include "arrivals.h"
+#include "backlog.h"
 #include "drain.h"
 #include "input.h"
 #include "mapping.h"
@@ -104,6 +105,7 @@ void pump_counters(const struct pump *pump, struct pump_counters *counters)
 /* Parses and deals all that was received. Returns 0, an event or an error; counters.stopped tells of a full pipe. */
 static int work(struct pump *pump)
 {
+    backlog_end_portion(pump);
     const int rc = input_parse(pump);
     const int ends_session = (rc < 0 && rc != PUMP_ERR_PIPE) || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
     pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */

@@ -23,7 +23,12 @@ enum pump_source {
     PUMP_SOURCE_CALLER  /* the caller reads, and gives its bytes with pump_fed() */
 };
 
-enum pump_route { PUMP_ROUTE_ROUND_ROBIN, PUMP_ROUTE_SYMBOL };
+/* Which pipe a record goes to. */
+enum pump_route {
+    PUMP_ROUTE_ROUND_ROBIN,  /* the next in turn */
+    PUMP_ROUTE_SYMBOL,       /* the one of its shard key */
+    PUMP_ROUTE_LEAST_BACKLOG /* the one with the least bytes that nobody has read, portion by portion */
+};
 
 /* What happens to a record whose pipe is full. */
 enum pump_policy {

@@ -120,8 +120,15 @@ struct pump {
     uint8_t held_cut;           /* how the held record was cut */
     uint32_t held_pipe;         /* which pipe it found full */
     size_t held_bytes;          /* length of a record at text_begin that was cut and found its pipe full */
-    uint32_t next_pipe;         /* of round-robin */
+    uint32_t next_pipe;         /* of round-robin; the one that was chosen last, of least-backlog */
     struct flat_vectors flat;
+
+    /* backlog.c: what the chosen pipe gets before the next is chosen */
+    uint64_t portion_begin;     /* its outbox's tail, when it was chosen */
+    uint64_t portion_bytes;
+    uint64_t portion_total_before; /* all that was dealt to it before */
+    int64_t backlog_due_ns;     /* of the next look into the pipes */
+    uint64_t backlogs_offset;   /* uint64_t[pipes] */
 
     /* samples.c */
     uint32_t sample_count;
