@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lb.metrics import Snapshot
-from lb.pump import Counters, PipeCounters
+from lb.pump import Counters, PipeCounters, Unread
 
 
 def snapshot(records: int, written: list[int], waiting: list[int], *, at_s: float = 0.0, sessions: int = 1) -> Snapshot:
@@ -75,3 +75,32 @@ def test_a_line_of_statistics_has_all_that_is_counted() -> None:
 
 def test_before_the_first_session_there_was_no_reconnect() -> None:
     assert snapshot(0, [0], [0], sessions=0).statistics(START)["reconnects"] == 0
+
+
+def retaining() -> Snapshot:
+    """Two pipes: of 12 records dealt to the first, 3 wait, and 5 are acknowledged; the other is idle."""
+    line = snapshot(12, [9, 0], [3, 0])
+    one, other = line.pipes
+    told = {"acknowledged_total": 5, "unacknowledged_records": 4, "unacknowledged_bytes": 80, "redelivered_total": 2}
+    return replace(line, retains=True, pipes=[replace(one, waiting_bytes=60, **told), other])
+
+
+def test_where_records_are_retained_lines_say_what_is_acknowledged() -> None:
+    told = {
+        "acknowledged": [5, 0], "unacknowledged": [4, 0], "unacknowledged_bytes": [80, 0], "redelivered": [2, 0],
+    }  # fmt: skip
+    assert told.items() <= retaining().balance().items()
+    assert told.items() <= retaining().statistics(START).items()
+    assert not told.keys() & snapshot(10, [4, 3], [2, 1]).balance().keys()
+
+
+def test_all_that_is_retained_is_held() -> None:
+    assert retaining().held_bytes() == [140, 0]
+
+
+def test_what_is_unacknowledged_at_the_end_is_undelivered_once() -> None:
+    """What stands in the pipe is unacknowledged, too."""
+    end = replace(retaining(), unread=[Unread(2, 40), Unread(0, 0)])
+    assert list(end.undelivered()) == [
+        {"pipe": 0, "records": 7, "waiting": 3, "unread": 2, "unread_bytes": 40, "unacknowledged": 4}
+    ]

@@ -175,3 +175,25 @@ def test_key_and_topics_that_are_not_utf_8_are_refused() -> None:
         options.parse(["\udcffk", "ws://h/", "1", "/", "w"])
     with pytest.raises(UsageError, match="--subscribe holds a topic that is not UTF-8"):
         options.parse(["--subscribe", "T.\udcff", "k", "ws://h/", "1", "/", "w"])
+
+
+def test_redelivery_is_asked_for_with_its_bound() -> None:
+    parsed = options.parse(["--redeliver", "--retain", "70000", "--spawn", "per-pipe", "k", "ws://h/", "2", "/", "w"])
+    assert (parsed.redeliver, parsed.retain_bytes) == (True, 70000)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--redeliver", "--redeliver needs --spawn per-pipe"),
+        ("--retain 70000", "--retain is for --redeliver"),
+        ("--redeliver --spawn per-pipe --on-full drop-newest", "can't be had with --on-full drop-newest"),
+        ("--redeliver --spawn per-pipe --on-full spill=/tmp", "can't be had with --on-full spill"),
+        ("--redeliver --spawn per-pipe --backlog 70000", "--redeliver has no --backlog"),
+        ("--redeliver --spawn per-pipe --frame lines", "which those of --frame lines can't"),
+        ("--redeliver --spawn per-pipe --retain 100", "outside of 4096"),
+    ],
+)
+def test_what_can_not_be_had_with_redelivery_is_told(words: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        options.parse([*words.split(), "k", "ws://h/", "2", "/", "w"])

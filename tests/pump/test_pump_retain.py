@@ -255,6 +255,18 @@ def test_acknowledgements_between_marks_are_exact() -> None:
         assert (written, rig.redeliver(0)) == (30_000, written - acknowledged)
 
 
+def test_more_than_all_marks_may_be_unacknowledged() -> None:
+    record = padded(65_600)
+    with Rig(retains=True, pipe_size_bytes=1 << 18, high_water_bytes=90 << 20, max_frame_bytes=1 << 18) as rig:
+        for _ in range(1150):
+            rig.send_frames([Frame(TEXT, b"[" + record + b"]")])
+            rig.read_all()
+        for acknowledged in (1, 500, 1149):
+            assert rig.pump.acknowledge(0, acknowledged)
+            assert rig.pump.pipe_counters(0).unacknowledged_bytes == (1150 - acknowledged) * (len(record) + 4)
+        assert rig.redeliver(0) == 1
+
+
 def test_a_drain_during_a_redelivery_is_told_when_all_is_written_again() -> None:
     records = [padded(996) for _ in range(60)]
     with Retaining(1, pipe_size_bytes=4096, high_water_bytes=1 << 16) as rig:
