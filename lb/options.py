@@ -222,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lb {VERSION}")
     _add_feed(parser)
     _add_workers(parser)
+    _add_full_pipes(parser)
     _add_supervision(parser)
     _add_process(parser)
     _add_control(parser)
@@ -324,6 +325,10 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         help="size of each pipe (default: as much as the system grants, at most 268435456, and all together a quarter "
         "of the memory that the machine, or lb's container, has)",
     )
+
+
+def _add_full_pipes(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--on-full",
         type=on_full,
