@@ -18,8 +18,8 @@ FROZEN_SPILL = "p99 of the other pipes beside a frozen worker under spill, again
 _PIPES = 4
 _RATE = 100_000
 _FEED_S = 120.0
-_BACKLOG_BYTES = 1 << 20
-"""Full after half a second, with the pipe."""
+_BACKLOG_BYTES = 8 << 20
+"""Full after two seconds, with the pipe: no worker that only waits for its turn, on a busy machine, looks frozen."""
 _POLL_S = 0.002
 
 
@@ -40,7 +40,7 @@ def _ratios(terms: Terms, policy: str) -> list[float]:
 
 def _p99_ns(terms: Terms, policy: str, *, freeze: bool) -> float:
     """Of the records of all pipes but the first, whose worker is stopped before the feed begins."""
-    seconds = 1.0 if terms.quick else 2 * terms.seconds
+    seconds = 3.0 if terms.quick else 4.0
     setting = Setting(feed.synthetic(terms.build, "160", 1), _PIPES, "latency", seconds=seconds, rate=_RATE)
     with ExitStack() as stack:
         if policy == "spill":  # what one run leaves there would come first in the next
@@ -57,8 +57,8 @@ def _p99_ns(terms: Terms, policy: str, *, freeze: bool) -> float:
         play.stop()
         others = tally.merged([play.tally(number) for number in range(1, _PIPES)])
         was_full = any(line["message"].startswith("a pipe is full: ") for line in play.lines())
-    if was_full != freeze:
-        raise TrialError(f"a pipe was {'never ' if freeze else ''}full")
+    if freeze and not was_full:
+        raise TrialError("the frozen worker's pipe was never full")
     return others.percentile_ns(0.99)
 
 
