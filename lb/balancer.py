@@ -133,6 +133,7 @@ class Balancer:
             self._reporter = Reporter(
                 self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
             )
+            self._tell_topics()
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
@@ -163,7 +164,7 @@ class Balancer:
         config = self._config
         if config.redeliver:
             return config.retain_bytes or retain_bytes(config.pipes)
-        return config.backlog_bytes or max(WAITING_BYTES // config.pipes, LEAST_WAITING_BYTES)
+        return config.backlog_bytes or max(WAITING_BYTES // max(config.pipes, 1), LEAST_WAITING_BYTES)
 
     def _new_redelivery(self) -> Redelivery | None:
         pump = self._pump
@@ -178,9 +179,10 @@ class Balancer:
         return Spill(folder.fileno(), config.spill_max_bytes, segment_bytes(config.spill_max_bytes, config.pipes))
 
     def _start_workers(self) -> None:
-        """No session before a worker runs: where the program can't be, no other client of the key is evicted."""
+        """No session before a worker runs, if any is to: where the program can't be, no other client of the key is
+        evicted."""
         self._supervisor.start()
-        while not self._supervisor.has_run and self._state is State.RUNNING:
+        while self._supervisor.slots and not self._supervisor.has_run and self._state is State.RUNNING:
             self._wake_ups.wait(min(self._supervisor.deadline_ns, self._control_deadline_ns))
             self._obey()
             now_ns = time.monotonic_ns()
@@ -321,8 +323,11 @@ class Balancer:
 
     def _tell_topics(self) -> None:
         wishes = self._keeper.wishes
-        is_more = wishes.exceed(self._keeper.subscriptions.brought)
-        of_pipes = [*map(self._venue.topic, wishes.base)] if is_more else None
+        of_pipes = None
+        if not self._config.pipes:
+            of_pipes = []
+        elif wishes.exceed(self._keeper.subscriptions.brought):
+            of_pipes = [*map(self._venue.topic, wishes.base)]
         try:
             self._pump.set_topics(self._readers.topics(), of_pipes)
         except OSError as error:

@@ -39,6 +39,8 @@ from lb.version import VERSION
 
 USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"
 
+_NO_WORKER = (".", "")
+"""DIR and WORKER of NPIPES 0."""
 _WORDS_OF_LB = 5
 """KEY to WORKER."""
 _OPTION = re.compile(r"-(?!$|\d+$)")
@@ -68,6 +70,8 @@ exit:     0   stopped on request, and everything was delivered
           74  stopped, but records were not delivered, or a worker failed during the stop
           77  the feed refuses the key or the plan
 
+NPIPES 0 --control PATH, without DIR and WORKER, is a session that only readers use; see docs/control.md.
+
 example:  lb @/etc/lb/key wss://socket.massive.com/stocks 4 /srv/bars lb-bars --output bars.jsonl
 """
 
@@ -79,7 +83,9 @@ def parse(words: Sequence[str]) -> Config:
     for name in parted.unknown:
         near = difflib.get_close_matches(name, _options_of(parser), 1)
         raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
-    args = parser.parse_args(parted.of_lb)
+    is_without_workers = parted.positionals[2:] == ["0"]
+    args = parser.parse_args([*parted.of_lb, *_NO_WORKER] if is_without_workers else parted.of_lb)
+    _check_pipes(args, is_without_workers)
     endpoint = Endpoint.parse(args.url)
     _erase_credentials(args.url, args.proxy)
     _check_redelivery(args)
@@ -90,7 +96,7 @@ def parse(words: Sequence[str]) -> Config:
         directory=args.directory,
         worker=args.worker,
         worker_args=tuple(parted.of_worker),
-        subscribe=topics_of(args.subscribe or ["T.*"]),
+        subscribe=topics_of(args.subscribe or ["T.*"]) if args.subscribe or args.pipes else (),
         route=args.route,
         spawn=args.spawn,
         frame=args.frame,
@@ -124,6 +130,15 @@ def parse(words: Sequence[str]) -> Config:
         log_level=args.log_level,
         log_format=args.log_format,
     )
+
+
+def _check_pipes(args: argparse.Namespace, is_without_workers: bool) -> None:
+    if args.pipes == 0 and not is_without_workers:
+        raise UsageError("NPIPES 0 has neither DIR nor WORKER: nothing is dealt")
+    if args.pipes == 0 and args.control is None:
+        raise UsageError("NPIPES 0 is for --control: a session that only readers use")
+    if args.pipes == 0 and (args.redeliver or args.on_full[0] is not OnFull.BLOCK):
+        raise UsageError("NPIPES 0 has no pipes for --redeliver or --on-full")
 
 
 def _check_redelivery(args: argparse.Namespace) -> None:
@@ -230,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("key", metavar="KEY", help="the API key, see below")
     add("url", metavar="URL", help="ws://HOST[:PORT]/PATH or wss://HOST[:PORT]/PATH")
-    add("pipes", metavar="NPIPES", type=whole("pipes", 1, MAX_PIPES), help="how many pipes to deal records to")
+    add("pipes", metavar="NPIPES", type=whole("pipes", 0, MAX_PIPES), help="how many pipes to deal records to")
     add("directory", metavar="DIR", help="the worker's working directory")
     add(
         "worker", metavar="WORKER", help="the program to run; ARGS are its arguments, the pipes' fd numbers follow them"
@@ -241,7 +256,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_feed(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
-        "--subscribe", action="append", metavar="PARAMS", help="topics, comma-separated; may be repeated (default: T.*)"
+        "--subscribe",
+        action="append",
+        metavar="PARAMS",
+        help="topics, comma-separated; may be repeated (default: T.*; with NPIPES 0, what readers want)",
     )
     add(
         "--once",

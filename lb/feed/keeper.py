@@ -40,7 +40,7 @@ from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
 from lb.feed.subscriptions import Subscriptions
 from lb.feed.venue import Venue
 from lb.feed.wishes import Wishes
-from lb.pump import ControlFrame, Notice, Pump, Source, TlsRecord
+from lb.pump import ControlFrame, Counters, Notice, Pump, Source, TlsRecord
 from lb.ration import Ration
 
 ATTEMPT_TIMEOUT_S = 60.0
@@ -387,7 +387,7 @@ class Keeper:
             self.sessions_total += 1
             self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
             self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
-            self._quiet.begin(self._pump.counters().records_total, now_ns)
+            self._quiet.begin(_market_total(self._pump.counters()), now_ns)
             self._mute.begin()
             self._gap_due_ns = now_ns
             logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
@@ -450,7 +450,7 @@ class Keeper:
             return
         self._check_topics()
         counters = self._pump.counters()
-        quiet_s = self._quiet.look(counters.records_total, now_ns, time.time(), is_ours=bool(counters.stopped))
+        quiet_s = self._quiet.look(_market_total(counters), now_ns, time.time(), is_ours=bool(counters.stopped))
         if quiet_s is not None:
             logs.error("no record from a session that lives", for_s=quiet_s)
             if self._config.on_quiet is OnQuiet.RECONNECT:
@@ -485,3 +485,8 @@ class Keeper:
                     topics=missing[:20], more=max(len(missing) - 20, 0), after_s=ACKNOWLEDGE_S,
                     feed_says=self.subscriptions.rejected,
                 )  # fmt: skip
+
+
+def _market_total(counters: Counters) -> int:
+    """Records, whoever gets them."""
+    return counters.records_total + counters.unwanted_total

@@ -38,7 +38,7 @@ class Pipes:
         self.write_fds: list[int] = []
         """Their numbers, also of those that close_write_end() has closed."""
         self._writable: set[int] = set()
-        target_bytes = asked_bytes or _largest_share_bytes(count)
+        target_bytes = asked_bytes or _largest_share_bytes(max(count, 1))
         try:
             for _ in range(count):
                 read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
@@ -50,7 +50,8 @@ class Pipes:
             self.close()
             raise Unavailable(f"pipe {len(self.read_fds)} of {count}: {error.strerror}") from None
         self.size_bytes = [enlarge(fd, target_bytes) for fd in self.write_fds]
-        self._report(target_bytes, is_asked=asked_bytes is not None)
+        if count:
+            self._report(target_bytes, is_asked=asked_bytes is not None)
 
     def backlog_bytes(self) -> list[int]:
         """What each pipe holds that its worker has not read."""

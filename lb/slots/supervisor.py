@@ -91,7 +91,8 @@ class Supervisor:
         self._is_stopping = False
         self._has_left = False
         numbers = range(len(pipes.read_fds))
-        shares = [numbers] if config.spawn is Spawn.SHARED else [[number] for number in numbers]
+        is_shared = config.spawn is Spawn.SHARED and len(numbers) > 0
+        shares = [numbers] if is_shared else [[number] for number in numbers]
         self.slots = [
             Slot(n, {pipes.read_fds[k]: k for k in share}, Crashes(config.max_crashes))
             for n, share in enumerate(shares)

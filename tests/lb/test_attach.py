@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Feed, Lb, message
+from harness import Feed, Lb, lb_environment, message, run_lb
+from harness.feed import AUTH_SUCCESS, CONNECTED
 from harness.joining import Joined
 
 from trade_balancer import NoBalancerError, attach, batches
@@ -269,3 +270,37 @@ def test_a_reader_attaches_again_after_a_restart_of_lb(feed: Feed, path: Path) -
         assert reader.reattach(20) >= 0
         peer.say(message([record("T", "A")]))
         assert read(reader.fd, 1) == [record("T", "A")]
+
+
+def test_a_session_that_only_readers_use(feed: Feed, path: Path) -> None:
+    options = ["--control", str(path), "--linger", "0"]
+    command = [sys.executable, "-m", "lb", *options, "key", feed.url, "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=lb_environment()) as lb:
+        with feed.connection().upgrade() as peer:
+            peer.say(CONNECTED)
+            peer.receive_action("auth")
+            peer.say(AUTH_SUCCESS)
+            while not path.exists():
+                pass
+            with attach(path, ["T.A"]) as reader:
+                assert peer.receive_action("subscribe") == "T.A"
+                peer.say(message([record("T", "A"), record("T", "B"), record("T", "A", 1)]))
+                assert read(reader.fd, 2) == [record("T", "A"), record("T", "A", 1)]
+                with Joined(path) as client:
+                    status = client.result("status")
+                    assert (status["slots"], status["pipes"]) == ([], [])
+                    assert (status["balance"]["received"], status["balance"]["exact"]) == (0, True)
+                    assert status["counters"]["unwanted_total"] == 3
+            assert peer.receive_action("unsubscribe") == "T.A"
+            with Joined(path) as client:
+                client.result("stop")
+        _, log = lb.communicate(timeout=20)
+        assert (lb.returncode, b"Traceback" in log) == (0, False), log
+
+
+@pytest.mark.parametrize(
+    ("options", "behind"), [([], []), (["--control", "x"], [".", "worker"]), (["--control", "x", "--redeliver"], [])]
+)
+def test_without_pipes_there_is_a_control_socket_and_nothing_of_workers(options: list[str], behind: list[str]) -> None:
+    ended = run_lb(*options, "key", "ws://127.0.0.1:1/stocks", "0", *behind)
+    assert (ended.returncode, "NPIPES 0" in ended.stderr) == (64, True)

@@ -66,10 +66,10 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["k", NO_FEED, "0", ".", "w"], "argument NPIPES: 0 pipes is outside of 1 to 65536"),
-        (["k", NO_FEED, "-1", ".", "w"], "argument NPIPES: -1 pipes is outside of 1 to 65536"),
+        (["k", NO_FEED, "0", ".", "w"], "NPIPES 0 has neither DIR nor WORKER"),
+        (["k", NO_FEED, "-1", ".", "w"], "argument NPIPES: -1 pipes is outside of 0 to 65536"),
         (["k", NO_FEED, "abc", ".", "w"], "argument NPIPES: 'abc' is not a whole number"),
-        (["k", NO_FEED, "100000", ".", "w"], "argument NPIPES: 100000 pipes is outside of 1 to 65536"),
+        (["k", NO_FEED, "100000", ".", "w"], "argument NPIPES: 100000 pipes is outside of 0 to 65536"),
         ([], "the following arguments are required: KEY, URL, NPIPES, DIR, WORKER"),
         (["k", NO_FEED, "1", "."], "the following arguments are required: WORKER\n"),
         (["k", "http://h/", "1", ".", "w"], "URL begins with neither ws:// nor wss://"),
