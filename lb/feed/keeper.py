@@ -198,6 +198,7 @@ class Keeper:
     def retune(self) -> None:
         """The wishes have changed: ask the session for what is new, and take back what nobody wants."""
         self.subscriptions.want(self.wishes.of_all())
+        self._mute.want(self.wishes.base)
         if not isinstance(self.state, Open):
             return  # the next session is asked for all of it
         fresh, over = self.subscriptions.changes()

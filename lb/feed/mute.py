@@ -40,6 +40,11 @@ class Mute:
         self._samples = 0
         self._topics = {topic: _Topic() for topic in self._wanted}
 
+    def want(self, topics: Sequence[str]) -> None:
+        """These are the workers' from now on."""
+        self._wanted = tuple(topics)
+        self._topics = {topic: self._topics.get(topic, _Topic()) for topic in topics}
+
     def look(self, arrivals: Sequence[Arrival], now_s: float) -> list[tuple[str, float]]:
         """Take the newest samples. Returns the topics that have gone mute, once each time, and for how many seconds.
 

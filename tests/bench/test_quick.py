@@ -101,3 +101,11 @@ def test_an_unknown_candidate_is_named_with_the_known_ones(tmp_path: Path) -> No
     result = bench(tmp_path, "--candidates", "nobody")
     assert result.returncode == 1
     assert "no candidate 'nobody'; there are limit, one-write-per-record" in result.stderr
+
+
+def test_quick_measures_what_readers_cost(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--parts", "attach")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert all(value > 0 for value in report["attach"]["attach to first record at 10k records/s"])
+    assert {figure["what"] for figure in report["figures"]} >= report["attach"].keys()

@@ -59,8 +59,7 @@ def test_any_readers_of_anything_at_any_time(
 ) -> None:
     frames = frames * times
     expected = model.Model(
-        pipes, model.SYMBOL if route is Route.SYMBOL else model.ROUND_ROBIN, 1 << 20,
-        wants=lambda record: of_pipes is None or matches(record, of_pipes),
+        pipes, route.value, 1 << 20, wants=lambda record: of_pipes is None or matches(record, of_pipes),
     )  # fmt: skip
     expected.session(frames)
     joining = st.sampled_from(["join", "leave", *["go on"] * 6])

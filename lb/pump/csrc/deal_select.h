@@ -21,7 +21,10 @@ FLAT const uint8_t *VECTORS(deal_wanted)(struct pump *pump, const struct VECTORS
                                          uint64_t hash, const uint8_t *end)
 {
     const int is_in_turn = pump->config.route == PUMP_ROUTE_ROUND_ROBIN;
-    const uint32_t number = is_in_turn ? pump->next_pipe : shard_pipe(hash, pump->config.pipes);
+    const int is_by_symbol = pump->config.route == PUMP_ROUTE_SYMBOL;
+    const uint32_t number = is_in_turn     ? pump->next_pipe
+                            : is_by_symbol ? shard_pipe(hash, pump->config.pipes)
+                                           : backlog_pipe(pump);
     const uint8_t *behind = VECTORS(deal_next)(pump, pump->pipe + number, constants, at, end);
     if (!behind)
         return NULL;

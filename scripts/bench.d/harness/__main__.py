@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import certificate, faults, feed, options, picture, programs, report
+from harness import attach, certificate, faults, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
 from harness.faults import FaultResults, Terms
 from harness.feed import REAL_SECOND
-from harness.goals import MEMORY_RECORDS, Figure, fault_figures, figures, worker_figures
-from harness.options import FAULTS, SCRATCH, WORKERS
+from harness.goals import MEMORY_RECORDS, Figure, attach_figures, fault_figures, figures, worker_figures
+from harness.options import ATTACH, FAULTS, SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
@@ -56,19 +56,21 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         "quick": asked.quick,
     }
     of_lb = [part for part in asked.parts if part in PARTS]
-    if of_lb or FAULTS in asked.parts:
+    if of_lb or {FAULTS, ATTACH}.intersection(asked.parts):
         programs.build(build)
     results = _compare(asked, of_lb, terms, build) if of_lb else Results()
     workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
     costs = _measure_faults(terms, build) if FAULTS in asked.parts else FaultResults()
+    readers = _measure_readers(terms, build) if ATTACH in asked.parts else FaultResults()
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
         *(fault_figures(costs, results) if FAULTS in asked.parts else ()),
+        *(attach_figures(readers, results) if ATTACH in asked.parts else ()),
     ]
-    _report(asked, terms, Everything(results, workers, costs), found)
+    _report(asked, terms, Everything(results, workers, costs, readers), found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    failures = [*results.failures, *workers.failures, *costs.failures]
+    failures = [*results.failures, *workers.failures, *costs.failures, *readers.failures]
     for failure in failures:
         print(f"FAILED  {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -103,6 +105,10 @@ def _measure_workers(asked: argparse.Namespace, terms: dict[str, Any], build: Pa
 
 def _measure_faults(terms: dict[str, Any], build: Path) -> FaultResults:
     return faults.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
+def _measure_readers(terms: dict[str, Any], build: Path) -> FaultResults:
+    return attach.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

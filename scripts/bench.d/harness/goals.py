@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.attach import EVERYTHING, FIRST_RECORD, MANY, STUCK, STUCK_P99, TEN_SYMBOLS
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
 from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
@@ -82,6 +83,19 @@ def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
         _fault(faults, REDELIVER, Bound(">=", 0.8)),
         _fault(faults, SPILL, Bound(">=", 3, "M/s")),
         _to_peer(results, "everything off, throughput to the commit before", Bound(">=", 0.99)),
+    ]
+
+
+def attach_figures(readers: FaultResults, results: Results) -> list[Figure]:
+    """Of the part `attach`; the first is the part `throughput`'s."""
+    return [
+        _to_peer(results, "no reader, throughput to the commit before", Bound(">=", 0.99)),
+        _fault(readers, TEN_SYMBOLS, Bound(">=", 0.9)),
+        _fault(readers, EVERYTHING, Bound(">=", 0.7)),
+        _fault(readers, STUCK, Bound(">=", 0.95)),
+        _fault(readers, STUCK_P99, Bound("<=", 1.05)),
+        _fault(readers, FIRST_RECORD, Bound("<=", 20, "ms")),
+        _fault(readers, MANY, Bound(">=", 0.5)),
     ]
 
 

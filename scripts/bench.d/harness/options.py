@@ -14,7 +14,10 @@ WORKERS = "workers"
 FAULTS = "faults"
 """The part that measures what faults cost, and the guards against them."""
 
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS)
+ATTACH = "attach"
+"""The part that measures what readers of a running lb cost."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -22,7 +25,8 @@ SCRATCH = ROOT / "build" / "bench"
 DESCRIPTION = """\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
-three minutes, the part `faults` lb beside workers that are killed and frozen, in about one; all of it takes about 20
+three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
+`attach` lb with readers, in about two; all of it takes about 20
 minutes. The notes are in README.md beside it."""
 
 

@@ -31,14 +31,15 @@ class Everything:
     results: Results
     workers: WorkerResults
     faults: FaultResults
+    readers: FaultResults
 
     @property
     def absent(self) -> dict[str, str]:
-        return self.results.absent | self.workers.absent | self.faults.absent
+        return self.results.absent | self.workers.absent | self.faults.absent | self.readers.absent
 
     @property
     def failures(self) -> list[str]:
-        return self.results.failures + self.workers.failures + self.faults.failures
+        return self.results.failures + self.workers.failures + self.faults.failures + self.readers.failures
 
 
 def machine() -> dict[str, str]:
@@ -162,6 +163,7 @@ def write_json(
         "pump_instructions": results.pump_instructions,
         "workers": dataclasses.asdict(everything.workers)["trials"],
         "faults": everything.faults.values,
+        "attach": everything.readers.values,
         "absent": everything.absent,
         "failures": everything.failures,
     }
