@@ -89,6 +89,15 @@ def test_trades_that_come_again_are_not_added(database: str, tmp_path: Path) -> 
     assert (totals["stored"], totals["added"]) == (301, 1)
 
 
+def test_where_no_trade_has_an_id_the_sequence_number_is_one(database: str) -> None:
+    """So it is with options and futures."""
+    records = [trade(1, i=None, x=None, q=7), trade(1, i=None, x=None, q=8), trade(2, i=None, x=None, q=7)]
+    for _ in range(2):
+        ended = run_worker([*SQL, database], [framed(records)])
+        assert ended.code == 0, ended.err
+    check_rows("T", rows_of(database, "trades"), records)
+
+
 def test_a_table_that_is_there_is_used_as_it_is(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -126,6 +135,19 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back(ser
         assert away.endswith("; trying again, 10000 records are kept meanwhile, then the pipes wait\n")
         assert re.match(rf"sql.py: {where} can be written again, after [\d.]+ s; \d+ records were waiting\n", back)
     check_rows("T", rows_of(database, "trades"), records)
+
+
+def test_a_transaction_adds_its_own_rows_alone(database: str) -> None:
+    """Where no key would keep those of the one before out."""
+    nameless = trade(1, i=None)
+    with ready_worker([*SQL, database]) as (worker, pipes):
+        for least in (1, 2, 3):
+            os.write(pipes[0], framed([nameless]))
+            await_trades(database, least)
+        os.close(pipes[0])
+        worker.communicate()
+    assert worker.returncode == 0
+    check_rows("T", rows_of(database, "trades"), [nameless] * 3)
 
 
 def test_what_passes_by_is_waited_for(database: str) -> None:
