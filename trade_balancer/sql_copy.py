@@ -132,9 +132,10 @@ class CopyRows:
         fields = []
         for begin, end in pairwise(offsets):
             one = items[4 * begin : 4 * end]
-            if one not in known:
-                known[one] = _field(_array(struct.unpack(f"{end - begin}i", one)))
-            fields.append(known[one])
+            field = known.get(one)
+            if field is None:
+                field = known[one] = _field(_array(struct.unpack(f"{end - begin}i", one)))
+            fields.append(field)
         return fields
 
 
@@ -144,30 +145,28 @@ _Field = tuple[str, "NDArray[Any]", "NDArray[np.bool_] | None"]
 
 def _joined(fields: Sequence[_Field], rows: NDArray[np.intp] | None, count: int, columns: int) -> list[bytes]:
     """The fields of some rows, which have the same nulls; of all, if None."""
-    types: list[tuple[str, str]] = [("columns", ">i2")]
-    values: dict[str, Any] = {"columns": columns}
-    for place, (form, column, valid) in enumerate(fields):
-        types.append((f"length{place}", ">i4"))
+    template, starts = struct.pack("!h", columns), {}
+    for place, (form, _, valid) in enumerate(fields):
         if valid is not None and rows is not None and not valid[rows[0]]:
-            values[f"length{place}"] = -1
+            template += _NULL
             continue
-        types.append((f"value{place}", form))
-        values[f"length{place}"] = np.dtype(form).itemsize
-        values[f"value{place}"] = column if rows is None else column[rows]
-    joined = np.empty(count, np.dtype(types))
-    for name, value in values.items():
-        joined[name] = value
-    width, data = joined.dtype.itemsize, joined.tobytes()
+        width = np.dtype(form).itemsize
+        template += _SHORT[width]
+        starts[place] = len(template)
+        template += bytes(width)
+    joined = bytearray(template * count)
+    for place, start in starts.items():
+        form, values, _ = fields[place]
+        target = np.ndarray(count, form, joined, start, len(template))
+        target[:] = values if rows is None else values[rows]
+    width, data = len(template), bytes(joined)
     return [data[begin : begin + width] for begin in range(0, len(data), width)]
 
 
 def _texts(offsets: list[int], data: bytes) -> list[bytes]:
-    if NUL.encode() in data:
+    if NUL.encode() in data or any(end - begin >= len(_SHORT) for begin, end in pairwise(offsets)):
         return [_field(data[begin:end].replace(NUL.encode(), NO_NUL.encode())) for begin, end in pairwise(offsets)]
-    return [
-        _SHORT[end - begin] + data[begin:end] if end - begin < len(_SHORT) else _field(data[begin:end])
-        for begin, end in pairwise(offsets)
-    ]
+    return [_SHORT[end - begin] + data[begin:end] for begin, end in pairwise(offsets)]
 
 
 def _number(table: Table, ids: list[bytes]) -> None:

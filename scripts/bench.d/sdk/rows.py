@@ -39,6 +39,7 @@ from trade_balancer.jsonl import Jsonl
 from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.output import LineOutput
 from trade_balancer.parquet import Parquet, settings
+from trade_balancer.parquet import Settings as ParquetSettings
 from trade_balancer.ready_made import Worker, drain
 from trade_balancer.sql import Settings as SqlSettings
 from trade_balancer.sql import Sql
@@ -247,10 +248,15 @@ def _jsonl(feed: Input) -> int:
         return _drained(Jsonl(lambda: LineFiles(Path(folder), "bench", ".jsonl", Rotation(1 << 28, 0))), feed)
 
 
-@row("lb-parquet", wants="pyarrow.parquet")
-def _parquet(feed: Input) -> int:
+@contextmanager
+def _parquet_files() -> Iterator[ParquetSettings]:
     with tempfile.TemporaryDirectory() as folder:
-        return _drained(Parquet(settings(Path(folder), Rotation(0, 0), TradingDay())), feed)
+        yield settings(Path(folder), Rotation(0, 0), TradingDay())  # imports what the extra brings
+
+
+@row("lb-parquet", wants="pyarrow.parquet", around=_parquet_files)
+def _parquet(feed: Input) -> int:
+    return _drained(Parquet(feed.around), feed)
 
 
 class _SqliteWithoutKey(SqliteStore):
