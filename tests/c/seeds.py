@@ -93,6 +93,14 @@ def inputs(target: str) -> Iterator[bytes]:
         case "scan":
             for number, message in enumerate(messages()):
                 yield bytes([number % 2, number % 256]) + message
+        case "json_member":
+            yield from (record[1:-1] for record in [TRADE, *OTHERS])
+            yield from (b'"x":' + value + b',"ev":' + value for value in VALUES)
+            yield from (value + b':"v","ev":"T"' for value in VALUES)
+        case "realign":
+            for number in range(120):
+                lines = b"\n".join([TRADE, *OTHERS, *VALUES[: number % 50]] * (1 + number % 5))
+                yield bytes([number * 37 % 256, number * 101 % 256, number % 16, number % 3]) + lines[:5000]
         case "polygon":
             yield from (record[1:-1] for record in [TRADE, *OTHERS])
             yield from (b'"ev":' + value + b',"sym":' + value for value in VALUES)

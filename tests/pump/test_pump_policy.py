@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import model
 import pytest
-from hypothesis import given
+import strategies
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model import TEXT, Frame
-from pumping import Rig, records_in
+from pumping import Rig, assert_same_events, modelled, records_in
 from strategies import cut_into, read_sizes
 
 from lb.pump import Policy, Route, Vectors
@@ -78,6 +79,55 @@ def test_what_is_left_comes_whole_and_in_order(
         assert numbers == sorted(set(numbers))
         if policy is Policy.DROP_OLDEST and high_water_bytes >= 5000 and max(lengths) < 1000:
             assert numbers[-1] == len(records) - 1
+
+
+@settings(max_examples=60)
+@given(
+    policies=st.lists(st.sampled_from([Policy.BLOCK, Policy.DROP_NEWEST, Policy.DROP_OLDEST]), min_size=2, max_size=4),
+    messages=st.lists(strategies.arrays(strategies.trades() | strategies.odd_objects()), min_size=1, max_size=6),
+    times=st.sampled_from([1, 10]),
+    route=st.sampled_from([Route.ROUND_ROBIN, Route.SYMBOL]),
+    high_water_bytes=st.sampled_from([1, 500, 5000]),
+    reads=read_sizes(),
+    bites=st.lists(st.sampled_from([0, 0, 1, 100, 5000]), min_size=1, max_size=8),
+    vectors=st.sampled_from(Vectors),
+)
+def test_each_pipe_has_a_policy_of_its_own(
+    policies: list[Policy],
+    messages: list[bytes],
+    times: int,
+    route: Route,
+    high_water_bytes: int,
+    reads: list[int],
+    bites: list[int],
+    vectors: Vectors,
+) -> None:
+    """Whatever becomes of the others' records: a pipe that blocks gets all of its own, one that drops gets some of its
+    own, whole and in order, and as many are counted as dropped as are missing."""
+    frames = [Frame(TEXT, message) for message in messages] * times
+    expected = modelled(len(policies), route)
+    expected.session(frames)
+    with Rig(
+        pipes=len(policies), route=route, pipe_size_bytes=4096, high_water_bytes=high_water_bytes, vectors=vectors
+    ) as rig:
+        for pipe, policy in enumerate(policies):
+            rig.pump.set_policy(pipe, policy)
+        sent = b"".join(map(model.wire, frames))
+        for turn, piece in enumerate(cut_into(sent, [size * 20 for size in reads])):
+            rig.send(piece)
+            rig.read(turn % len(policies), bites[turn % len(bites)])
+        rig.finish()
+        assert_same_events(rig.events, expected.events)
+        for pipe, policy in enumerate(policies):
+            got, counted = records_in(bytes(rig.received[pipe])), rig.pump.pipe_counters(pipe)
+            assert counted.records_total == len(expected.pipes[pipe])
+            assert counted.dropped_total == len(expected.pipes[pipe]) - len(got)
+            if policy is Policy.BLOCK:
+                assert got == expected.pipes[pipe]
+            else:
+                assert counted.stopped_ns_total == 0
+                left = iter(expected.pipes[pipe])
+                assert all(record in left for record in got)
 
 
 def test_the_older_half_of_what_waits_is_dropped_and_the_newest_comes() -> None:
