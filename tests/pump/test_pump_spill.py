@@ -408,6 +408,20 @@ def test_after_a_kill_no_more_than_a_block_comes_twice(folder: Path, segment_byt
     assert got == TRADES[written - again :][: len(got)]
 
 
+def test_least_backlog_counts_what_is_spilled(folder: Path) -> None:
+    with spilling(folder, pipes=2, route=Route.LEAST_BACKLOG, high_water_bytes=5000) as rig:
+        rig.send(sent_as(TRADES))
+        while rig.pump.pipe_counters(1).spilled_records + rig.pump.pipe_counters(1).waiting_records:
+            rig.read(1, 1 << 20)
+            rig.run_once()
+        rig.read(1, 1 << 20)
+        before = [rig.pump.pipe_counters(pipe) for pipe in range(2)]
+        assert before[0].spilled_bytes > 60_000
+        rig.send(sent_as(TRADES[:200]))
+        after = [rig.pump.pipe_counters(pipe) for pipe in range(2)]
+        assert [now.records_total - then.records_total for now, then in zip(after, before, strict=True)] == [0, 200]
+
+
 def test_files_are_for_their_owner_alone(folder: Path) -> None:
     file, _, _ = spilled_segment(folder)
     assert file.name == "00000-0000000000000000.spill"

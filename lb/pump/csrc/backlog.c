@@ -1,5 +1,6 @@
 #include "backlog.h"
 #include "outbox.h"
+#include "spill_state.h"
 
 #include <sys/ioctl.h>
 
@@ -15,9 +16,16 @@ static uint64_t *backlogs(const struct pump *pump)
     return (uint64_t *)(void *)pump_at(pump, pump->backlogs_offset);
 }
 
-static uint64_t dealt_bytes_total(const struct pump_pipe *pipe)
+/* In its outbox and on disk. */
+static uint64_t waiting_bytes(const struct pump *pump, uint32_t number)
 {
-    return pipe->written_bytes_total + (pipe->tail - pipe->head);
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    return (pipe->tail - pipe->head) + (pipe->is_spilled ? spill_of(pump, number)->bytes : 0);
+}
+
+static uint64_t dealt_bytes_total(const struct pump *pump, uint32_t number)
+{
+    return pump->pipe[number].written_bytes_total + waiting_bytes(pump, number);
 }
 
 static void look(const struct pump *pump)
@@ -28,7 +36,7 @@ static void look(const struct pump *pump)
         int queued_bytes = 0;
         if (pipe->fd >= 0 && ioctl(pipe->fd, FIONREAD, &queued_bytes) < 0)
             queued_bytes = 0;
-        backlog[number] = pipe->fd < 0 ? UINT64_MAX : (uint64_t)queued_bytes + (pipe->tail - pipe->head);
+        backlog[number] = pipe->fd < 0 ? UINT64_MAX : (uint64_t)queued_bytes + waiting_bytes(pump, number);
     }
 }
 
@@ -40,7 +48,7 @@ static void update(struct pump *pump)
         look(pump);
         pump->backlog_due_ns = at_ns + (every_ns > LOOK_NS ? every_ns : LOOK_NS);
     } else {
-        backlogs(pump)[pump->next_pipe] += dealt_bytes_total(&pump->pipe[pump->next_pipe]) - pump->portion_total_before;
+        backlogs(pump)[pump->next_pipe] += dealt_bytes_total(pump, pump->next_pipe) - pump->portion_total_before;
     }
 }
 
@@ -59,7 +67,7 @@ static uint32_t begin_portion(struct pump *pump, uint32_t number)
     pump->next_pipe = number;
     pump->portion_begin = pipe->tail;
     pump->portion_bytes = PORTION_BYTES;
-    pump->portion_total_before = dealt_bytes_total(pipe);
+    pump->portion_total_before = dealt_bytes_total(pump, number);
     return number;
 }
 
@@ -94,8 +102,9 @@ uint32_t backlog_pipe_with_room(struct pump *pump, size_t bytes)
     const uint32_t chosen = backlog_pipe(pump);
     if (has_room(pump, chosen, bytes))
         return chosen;
+    /* Not to one that is spilled: the disk has room for the chosen one's, too, and that has less. */
     for (uint32_t number = next_of(pump, chosen); number != chosen; number = next_of(pump, number))
-        if (has_room(pump, number, bytes)) {
+        if (!pump->pipe[number].is_spilled && has_room(pump, number, bytes)) {
             update(pump);
             return begin_portion(pump, number);
         }
