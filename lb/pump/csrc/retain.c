@@ -1,6 +1,4 @@
 #include "retain.h"
-#include "outbox.h"
-#include "peek.h"
 
 static struct retain_mark *mark_at(const struct pump *pump, const struct pump_pipe *pipe, uint32_t index)
 {
@@ -38,43 +36,14 @@ void retain_exactly(struct pump *pump, struct pump_pipe *pipe)
     keep_from(pipe, retain_exact(pump, pipe), pipe->acknowledged_total);
 }
 
-int pump_acknowledge(struct pump *pump, uint32_t number, uint64_t records_total)
+void retain_no_more(struct pump *pump, struct pump_pipe *pipe)
 {
-    struct pump_pipe *pipe = &pump->pipe[number];
-    if (records_total > pipe->written_total)
-        return PUMP_ERR_ACKNOWLEDGED;
-    if (records_total <= pipe->acknowledged_total)
-        return 0;
-    pipe->acknowledged_total = records_total;
-    while (pipe->mark_count && mark_at(pump, pipe, 0)->records <= records_total) {
+    while (pipe->mark_count && mark_at(pump, pipe, 0)->records <= pipe->acknowledged_total) {
         const struct retain_mark *mark = mark_at(pump, pipe, 0);
         keep_from(pipe, pipe->begin + (mark->position - pipe->moved_bytes_total), mark->records);
         pipe->first_mark = (pipe->first_mark + 1) % RETAIN_MARKS;
         pipe->mark_count--;
     }
-    if (records_total == pipe->written_total)
-        keep_from(pipe, pipe->frame, records_total);
-    outbox_settle(pump, pipe);
-    return 0;
-}
-
-int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)
-{
-    struct pump_pipe *pipe = &pump->pipe[number];
-    int taken;
-    struct peek *peek = peek_open();
-    if (!peek)
-        return PUMP_ERR_PIPE;
-    while ((taken = peek_take(peek, read_fd)) > 0)
-        ;
-    peek_close(peek);
-    if (taken < 0)
-        return PUMP_ERR_PIPE;
-    const uint64_t again = pipe->written_total - pipe->acknowledged_total;
-    retain_exactly(pump, pipe);
-    pipe->written_total = pipe->acknowledged_total;
-    pipe->redelivered_total += again;
-    pipe->head = pipe->frame = pipe->kept;
-    outbox_touch(pump, pipe);
-    return (int64_t)again;
+    if (pipe->acknowledged_total == pipe->written_total)
+        keep_from(pipe, pipe->frame, pipe->acknowledged_total);
 }

@@ -26,6 +26,9 @@ static inline uint64_t retain_position(const struct pump_pipe *pipe, uint64_t of
 /* Marks the begin of the first frame not written whole, where the last mark is far enough behind. */
 void retain_mark(struct pump *pump, struct pump_pipe *pipe);
 
+/* Moves `kept` to the last mark before what is not acknowledged, or to the end where all is. */
+void retain_no_more(struct pump *pump, struct pump_pipe *pipe);
+
 /* Moves `kept` to the first frame that is not acknowledged. */
 void retain_exactly(struct pump *pump, struct pump_pipe *pipe);
 

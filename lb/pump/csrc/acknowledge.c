@@ -1,0 +1,38 @@
+/* What a pipe's readers say of the records they were given, and what follows for the outbox. */
+#include "outbox.h"
+#include "peek.h"
+#include "retain.h"
+
+int pump_acknowledge(struct pump *pump, uint32_t number, uint64_t records_total)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    if (records_total > pipe->written_total)
+        return PUMP_ERR_ACKNOWLEDGED;
+    if (records_total <= pipe->acknowledged_total)
+        return 0;
+    pipe->acknowledged_total = records_total;
+    retain_no_more(pump, pipe);
+    outbox_settle(pump, pipe);
+    return 0;
+}
+
+int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    int taken;
+    struct peek *peek = peek_open();
+    if (!peek)
+        return PUMP_ERR_PIPE;
+    while ((taken = peek_take(peek, read_fd)) > 0)
+        ;
+    peek_close(peek);
+    if (taken < 0)
+        return PUMP_ERR_PIPE;
+    const uint64_t again = pipe->written_total - pipe->acknowledged_total;
+    retain_exactly(pump, pipe);
+    pipe->written_total = pipe->acknowledged_total;
+    pipe->redelivered_total += again;
+    pipe->head = pipe->frame = pipe->kept;
+    outbox_touch(pump, pipe);
+    return (int64_t)again;
+}
