@@ -1,6 +1,7 @@
 """The data plane: class Pump, the C loop behind a typed face.
 
-Law: nothing here is called per record. The loop comes back for what is rare, as one of the events below, or raises.
+Law: nothing here is called per record. The loop comes back for what is rare, as one of the events (events.py), or
+raises.
 """
 
 from __future__ import annotations
@@ -13,6 +14,21 @@ from errno import EBADMSG, EINVAL, EIO, EMSGSIZE, EPROTO
 
 from lb.errors import InternalError, KernelTlsFailed, ProtocolError, SessionLost, Unavailable
 from lb.pump._pump import ffi, lib
+from lb.pump.counters import Counters as Counters
+from lb.pump.counters import PipeCounters as PipeCounters
+from lb.pump.counters import ReaderCounters as ReaderCounters
+from lb.pump.counters import Recovered as Recovered
+from lb.pump.counters import Unread as Unread
+from lb.pump.events import ControlFrame as ControlFrame
+from lb.pump.events import Event as Event
+from lb.pump.events import Malformed as Malformed
+from lb.pump.events import Notice as Notice
+from lb.pump.events import PipeDrained as PipeDrained
+from lb.pump.events import ReaderGone as ReaderGone
+from lb.pump.events import Resumed as Resumed
+from lb.pump.events import Stalled as Stalled
+from lb.pump.events import TlsRecord as TlsRecord
+from lb.pump.events import Wake as Wake
 from lb.pump.layouts import Layout as Layout
 
 MAX_FRAME_BYTES_LIMIT = 1 << 27
@@ -54,133 +70,6 @@ class Vectors(IntEnum):
     AVX512 = lib.PUMP_VECTORS_AVX512
 
 
-class Wake(IntEnum):
-    """Events without content."""
-
-    BUDGET = lib.PUMP_BUDGET
-    DEADLINE = lib.PUMP_DEADLINE
-    SIGNAL = lib.PUMP_WAKE
-    READABLE = lib.PUMP_READABLE
-    EOF = lib.PUMP_EOF
-    DRAINED = lib.PUMP_DRAINED
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A record that is the venue's own word and none of the market's, as received."""
-
-    text: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ControlFrame:
-    """A websocket control frame: its opcode and payload."""
-
-    opcode: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRecord:
-    """A piece of a TLS record that is no application data."""
-
-    record_type: int
-    content: bytes
-    is_last_piece: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A message that is neither an array of objects nor an object. `sample` begins at its first fault, `offset_bytes`
-    into the message. Elements of an array that are no objects are skipped one by one; of any other fault, the rest."""
-
-    fault: str
-    offset_bytes: int
-    sample: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """This pipe is full, and has stopped the reading for stall_ns without interruption."""
-
-    pipe: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """Follows Stalled(pipe): it stops the reading no more, after this time."""
-
-    pipe: int
-    stalled_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PipeDrained:
-    """After drain(): nothing waits for this pipe any more, and nothing will."""
-
-    pipe: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderGone:
-    """Nobody reads this reader's pipe any more: it gets nothing from now on, and is to be removed."""
-
-    reader: int
-
-
-Event = Wake | Notice | ControlFrame | TlsRecord | Malformed | ReaderGone | Stalled | Resumed | PipeDrained
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What struct pump_counters says; pump.h tells what each is."""
-
-    reads_total: int
-    received_bytes_total: int
-    frames_total: int
-    messages_total: int
-    records_total: int
-    record_bytes_total: int
-    records_exact_total: int
-    unwanted_total: int
-    notices_total: int
-    malformed_total: int
-    skipped_elements_total: int
-    skipped_bytes_total: int
-    cut_off_bytes_total: int
-    full_total: int
-    pauses_total: int
-    last_input_ns: int
-    full_pipe: int
-    stopped: int
-    spill_disk_bytes: int
-    spill_refusals_total: int
-    spill_errno: int
-
-
-@dataclass(frozen=True, slots=True)
-class PipeCounters:
-    """What struct pump_pipe_counters says; pump.h tells what each is."""
-
-    records_total: int
-    written_total: int
-    written_bytes_total: int
-    waiting_records: int
-    waiting_bytes: int
-    dropped_total: int
-    dropped_bytes_total: int
-    stopped_ns_total: int
-    acknowledged_total: int = 0
-    unacknowledged_records: int = 0
-    unacknowledged_bytes: int = 0
-    redelivered_total: int = 0
-    spilled_total: int = 0
-    spilled_records: int = 0
-    spilled_bytes: int = 0
-    recovered_total: int = 0
-    damaged_total: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Spill:
     """Where Policy.SPILL puts records: the folder (it stays the caller's, and open), the most bytes that all its files
@@ -191,38 +80,8 @@ class Spill:
     segment_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """What struct pump_recovered says; pump.h tells what each is."""
-
-    records: int
-    bytes: int
-    cut_bytes: int
-    is_damaged: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderCounters:
-    """What struct pump_reader_counters says; pump.h tells what each is."""
-
-    offered_total: int
-    delivered_total: int
-    delivered_bytes_total: int
-    dropped_total: int
-    waiting_records: int
-    waiting_bytes: int
-
-
 Topic = tuple[bytes | None, bytes | None]
 """Kind and key of records, as the layout tells them; None: any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """What lay in a pipe when its last reader was gone: see Pump.unread()."""
-
-    records: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
