@@ -40,14 +40,14 @@ def handled(folder: Path) -> dict[int, list[tuple[int, bytes]]]:
     return pipes
 
 
-def kill_in_full_flight(lb: Lb, pipes: int, times: int, sent: Flood) -> None:
+def kill_in_full_flight(lb: Lb, pipes: int, times: int) -> None:
     """Kill one worker after the other, each when its pipe's acknowledgements have moved since it was started."""
     pids = {int(line["slot"]): int(line["pid"]) for line in (lb.await_line("worker started") for _ in range(pipes))}
     acknowledged = [0] * pipes
     for turn in range(times):
         pipe = turn % pipes
         while (now := lb.balance()["acknowledged"][pipe]) <= acknowledged[pipe]:
-            assert sent.sent
+            pass
         acknowledged[pipe] = now
         os.kill(pids[pipe], signal.SIGKILL)
         pids[pipe] = int(lb.await_line("worker started", slot=pipe)["pid"])
@@ -63,8 +63,8 @@ def assert_nothing_lost(balance: dict[str, Any], received: int) -> None:
 def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Path) -> None:
     worker = (sys.executable, "-c", HANDLER, str(tmp_path))
     with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=worker, constants=AT_ONCE) as lb:
-        with feed.session() as peer, Flood(peer) as flood:
-            kill_in_full_flight(lb, 2, times=10, sent=flood)
+        with feed.session() as peer, Flood(peer):
+            kill_in_full_flight(lb, 2, times=10)
         end = lb.stop()
     received = end.balance["received"]
     assert_nothing_lost(end.balance, received)
@@ -83,8 +83,8 @@ def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Pa
 def test_the_example_stores_every_record_once(tmp_path: Path) -> None:
     store = tmp_path / "records.db"
     with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=(*EXAMPLE, str(store)), constants=AT_ONCE) as lb:
-        with feed.session() as peer, Flood(peer) as flood:
-            kill_in_full_flight(lb, 2, times=8, sent=flood)
+        with feed.session() as peer, Flood(peer):
+            kill_in_full_flight(lb, 2, times=8)
         end = lb.stop()
     assert_nothing_lost(end.balance, end.balance["received"])
     with sqlite3.connect(store) as connection:
@@ -134,6 +134,7 @@ ACKNOWLEDGES_MORE = """
     channel = socket.socket(fileno=int(os.environ["LB_CHANNEL"]))
     os.read(fd, 65536)
     channel.send(b"ACK %d 1000000" % fd)
+    os.read(fd, 65536)
     channel.send(b"ACK %d 1" % fd)
     while os.read(fd, 65536):
         pass
@@ -143,9 +144,10 @@ ACKNOWLEDGES_MORE = """
 def test_one_that_acknowledges_what_it_was_not_given_is_told_and_not_believed() -> None:
     with Feed() as feed, Lb(feed.url, 1, *REDELIVER, worker=inline(ACKNOWLEDGES_MORE)) as lb:
         with feed.session() as peer:
-            peer.say(message([record(0), record(1)]))
+            peer.say(message([record(0)]))
             told = lb.await_line("worker acknowledges more records than it was given: ignored", pipe=0)
             assert told["acknowledged"] == 1_000_000
+            peer.say(message([record(1)]))
             while lb.balance()["acknowledged"] != [1]:
                 pass
         end = lb.stop()

@@ -44,6 +44,10 @@ static size_t deal_no_run(struct pump *pump, const uint8_t *text, const uint8_t 
     return 0;
 }
 
-static const struct layout echo_layout = {{deal_no_run, deal_no_run, deal_no_run}, deal_text, 0};
+static const struct layout echo_layout = {
+    .deal_run = {deal_no_run, deal_no_run, deal_no_run},
+    .deal_selected = {deal_no_run, deal_no_run, deal_no_run},
+    .deal_text = deal_text,
+};
 
 const struct layout *const layouts[] = {&echo_layout};
