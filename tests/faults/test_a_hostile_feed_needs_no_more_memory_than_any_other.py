@@ -67,7 +67,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @contextlib.contextmanager
 def lb_of(feed: Feed) -> Iterator[Lb]:
-    limits = ("--max-frame-bytes", "262144", "--pipe-size", "65536")
+    limits = ("--max-frame-bytes", "262144", "--pipe-size", "65536", "--backlog", "1048576")
     constants = SOON | {"lb.feed.keeper.MOST_DELAY_S": 0.005}
     with Lb(feed.url, 1, *limits, worker=DISCARD, constants=constants) as lb:
         yield lb

@@ -77,7 +77,8 @@ def test_what_it_had_read_and_perhaps_not_finished_is_told() -> None:
 def test_only_its_own_slot_is_touched() -> None:
     with Feed() as feed, Lb(feed.url, 3, "--spawn", "per-pipe") as lb, feed.session() as peer:
         lb.await_recorders(3)
-        pids = [lb.await_line("worker started", slot=slot)["pid"] for slot in range(3)]
+        started = {line["slot"]: line["pid"] for line in (lb.await_line("worker started") for _ in range(3))}
+        pids = [started[slot] for slot in range(3)]
         os.kill(pids[1], signal.SIGKILL)
         assert lb.await_line("worker ended")["slot"] == 1
         replacement = lb.await_line("worker started")
