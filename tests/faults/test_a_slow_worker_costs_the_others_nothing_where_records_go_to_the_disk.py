@@ -110,6 +110,7 @@ def test_what_a_killed_lb_has_spilled_is_delivered_by_the_next(tmp_path: Path) -
         balance = lb.balance()
         written, spilled = balance["per_pipe"][1], balance["spilled"]
         lb.send_signal(signal.SIGKILL)
+        os.kill(pids[1], signal.SIGCONT)  # where process 1 is of this session, the kernel does not
         lb.wait()
     with Feed() as feed, spilling(feed, tmp_path) as lb, feed.session():
         pids = pids_of(lb)
