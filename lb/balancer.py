@@ -120,7 +120,7 @@ class Balancer:
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
                 realign=redelivery.redeliver if redelivery else lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
-                taken_bytes=lambda pipe: pump.pipe_counters(pipe).written_bytes_total - pipes.unread_bytes(pipe),
+                taken_bytes=lambda pipe: pump.written_bytes(pipe) - pipes.unread_bytes(pipe),
                 redelivery=redelivery,
             )  # fmt: skip
             stack.callback(supervisor.leave, "lb can't go on")

@@ -119,8 +119,13 @@ class _Log:
 _log = _Log(LogLevel.INFO, LogFormat.TEXT, str)
 
 
+def utc(time: datetime) -> str:
+    """As a line's own time stands in it. `time`: in UTC."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc(datetime.now(UTC))
 
 
 def _word(value: object) -> str:

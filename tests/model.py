@@ -373,3 +373,13 @@ def frames_until(frames: Sequence[Frame], end_bytes: int) -> list[Frame]:
         known.append(frame)
         end_bytes -= header_bytes + len(frame.payload)
     return known
+
+
+def crc32c(data: bytes) -> int:
+    """RFC 3720 section 12.1, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF

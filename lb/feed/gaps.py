@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from lb import logs
 from lb.pump import Arrival
 
 
@@ -49,6 +50,4 @@ def _ends(what: str, last_ns: int | None, first_ns: int | None) -> dict[str, obj
 
 
 def _time(since_1970_ns: int) -> str:
-    """As in the log's own lines."""
-    time = datetime.fromtimestamp(since_1970_ns / 1e9, UTC)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return logs.utc(datetime.fromtimestamp(since_1970_ns / 1e9, UTC))

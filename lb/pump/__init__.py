@@ -270,6 +270,10 @@ class Pump:
         lib.pump_counters(self._pump, self._counters)
         return Counters(*(getattr(self._counters, name) for name in Counters.__slots__))
 
+    def written_bytes(self, pipe: int) -> int:
+        """`written_bytes_total` of a pipe's counters, without a look at what waits: that takes longer the more it is."""
+        return int(lib.pump_written_bytes(self._pump, pipe))
+
     def pipe_counters(self, pipe: int) -> PipeCounters:
         lib.pump_pipe_counters(self._pump, pipe, self._pipe_counters)
         return PipeCounters(*(getattr(self._pipe_counters, name) for name in PipeCounters.__slots__))

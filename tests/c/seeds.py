@@ -11,7 +11,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
-from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, TEXT, Frame, wire  # noqa: E402 - found only now
+from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, TEXT, Frame, crc32c, wire  # noqa: E402 - found only now
 
 VALUES = (TESTS / "pump" / "json_values.txt").read_bytes().splitlines()
 TRADE = b'{"ev":"T","sym":"AAPL","i":"143541","x":4,"p":297.845,"s":40,"c":[37],"t":1781622376036,"q":4938312,"z":3}'
@@ -52,16 +52,6 @@ def sessions() -> Iterator[bytes]:
         at = number % (len(message) + 1)
         frames = [Frame(BINARY, message[:at], fin=False), Frame(PING, b"ping"), Frame(CONTINUATION, message[at:])]
         yield b"".join(map(wire, frames))
-
-
-def crc32c(data: bytes) -> int:
-    """RFC 3720 section 12.1, bit by bit."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def segment(blocks: list[list[bytes]], done: int = 0) -> bytes:

@@ -14,7 +14,7 @@ import model
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model import TEXT, Frame
+from model import TEXT, Frame, crc32c
 from pumping import Rig, assert_delivered, modelled
 from strategies import cut_into, read_sizes
 
@@ -372,16 +372,6 @@ def test_a_stop_waits_for_no_spilled_pipe_but_for_the_record_that_was_begun(fold
             counted = rig.pump.pipe_counters(pipe)
             assert (counted.waiting_records, counted.spilled_records) == (0, 1500 - len(got))
             assert counted.spilled_records > 0
-
-
-def crc32c(data: bytes) -> int:
-    """RFC 3720 section 12.1, bit by bit."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def test_a_segment_looks_as_the_docs_say(folder: Path) -> None:

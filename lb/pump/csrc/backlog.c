@@ -84,17 +84,12 @@ uint32_t backlog_choose(struct pump *pump)
     return begin_portion(pump, least(backlog, 0, next, least(backlog, next, pump->config.pipes, next)));
 }
 
-static int fits(const struct pump_pipe *pipe, size_t bytes)
-{
-    return pipe->kept == pipe->tail || pipe->tail + bytes <= pipe->limit;
-}
-
 static int has_room(struct pump *pump, uint32_t number, size_t bytes)
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
-    if (pipe->fd < 0 || fits(pipe, bytes))
+    if (pipe->fd < 0 || outbox_has_room(pipe, bytes))
         return pipe->fd >= 0;
-    return !pipe->full && outbox_flush_full(pump, number) == 0 && fits(pipe, bytes);
+    return !pipe->full && outbox_flush_full(pump, number) == 0 && outbox_has_room(pipe, bytes);
 }
 
 uint32_t backlog_pipe_with_room(struct pump *pump, size_t bytes)

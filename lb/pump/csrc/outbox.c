@@ -274,12 +274,6 @@ void outbox_close(struct pump *pump, uint32_t number)
         spill_note_done(pump, number);
 }
 
-/* A record longer than the outbox may be alone in it. */
-static int has_room(const struct pump_pipe *pipe, size_t bytes)
-{
-    return pipe->kept == pipe->tail || pipe->tail + bytes <= pipe->limit;
-}
-
 /* Drops the oldest records that were not begun to be written: half of what an outbox holds, or as much as `bytes`
  * want. By the half, because the rest must be moved; and few long gaps serve a reader better than many short ones. */
 static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
@@ -312,13 +306,18 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
         move_to_begin(pump, pipe);
     if (pump->config.retains)
         set_limit(pump, pipe, bytes);
-    if (pipe->policy == PUMP_POLICY_SPILL && !has_room(pipe, bytes))
+    if (pipe->policy == PUMP_POLICY_SPILL && !outbox_has_room(pipe, bytes))
         keep_on_disk(pump, number);
-    if (pipe->policy == PUMP_POLICY_DROP_OLDEST && !has_room(pipe, bytes)) {
+    if (pipe->policy == PUMP_POLICY_DROP_OLDEST && !outbox_has_room(pipe, bytes)) {
         drop_oldest(pump, pipe, bytes);
         move_to_begin(pump, pipe);
     }
-    return has_room(pipe, bytes);
+    return outbox_has_room(pipe, bytes);
+}
+
+uint64_t pump_written_bytes(const struct pump *pump, uint32_t number)
+{
+    return pump->pipe[number].written_bytes_total;
 }
 
 void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)

@@ -18,6 +18,12 @@ static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump
     outbox_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
 }
 
+/* A record longer than the outbox may be alone in it. */
+static inline int outbox_has_room(const struct pump_pipe *pipe, size_t bytes)
+{
+    return pipe->kept == pipe->tail || pipe->tail + bytes <= pipe->limit;
+}
+
 void outbox_init(struct pump *pump, uint32_t pipe);
 
 /* What was found on disk comes before all that is dealt. */

@@ -189,7 +189,11 @@ void pump_fed(struct pump *pump, size_t bytes);
 
 void pump_detail(const struct pump *pump, struct pump_detail *detail);
 void pump_counters(const struct pump *pump, struct pump_counters *counters);
+/* Counts what waits, frame by frame: a proof, and not for every turn. */
 void pump_pipe_counters(const struct pump *pump, uint32_t pipe, struct pump_pipe_counters *counters);
+
+/* written_bytes_total of a pipe, alone. */
+uint64_t pump_written_bytes(const struct pump *pump, uint32_t pipe);
 
 /* Readers join while the pump runs. Each has a pipe, and never holds up anything: what it does not take is dropped by
  * its policy, PUMP_POLICY_DROP_OLDEST or PUMP_POLICY_DROP_NEWEST. */
