@@ -271,7 +271,7 @@ class Pump:
         return Counters(*(getattr(self._counters, name) for name in Counters.__slots__))
 
     def written_bytes(self, pipe: int) -> int:
-        """`written_bytes_total` of a pipe's counters, without a look at what waits: that takes longer the more it is."""
+        """`written_bytes_total` of a pipe's counters, without the walk over all that waits."""
         return int(lib.pump_written_bytes(self._pump, pipe))
 
     def pipe_counters(self, pipe: int) -> PipeCounters:

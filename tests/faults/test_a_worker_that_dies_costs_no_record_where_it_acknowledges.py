@@ -154,6 +154,37 @@ def test_one_that_acknowledges_what_it_was_not_given_is_told_and_not_believed() 
     assert (end.exit_code, end.balance["unacknowledged"]) == (74, [1])
 
 
+SAYS_MUCH_AND_DIES = """
+    import os, signal, socket, sys
+    if os.environ["LB_FIRST"].endswith(":0"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        fd = int(sys.argv[1])
+        channel = socket.socket(fileno=int(os.environ["LB_CHANNEL"]))
+        os.read(fd, 65536)
+        print("has read", flush=True)
+        signal.sigwait({signal.SIGUSR2})
+        for records in range(1, 101):
+            channel.send(b"ACK %d %d" % (fd, records))
+        os._exit(1)
+    print("begins at", os.environ["LB_FIRST"].partition(":")[2], flush=True)
+    signal.pause()
+"""
+
+
+def test_what_it_has_said_last_is_heard_however_much_it_was() -> None:
+    """More than lb takes at once, all of it while lb could not listen."""
+    with Feed() as feed, Lb(feed.url, 1, *REDELIVER, worker=inline(SAYS_MUCH_AND_DIES)) as lb, feed.session() as peer:
+        pid = lb.await_line("worker started")["pid"]
+        peer.say(message([record(number) for number in range(100)]))
+        lb.await_output()
+        lb.send_signal(signal.SIGSTOP)
+        os.kill(pid, signal.SIGUSR2)
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z":
+            pass
+        lb.send_signal(signal.SIGCONT)
+        assert lb.await_output_lines(2)[1] == b"begins at 100\n"
+
+
 STOPS_HALFWAY = """
     import os, signal, sys
     from trade_balancer import fds_of_command_line, numbered
