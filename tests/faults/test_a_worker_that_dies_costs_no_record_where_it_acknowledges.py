@@ -185,6 +185,31 @@ def test_what_it_has_said_last_is_heard_however_much_it_was() -> None:
         assert lb.await_output_lines(2)[1] == b"begins at 100\n"
 
 
+DIES_UNTIL_ALLOWED = """
+import os, sys
+from trade_balancer import run
+if not os.path.exists(sys.argv.pop(1)):
+    os._exit(1)
+run(lambda record, fd: None)
+"""
+
+
+def test_one_that_was_to_be_started_later_is_started_at_a_stop_too(tmp_path: Path) -> None:
+    """What waits for it is to be finished."""
+    allowed = tmp_path / "allowed"
+    worker = (sys.executable, "-c", DIES_UNTIL_ALLOWED, str(allowed))
+    with Feed() as feed, Lb(feed.url, 1, *REDELIVER, worker=worker) as lb, feed.session() as peer:
+        peer.say(message([record(number) for number in range(100)]))
+        while lb.balance()["received"] < 100:
+            pass
+        while lb.await_line("worker is restarted later")["delay_s"] < 0.5:
+            pass
+        allowed.touch()
+        end = lb.stop()
+    assert_nothing_lost(end.balance, 100)
+    assert end.exit_code == 0
+
+
 STOPS_HALFWAY = """
     import os, signal, sys
     from trade_balancer import fds_of_command_line, numbered
