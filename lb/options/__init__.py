@@ -1,0 +1,113 @@
+"""The command line of `lb`: what each word means, its unit and default.
+
+Law: no error repeats a word that may be the key; what stands behind WORKER is the worker's, untouched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+
+from lb.config import Config, LogFormat, topics_of
+from lb.endpoint import Endpoint
+from lb.errors import UsageError
+from lb.hours import Hours
+from lb.key import erase_behind, read_key
+from lb.options.parser import USAGE, Parser, full_parser, options_of
+from lb.options.parting import Parted, part
+from lb.options.process import add_log_format
+from lb.options.workers import check_pipes, check_redelivery
+from lb.proxy import Proxy
+
+__all__ = ["USAGE", "parse", "peek"]
+
+_NO_WORKER = (".", "")
+"""DIR and WORKER of NPIPES 0."""
+
+
+def parse(words: Sequence[str]) -> Config:
+    """Read the command line. Reads the key, and wipes it and other credentials. Raises UsageError or KeyUnreadable."""
+    parser = full_parser()
+    parted = part(words, options_of(parser))
+    for name in parted.unknown:
+        near = difflib.get_close_matches(name, options_of(parser), 1)
+        raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
+    is_without_workers = parted.positionals[2:] == ["0"]
+    args = parser.parse_args([*parted.of_lb, *_NO_WORKER] if is_without_workers else parted.of_lb)
+    check_pipes(args, is_without_workers)
+    endpoint = Endpoint.parse(args.url)
+    _erase_credentials(args.url, args.proxy)
+    check_redelivery(args)
+    return _config(args, parted, endpoint)
+
+
+def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Config:
+    return Config(
+        endpoint=endpoint,
+        key=read_key(args.key),
+        pipes=args.pipes,
+        directory=args.directory,
+        worker=args.worker,
+        worker_args=tuple(parted.of_worker),
+        subscribe=topics_of(args.subscribe or ["T.*"]) if args.subscribe or args.pipes else (),
+        route=args.route,
+        spawn=args.spawn,
+        frame=args.frame,
+        pipe_size_bytes=args.pipe_size,
+        on_full=args.on_full[0],
+        spill_folder=args.on_full[1],
+        spill_max_bytes=args.spill_max,
+        backlog_bytes=args.backlog,
+        redeliver=args.redeliver,
+        retain_bytes=args.retain,
+        tls=args.tls,
+        ca_file=args.ca_file,
+        proxy=_proxy(args.proxy, endpoint),
+        max_frame_bytes=args.max_frame_bytes,
+        cpu=args.cpu,
+        once=args.once,
+        quiet_after_s=args.quiet_after,
+        hours=None if args.hours is None else Hours.parse(args.hours),
+        on_quiet=args.on_quiet,
+        stuck_after_s=args.stuck_after,
+        on_stuck=args.on_stuck,
+        max_crashes=args.max_crashes,
+        on_crashes=args.on_crashes,
+        grace_s=args.grace,
+        stats_interval_s=args.stats_interval,
+        dumpable=args.dumpable,
+        control=args.control,
+        control_group=args.control_group,
+        control_clients=args.control_clients,
+        linger_s=args.linger,
+        log_level=args.log_level,
+        log_format=args.log_format,
+    )
+
+
+def _proxy(word: str | None, endpoint: Endpoint) -> Proxy | None:
+    if word is None:
+        return None
+    return Proxy.of_environment(endpoint) if word == "env" else Proxy.parse(word)
+
+
+def _erase_credentials(url: str, proxy: str | None) -> None:
+    """Off the process's command line: the URL's query, where some venues want one, and the user of a proxy."""
+    erase_behind(url.partition("?")[0] + "?", url)
+    if proxy is not None and "@" in proxy:
+        for option in ("", "--proxy="):
+            erase_behind(option + "http://", option + proxy)
+
+
+def peek(words: Sequence[str]) -> tuple[str, LogFormat]:
+    """The word in KEY's place ("" if there is none), and the form of log lines asked for, also where parse() would
+    raise."""
+    parted = part(words, options_of(full_parser()))
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add_log_format(parser)
+    try:
+        log_format = parser.parse_known_args(parted.of_lb)[0].log_format
+    except UsageError:
+        log_format = LogFormat.TEXT
+    return "".join(parted.positionals[:1]), log_format

@@ -1,0 +1,36 @@
+"""The options of `lb` that concern programs which ask it, tell it, and read from it."""
+
+from __future__ import annotations
+
+import argparse
+
+from lb.options.values import group, seconds, whole
+
+
+def add_control(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--control",
+        metavar="PATH",
+        help="a socket on which lbctl and other programs of yours ask and tell lb (docs/control.md) (default: none)",
+    )
+    add(
+        "--control-group",
+        type=group,
+        metavar="GROUP",
+        help="whose members may use it, besides lb's own user and root (default: nobody's)",
+    )
+    add(
+        "--control-clients",
+        type=whole("clients", 1, 1024),
+        default=64,
+        metavar="N",
+        help="how many programs may use it at a time (default: 64)",
+    )
+    add(
+        "--linger",
+        type=seconds,
+        default=5.0,
+        metavar="S",
+        help="how long a topic stays subscribed that no program there wants any more (default: 5)",
+    )

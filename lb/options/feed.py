@@ -1,0 +1,67 @@
+"""The options of `lb` that concern the feed and its sessions."""
+
+from __future__ import annotations
+
+import argparse
+
+from lb.config import OnQuiet, Tls
+from lb.options.values import one_of, seconds, whole
+from lb.pump import MAX_FRAME_BYTES_LIMIT
+
+
+def add_feed(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--subscribe",
+        action="append",
+        metavar="PARAMS",
+        help="topics, comma-separated; may be repeated (default: T.*; with NPIPES 0, what readers want)",
+    )
+    add(
+        "--once",
+        action="store_true",
+        help="end with the first session: with exit code 0 where the feed closes it normally, with that of its error "
+        "otherwise (default: the next session follows)",
+    )
+    add(
+        "--quiet-after",
+        type=seconds,
+        default=0.0,
+        metavar="S",
+        help="a session that brings no record for S seconds, though it lives, is an error, and so is a topic that "
+        "brings none any more while others do; 0 is off (default: 0)",
+    )
+    add(
+        "--hours",
+        metavar="HOURS",
+        help='when the market is open, for --quiet-after, such as "Mon-Fri 09:30-16:00 America/New_York" (default: '
+        "always)",
+    )
+    add(
+        "--on-quiet",
+        type=one_of(OnQuiet),
+        default=OnQuiet.TELL,
+        metavar="tell|reconnect",
+        help="what to do about such a session: a line in the log, or the next session, too (default: tell)",
+    )
+    add(
+        "--tls",
+        type=one_of(Tls),
+        default=Tls.AUTO,
+        metavar="auto|kernel|user",
+        help="where the TLS session lives: in the kernel where it can, always there, never there (default: auto)",
+    )
+    add("--ca-file", metavar="FILE", help="PEM certificates to trust instead of the system's")
+    add(
+        "--proxy",
+        metavar="URL|env",
+        help="go through this HTTP proxy, http://[USER:PASSWORD@]HOST[:PORT], or the one that HTTPS_PROXY (wss), "
+        "HTTP_PROXY (ws) and NO_PROXY name (default: directly, whatever they name)",
+    )
+    add(
+        "--max-frame-bytes",
+        type=whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),
+        default=16 << 20,
+        metavar="BYTES",
+        help="longest websocket frame, and longest record, that is taken (default: 16777216)",
+    )
