@@ -94,13 +94,11 @@ def test_the_command_brings_every_record_once_and_ends(tls: list[str], tmp_path:
     ]
 
 
-def test_the_lines_of_the_readme_print_what_it_shows() -> None:
+def test_the_lines_of_the_page_on_lb_replay_print_what_it_shows() -> None:
     """But for the port, and what lb says if it comes too early."""
-    readme = (ROOT / "README.md").read_text()
-    section = re.search(r"^## Try it with recorded data\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
-    assert section
     port = free_port()
-    commands, shown = (block.replace("8765", port) for block in blocks(section[1]))
+    page = (ROOT / "docs" / "replay.md").read_text()
+    commands, shown = (block.replace("8765", port) for block in blocks(page))
     environment = {**os.environ, "PATH": f"{BESIDE}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", f"{commands}\nwait"], cwd=ROOT, env=environment, text=True,
@@ -110,9 +108,9 @@ def test_the_lines_of_the_readme_print_what_it_shows() -> None:
     assert sorted(printed) == sorted(shown.splitlines())
 
 
-def blocks(section: str) -> list[str]:
-    """The indented blocks of a section."""
-    return [textwrap.dedent(block).strip() for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+def blocks(page: str) -> list[str]:
+    """The indented blocks of a page."""
+    return [textwrap.dedent(block).strip() for block in re.findall(r"(?:^    .*\n)+", page, re.MULTILINE)]
 
 
 def free_port() -> str:

@@ -22,6 +22,7 @@ from need import need
 import trade_balancer
 
 README = (ROOT / "README.md").read_text()
+WORKERS = (ROOT / "docs" / "workers.md").read_text()
 EXAMPLE = ROOT / "examples" / "large_trades.py"
 READERS = ROOT / "docs" / "readers"
 
@@ -29,10 +30,12 @@ TRADE = b'{"ev":"T","sym":"BRK.A","p":713000.5,"s":2,"t":1781622376036}'
 QUOTE = b'{"ev":"Q","sym":"AAPL","bp":1.5,"t":1781622376036}'
 
 
+def python_in(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
 def snippets() -> list[str]:
-    section = re.search(r"^## Write your own worker.*?(?=^## )", README, re.DOTALL | re.MULTILINE)
-    assert section
-    return re.findall(r"^```python\n(.*?)^```$", section[0], re.DOTALL | re.MULTILINE)
+    return python_in(WORKERS)
 
 
 PRINTED = [
@@ -50,12 +53,12 @@ def on_two_pipes(command: Path) -> Finished:
     return run_worker([command], [framed([TRADE, QUOTE])] * 2)
 
 
-def test_every_snippet_of_the_readme_has_its_output_here() -> None:
+def test_every_snippet_of_the_page_on_workers_has_its_output_here() -> None:
     assert len(snippets()) == len(PRINTED)
 
 
 @pytest.mark.parametrize("number", range(len(PRINTED)))
-def test_a_snippet_of_the_readme_runs_as_it_stands_there(number: int, tmp_path: Path) -> None:
+def test_a_snippet_of_the_page_on_workers_runs_as_it_stands_there(number: int, tmp_path: Path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(snippets()[number])
     ended = on_two_pipes(script)
@@ -67,8 +70,7 @@ COLUMNS = [r"(BRK\.A 1426001\.0 at 1781622376036 ms\n){2}", r"(BRK\.A 2\.0\n){2}
 
 
 def snippets_on_columns() -> list[str]:
-    page = (ROOT / "docs" / "columns.md").read_text()
-    return re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return python_in((ROOT / "docs" / "columns.md").read_text())
 
 
 @pytest.mark.parametrize("number", range(len(COLUMNS)))
@@ -92,8 +94,8 @@ def test_the_snippets_are_typed(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_first_snippet_is_the_file_that_the_readme_names() -> None:
-    assert snippets()[0] == EXAMPLE.read_text()
+def test_the_first_snippet_is_the_file_that_the_readme_and_the_page_name() -> None:
+    assert [snippets()[0]] == python_in(README) == [EXAMPLE.read_text()]
 
 
 def test_the_example_runs_by_its_own_name() -> None:
@@ -110,11 +112,13 @@ def test_the_example_runs_by_its_own_name() -> None:
 
 
 def test_the_commands_of_the_readme_show_it_at_work() -> None:
-    """As they stand there, but for the port and the key."""
+    """As they stand there, but for the port and the key; the page on workers has the same."""
     feed = re.search(r"`lb-replay (.*) --port \d+`", README)
     balancer = re.search(r"^    lb demo ws://127\.0\.0\.1:\d+/stocks (\d+) (\S+) (examples/\S+)$", README, re.MULTILINE)
     assert feed
     assert balancer
+    assert feed[0] in WORKERS
+    assert balancer[0] in WORKERS
     pipes, directory, worker = balancer.groups()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with (

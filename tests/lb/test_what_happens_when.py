@@ -1,4 +1,4 @@
-"""What README.md says that `lb` logs is what it logs."""
+"""What docs/what-happens.md says that `lb` logs is what it logs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows() -> list[list[str]]:
-    """Of the table in "What happens when"."""
-    section = (ROOT / "README.md").read_text().partition("## What happens when")[2].partition("\n## ")[0]
-    table = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    """Of its table."""
+    page = (ROOT / "docs" / "what-happens.md").read_text()
+    table = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     return table[1:]
 
 
