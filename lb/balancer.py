@@ -9,22 +9,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from lb import config as configuration
 from lb import logs
 from lb.config import Config
-from lb.control import Attached, Attachment, Later, Listener, Ports, Refusal, Server, verbs_of
+from lb.desk import Desk, listen
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
 from lb.feed import session, venues
-from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
+from lb.feed.keeper import Keeper
 from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
 from lb.metrics import Snapshot
 from lb.pump import (
-    MOST_READERS,
     ControlFrame,
     Event,
     Malformed,
@@ -40,13 +39,11 @@ from lb.pump import (
     Unread,
     Wake,
 )
-from lb.readers import Reader, Readers, Wish
 from lb.reporter import Reporter
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
 from lb.slots.redelivery import Redelivery, retain_bytes
-from lb.slots.slot import Slot
 from lb.slots.spill import SpillFolder, segment_bytes
 from lb.slots.supervisor import Supervisor
 from lb.version import VERSION
@@ -83,7 +80,6 @@ class Balancer:
         self._first_stop_ns: int | None = None
         self._exit_code = 0
         self._open_pipes = [True] * config.pipes
-        self._control: Server | None = None
         self._began_ns = time.monotonic_ns()
 
     def run(self) -> int:
@@ -91,13 +87,14 @@ class Balancer:
         config = self._config
         session.set_dumpable(config.dumpable)
         security = session.Security(config)
-        self._venue = venue = venues.DEFAULT
+        venue = venues.DEFAULT
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None
             allowance = Allowance()
-            if config.control is not None:
-                self._open_control(config.control, stack, allowance)
+            listener = listen(config, allowance)
+            if listener is not None:
+                stack.callback(listener.close)
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
             high_water_bytes = self._high_water_bytes()
@@ -123,41 +120,26 @@ class Balancer:
                 taken_bytes=lambda pipe: pump.written_bytes(pipe) - pipes.unread_bytes(pipe),
                 redelivery=redelivery,
             )  # fmt: skip
-            stack.callback(supervisor.leave, "lb can't go on")
             if config.cpu is not None:
                 allowance.keep_to_cpu(config.cpu)
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
             capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
-            self._readers = Readers(pump, venue.topic)
-            stack.callback(self._readers.close)
+            self._desk = Desk(
+                config, listener, self._wake_ups, pump, self._keeper, venue, supervisor,
+                status=self._status,
+                stop=lambda: self._stop_asked("lbctl"),
+                is_running=lambda: self._state is State.RUNNING,
+            )  # fmt: skip
+            stack.callback(self._desk.close)
+            stack.callback(supervisor.leave, "lb can't go on")
             self._reporter = Reporter(
                 self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
             )
-            self._tell_topics()
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
             self._settle()
         return self._exit_code
-
-    def _open_control(self, path: str, stack: ExitStack, allowance: Allowance) -> None:
-        """Before anything else is done: where another lb serves the path, its session is not to be evicted."""
-        ports = Ports(
-            status=self._status,
-            restart=lambda number: self._order(number, "restarted", self._supervisor.orders.replace),
-            pause=lambda number: self._order(number, "paused", self._supervisor.orders.pause),
-            resume=lambda number: self._order(number, "resumed", self._supervisor.orders.resume),
-            subscribe=self._subscribe,
-            unsubscribe=self._unsubscribe,
-            attach=self._attach,
-            log_level=logs.set_level,
-            stop=lambda: self._stop_asked("lbctl"),
-        )
-        most_clients = self._config.control_clients
-        allowance.add_descriptors(most_clients + 2 * MOST_READERS)
-        listener = Listener(path, self._config.control_group)
-        self._control = Server(listener, self._wake_ups, verbs_of(ports), self._status, most_clients)
-        stack.callback(self._control.close)
 
     def _high_water_bytes(self) -> int:
         """Of an outbox."""
@@ -183,11 +165,11 @@ class Balancer:
         evicted."""
         self._supervisor.start()
         while self._supervisor.slots and not self._supervisor.has_run and self._state is State.RUNNING:
-            self._wake_ups.wait(min(self._supervisor.deadline_ns, self._control_deadline_ns))
+            self._wake_ups.wait(min(self._supervisor.deadline_ns, self._desk.deadline_ns))
             self._obey()
             now_ns = time.monotonic_ns()
             self._supervisor.tend(now_ns)
-            self._tend_control(now_ns)
+            self._desk.tend(now_ns)
 
     def _turn(self) -> None:
         self._guarded(self._tend)
@@ -208,18 +190,15 @@ class Balancer:
         if now_ns >= self._until_ns:
             self._happened(Happening.OVERDUE)
         self._keeper.tend(now_ns)
-        if self._keeper.is_retuned:
-            self._keeper.is_retuned = False
-            self._tell_topics()
         self._supervisor.tend(now_ns)
         self._reporter.tend(now_ns)
-        self._tend_control(now_ns)
+        self._desk.tend(now_ns)
 
     def _work(self) -> None:
         """Let the pump run, or wait for the workers' end, until something happens."""
         deadline_ns = min(
             self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns,
-            self._control_deadline_ns, self._until_ns,
+            self._desk.deadline_ns, self._until_ns,
         )  # fmt: skip
         match self._state:
             case State.RUNNING | State.DRAINING:
@@ -228,14 +207,6 @@ class Balancer:
                 self._wake_ups.wait(deadline_ns)
             case State.FINISHING | State.KILLING:
                 self._happened(Happening.GONE)
-
-    @property
-    def _control_deadline_ns(self) -> int:
-        return _NEVER_NS if self._control is None else self._control.deadline_ns
-
-    def _tend_control(self, now_ns: int) -> None:
-        if self._control is not None:
-            self._control.tend(now_ns)
 
     def _status(self) -> dict[str, object]:
         """Everything there is to tell."""
@@ -250,96 +221,9 @@ class Balancer:
             },
             "session": self._keeper.status(),
             "slots": [slot.summary() for slot in self._supervisor.slots],
-            "readers": self._readers.status(),
+            "readers": self._desk.readers(),
             **status,
         }
-
-    def _subscribe(self, topics: Sequence[str]) -> Later:
-        """More topics for the workers, from now on and in the sessions to come."""
-        wishes = self._keeper.wishes
-        wishes.base = tuple(dict.fromkeys([*wishes.base, *topics]))
-        self._retune()
-        rejected_before = len(self._keeper.subscriptions.rejected)
-        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
-
-        def look() -> Mapping[str, object] | None:
-            subscriptions = self._keeper.subscriptions
-            missing = [topic for topic in topics if not wishes.is_covered(topic, subscriptions.acknowledged)]
-            rejected = subscriptions.rejected[rejected_before:]
-            if missing and len(rejected) < len(missing) and time.monotonic_ns() < until_ns:
-                return None
-            word = "rejected" if rejected else "unacknowledged"
-            return {
-                "topics": {topic: word if topic in missing else "acknowledged" for topic in topics},
-                "said": rejected,
-            }
-
-        return Later(look, until_ns)
-
-    def _unsubscribe(self, topics: Sequence[str]) -> Later:
-        """These no more for the workers."""
-        wishes = self._keeper.wishes
-        if unknown := [topic for topic in topics if topic not in wishes.base]:
-            raise Refusal("bad-argument", f"workers have no topic {', '.join(unknown)[:80]}")
-        wishes.base = tuple(topic for topic in wishes.base if topic not in topics)
-        self._retune()
-        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
-
-        def look() -> Mapping[str, object] | None:
-            subscriptions = self._keeper.subscriptions
-            wanted = [topic for topic in topics if wishes.is_covered(topic, subscriptions.wanted)]
-            left = [topic for topic in topics if topic in subscriptions.brought and topic not in wanted]
-            if left and time.monotonic_ns() < until_ns:
-                return None
-            words = dict.fromkeys(wanted, "still wanted") | dict.fromkeys(left, "unacknowledged")
-            return {"topics": {topic: words.get(topic, "unsubscribed") for topic in topics}, "said": []}
-
-        return Later(look, until_ns)
-
-    def _attach(self, asked: Attachment) -> Attached:
-        """A reader joins."""
-        policy = {"drop-oldest": Policy.DROP_OLDEST, "drop-newest": Policy.DROP_NEWEST}[asked.policy]
-        if self._state is not State.RUNNING:
-            raise Refusal("not-possible", "lb stops")
-        try:
-            wish = Wish(asked.topics, policy, asked.markers, asked.pipe_size, asked.backlog)
-            reader, read_fd = self._readers.attach(wish)
-        except OSError as error:
-            raise Refusal("not-possible", f"no reader can be attached: {error.strerror}") from None
-        self._keeper.wishes.want(reader, asked.topics)
-        self._retune()
-        result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
-        return Attached(result, read_fd, lambda: self._detach(reader))
-
-    def _detach(self, reader: Reader) -> None:
-        if self._readers.detach(reader):
-            self._keeper.wishes.release(reader, time.monotonic_ns())
-            self._retune()
-
-    def _retune(self) -> None:
-        """Somebody wants other topics: first it is said who gets what, then the feed is asked."""
-        self._keeper.retune()
-        self._tell_topics()
-
-    def _tell_topics(self) -> None:
-        wishes = self._keeper.wishes
-        of_pipes = None
-        if not self._config.pipes:
-            of_pipes = []
-        elif wishes.exceed(self._keeper.subscriptions.brought):
-            of_pipes = [*map(self._venue.topic, wishes.base)]
-        try:
-            self._pump.set_topics(self._readers.topics(), of_pipes)
-        except OSError as error:
-            raise InternalError(f"topics can't be told: {error.strerror}") from None
-
-    def _order(self, number: int, what: str, carry_out: Callable[[Slot], bool]) -> None:
-        """Give an order that concerns the worker of a slot."""
-        slots = self._supervisor.slots
-        if not 0 <= number < len(slots):
-            raise Refusal("bad-argument", f"there is no slot {number}: they are 0 to {len(slots) - 1}")
-        if not carry_out(slots[number]):
-            raise Refusal("not-possible", f"slot {number} can't be {what}: lb stops, or no worker of ours is there")
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -350,8 +234,7 @@ class Balancer:
             case Wake.DRAINED:
                 self._happened(Happening.DRAINED)
             case ReaderGone(number):
-                if reader := self._readers.get(number):
-                    self._detach(reader)
+                self._desk.reader_gone(number)
             case PipeDrained(pipe):
                 self._close_pipe(pipe)
             case Notice():
@@ -421,7 +304,7 @@ class Balancer:
                 self._pump.drain()
             case Action.CLOSE_PIPES:
                 self._supervisor.stop()
-                self._readers.close()
+                self._desk.end_readers()
                 for pipe in range(self._config.pipes):
                     self._close_pipe(pipe)
             case Action.TERMINATE:

@@ -143,11 +143,14 @@ def test_only_the_command_line_knows_the_balancer() -> None:
     assert importers("lb.cli", among="lb") <= {"lb.__main__"}
 
 
+WHERE_THE_SIDES_MEET = {"lb.balancer", "lb.desk"}
+"""The loop around all of them, and where other programs' wishes, which concern all of them, are carried out."""
+
+
 def test_the_parts_do_not_know_each_other() -> None:
-    """Workers' side and feed's side meet in the balancer alone."""
     feed_side, worker_side = ("lb.feed",), ("lb.slots",)
     for module, imported in IMPORTS.items():
-        if module != "lb.balancer" and within(module, "lb") and not within(module, "lb.replay"):
+        if module not in WHERE_THE_SIDES_MEET and within(module, "lb") and not within(module, "lb.replay"):
             sides = [any(within(name, *side) for name in imported) for side in (feed_side, worker_side)]
             assert not all(sides), module
             assert not (within(module, *feed_side) and sides[1]), module
@@ -159,7 +162,12 @@ def test_the_control_socket_knows_neither_feed_nor_workers() -> None:
         name for module in IMPORTS if within(module, "lb.control") for name in IMPORTS[module] if within(name, "lb")
     }
     assert {name for name in known if within(name, "lb.feed", "lb.slots", "lb.pump", "lb.balancer")} == set()
-    assert importers("lb.control", among="lb") == {"lb.balancer"}
+    assert importers("lb.control", among="lb") == {"lb.desk"}
+
+
+def test_only_the_balancer_knows_the_desk() -> None:
+    assert importers("lb.desk", among="lb") == {"lb.balancer"}
+    assert importers("lb.readers", among="lb") == {"lb.desk"}
 
 
 def test_the_pump_knows_errors_alone() -> None:

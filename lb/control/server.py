@@ -72,7 +72,6 @@ class Server:
         for client in list(self._clients.values()):
             client.flush()
             self._remove(client)
-        self._listener.close()
 
     @property
     def deadline_ns(self) -> int:

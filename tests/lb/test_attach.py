@@ -111,7 +111,7 @@ def test_topics_survive_the_session(feed: Feed, path: Path) -> None:
 
 
 def test_subscribe_tells_what_the_feed_says_to_each_topic(feed: Feed, path: Path) -> None:
-    constants = {"lb.balancer.ACKNOWLEDGE_S": 0.3}
+    constants = {"lb.desk.ACKNOWLEDGE_S": 0.3}
     with lb_of(feed, path, constants=constants) as lb, feed.session() as peer, Joined(path) as client:
         lb.await_line("the feed says")
         client.send(b'{"v":1,"id":1,"verb":"subscribe","topics":["Q.A","T.A"]}\n')

@@ -1,0 +1,188 @@
+"""Where other programs' wishes are carried out: topics for workers and readers, orders to slots, readers that join.
+
+Law: decides nothing of its own; what can't be done is refused. It asks session, pump and slots, which do not know of
+it, and is tended between two runs of the pump.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from lb import logs
+from lb.config import Config
+from lb.control import Attached, Attachment, Later, Listener, Ports, Refusal, Server, verbs_of
+from lb.errors import InternalError
+from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
+from lb.feed.venue import Venue
+from lb.pump import MOST_READERS, Policy, Pump
+from lb.readers import Reader, Readers, Wish
+from lb.signals import WakeUps
+from lb.slots.allowance import Allowance
+from lb.slots.slot import Slot
+from lb.slots.supervisor import Supervisor
+
+_NEVER_NS = 1 << 62
+_POLICIES = {"drop-oldest": Policy.DROP_OLDEST, "drop-newest": Policy.DROP_NEWEST}
+
+
+def listen(config: Config, allowance: Allowance) -> Listener | None:
+    """Before anything else is done: where another lb serves the path, its session is not to be evicted."""
+    if config.control is None:
+        return None
+    allowance.add_descriptors(config.control_clients + 2 * MOST_READERS)
+    return Listener(config.control, config.control_group)
+
+
+class Desk:
+    """To be closed before its `listener`, which is None where nobody may ask. `status` is everything there is to tell;
+    `is_running`: whether no stop has begun."""
+
+    def __init__(
+        self, config: Config, listener: Listener | None, wake_ups: WakeUps,
+        pump: Pump, keeper: Keeper, venue: Venue, supervisor: Supervisor, *,
+        status: Callable[[], Mapping[str, object]], stop: Callable[[], None], is_running: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._has_workers = config.pipes > 0
+        self._pump = pump
+        self._keeper = keeper
+        self._venue = venue
+        self._supervisor = supervisor
+        self._is_running = is_running
+        self._readers = Readers(pump, venue.topic)
+        self._tell_topics()
+        self._server: Server | None = None
+        if listener is not None:
+            verbs = verbs_of(self._ports(status, stop))
+            self._server = Server(listener, wake_ups, verbs, status, config.control_clients)
+
+    def close(self) -> None:
+        self.end_readers()
+        if self._server is not None:
+            self._server.close()
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() has something to do next (CLOCK_MONOTONIC)."""
+        return _NEVER_NS if self._server is None else self._server.deadline_ns
+
+    def tend(self, now_ns: int) -> None:
+        """Answer who has asked; tell the pump what the feed may send now."""
+        if self._keeper.is_retuned:
+            self._keeper.is_retuned = False
+            self._tell_topics()
+        if self._server is not None:
+            self._server.tend(now_ns)
+
+    def readers(self) -> list[dict[str, object]]:
+        """What there is to tell about each."""
+        return self._readers.status()
+
+    def reader_gone(self, number: int) -> None:
+        """The pump has found nobody at the other end of its pipe."""
+        if reader := self._readers.get(number):
+            self._detach(reader)
+
+    def end_readers(self) -> None:
+        """Each sees the end of its pipe."""
+        self._readers.close()
+
+    def _ports(self, status: Callable[[], Mapping[str, object]], stop: Callable[[], None]) -> Ports:
+        orders = self._supervisor.orders
+        return Ports(
+            status=status,
+            restart=lambda number: self._order(number, "restarted", orders.replace),
+            pause=lambda number: self._order(number, "paused", orders.pause),
+            resume=lambda number: self._order(number, "resumed", orders.resume),
+            subscribe=self._subscribe,
+            unsubscribe=self._unsubscribe,
+            attach=self._attach,
+            log_level=logs.set_level,
+            stop=stop,
+        )
+
+    def _subscribe(self, topics: Sequence[str]) -> Later:
+        """More topics for the workers, from now on and in the sessions to come."""
+        wishes = self._keeper.wishes
+        wishes.base = tuple(dict.fromkeys([*wishes.base, *topics]))
+        self._retune()
+        rejected_before = len(self._keeper.subscriptions.rejected)
+        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
+
+        def look() -> Mapping[str, object] | None:
+            subscriptions = self._keeper.subscriptions
+            missing = [topic for topic in topics if not wishes.is_covered(topic, subscriptions.acknowledged)]
+            rejected = subscriptions.rejected[rejected_before:]
+            if missing and len(rejected) < len(missing) and time.monotonic_ns() < until_ns:
+                return None
+            word = "rejected" if rejected else "unacknowledged"
+            return {
+                "topics": {topic: word if topic in missing else "acknowledged" for topic in topics},
+                "said": rejected,
+            }
+
+        return Later(look, until_ns)
+
+    def _unsubscribe(self, topics: Sequence[str]) -> Later:
+        """These no more for the workers."""
+        wishes = self._keeper.wishes
+        if unknown := [topic for topic in topics if topic not in wishes.base]:
+            raise Refusal("bad-argument", f"workers have no topic {', '.join(unknown)[:80]}")
+        wishes.base = tuple(topic for topic in wishes.base if topic not in topics)
+        self._retune()
+        until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
+
+        def look() -> Mapping[str, object] | None:
+            subscriptions = self._keeper.subscriptions
+            wanted = [topic for topic in topics if wishes.is_covered(topic, subscriptions.wanted)]
+            left = [topic for topic in topics if topic in subscriptions.brought and topic not in wanted]
+            if left and time.monotonic_ns() < until_ns:
+                return None
+            words = dict.fromkeys(wanted, "still wanted") | dict.fromkeys(left, "unacknowledged")
+            return {"topics": {topic: words.get(topic, "unsubscribed") for topic in topics}, "said": []}
+
+        return Later(look, until_ns)
+
+    def _attach(self, asked: Attachment) -> Attached:
+        """A reader joins."""
+        if not self._is_running():
+            raise Refusal("not-possible", "lb stops")
+        try:
+            wish = Wish(asked.topics, _POLICIES[asked.policy], asked.markers, asked.pipe_size, asked.backlog)
+            reader, read_fd = self._readers.attach(wish)
+        except OSError as error:
+            raise Refusal("not-possible", f"no reader can be attached: {error.strerror}") from None
+        self._keeper.wishes.want(reader, asked.topics)
+        self._retune()
+        result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
+        return Attached(result, read_fd, lambda: self._detach(reader))
+
+    def _detach(self, reader: Reader) -> None:
+        if self._readers.detach(reader):
+            self._keeper.wishes.release(reader, time.monotonic_ns())
+            self._retune()
+
+    def _retune(self) -> None:
+        """Somebody wants other topics: the feed is asked, and before it can answer it is said who gets what."""
+        self._keeper.retune()
+        self._tell_topics()
+
+    def _tell_topics(self) -> None:
+        wishes = self._keeper.wishes
+        of_pipes = None
+        if not self._has_workers:
+            of_pipes = []
+        elif wishes.exceed(self._keeper.subscriptions.brought):
+            of_pipes = [*map(self._venue.topic, wishes.base)]
+        try:
+            self._pump.set_topics(self._readers.topics(), of_pipes)
+        except OSError as error:
+            raise InternalError(f"topics can't be told: {error.strerror}") from None
+
+    def _order(self, number: int, what: str, carry_out: Callable[[Slot], bool]) -> None:
+        """Give an order that concerns the worker of a slot."""
+        slots = self._supervisor.slots
+        if not 0 <= number < len(slots):
+            raise Refusal("bad-argument", f"there is no slot {number}: they are 0 to {len(slots) - 1}")
+        if not carry_out(slots[number]):
+            raise Refusal("not-possible", f"slot {number} can't be {what}: lb stops, or no worker of ours is there")
