@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.bars import HISTORY_MAX, TRADES, BarMaker
@@ -23,11 +22,12 @@ from trade_balancer.conditions import MAY_UPDATE
 from trade_balancer.output import LineOutput
 from trade_balancer.ready_made import serve
 from trade_balancer.tally import Tally
-from trade_balancer.zones import offsets
+from trade_balancer.zones import Zone, add_zone_option
 
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _HOUR_MS, _DAY_MS = _UNITS_MS["h"], _UNITS_MS["d"]
 _CORRECTED_BARS = 8
+_UTC = Zone("UTC")
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Settings:
     interval_ms: int = 1000
     history: int = 0
     conditions: bool = False
-    zone: ZoneInfo | None = None
+    zone: Zone = _UTC
 
     def bar_maker(self, decoder: Decoder) -> BarMaker:
         # Up to an hour, intervals are the same everywhere, and a zone's repeated hour in autumn is two of them.
-        zone = offsets(self.zone) if self.zone and self.interval_ms > _HOUR_MS else []
-        return BarMaker(decoder, self.interval_ms, self.history, MAY_UPDATE if self.conditions else None, zone)
+        changes = self.zone.changes if self.interval_ms > _HOUR_MS else []
+        return BarMaker(decoder, self.interval_ms, self.history, MAY_UPDATE if self.conditions else None, changes)
 
 
 DEFAULT = Settings()
@@ -86,10 +86,7 @@ balancer has to route by symbol, else each process makes bars of its part of a s
             "--interval", metavar="N{s,m,h,d}", type=_interval_ms, default=1000,
             help="length of the bars, a part of a day: 5s, 1m, 4h, 1d (default: 1s)",
         )  # fmt: skip
-        parser.add_argument(
-            "--zone", metavar="NAME", type=_zone,
-            help="bars of more than an hour begin at midnight in this time zone (America/New_York; default: UTC)",
-        )  # fmt: skip
+        add_zone_option(parser, "bars of more than an hour are parts of a day", "UTC")
         parser.add_argument(
             "--conditions", action="store_true",
             help="trades of stocks update open and close, high and low, and volume by the rules of the consolidated "
@@ -134,13 +131,6 @@ def _interval_ms(text: str) -> int:
     if not length_ms or _DAY_MS % length_ms:
         raise argparse.ArgumentTypeError(f"{text!r} is not a part of a day: 1s, 5s, 1m, 15m, 1h, 4h, 1d")
     return length_ms
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as fault:
-        raise argparse.ArgumentTypeError(f"no time zone {name!r} here (Debian, Ubuntu: apt install tzdata)") from fault
 
 
 def main() -> int:

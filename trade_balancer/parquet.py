@@ -21,7 +21,7 @@ from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.part_files import PART, check_folder, remove_left_over
 from trade_balancer.ready_made import natural, serve
 from trade_balancer.tally import Tally
-from trade_balancer.trading_day import TradingDay, add_day_option
+from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone, add_zone_option
 
 if TYPE_CHECKING:
     from trade_balancer.parquet_files import ParquetFiles
@@ -37,13 +37,13 @@ class Settings(NamedTuple):
     lines: Callable[[], LineFiles]
 
 
-def settings(folder: Path, rotation: Rotation, day: TradingDay) -> Settings:
+def settings(folder: Path, rotation: Rotation, zone: Zone) -> Settings:
     """Raises MissingExtraError."""
     from trade_balancer.parquet_files import ParquetFiles, column_names  # only here: an extra
 
     return Settings(
         column_names(),
-        lambda event: ParquetFiles(folder, event, rotation, day),
+        lambda event: ParquetFiles(folder, event, rotation, zone),
         lambda: LineFiles(folder, "others", ".jsonl", rotation),
     )
 
@@ -82,13 +82,13 @@ A file is called so when it is complete and on the disk, and before that ....par
             help="begin new files at every full S seconds of the clock, UTC; 0 is never. A killed worker loses what "
             "came since (default: 3600)",
         )
-        add_day_option(parser, "a file's date")
+        add_zone_option(parser, "a file's date is that of the record's t", NEW_YORK_IN_WINTER)
 
     @staticmethod
     def open_output(options: argparse.Namespace) -> AbstractContextManager[Settings]:
         folder: Path = options.directory
         check_folder(folder)
-        begun = settings(folder, Rotation(0, options.every), options.utc_offset)
+        begun = settings(folder, Rotation(0, options.every), options.zone)
         for path, size_bytes in remove_left_over(folder.glob(f"*/date=*/*.parquet{PART}")):
             tell(f"removed {path}, {size_bytes} bytes: a worker was killed, and the records in it are lost")
         return contextlib.nullcontext(begun)
@@ -133,7 +133,7 @@ A file is called so when it is complete and on the disk, and before that ....par
 
 
 def main() -> int:
-    """`lb-parquet [--directory DIR] [--every S] [--utc-offset HOURS] ... FD...`; returns the exit code."""
+    """`lb-parquet [--directory DIR] [--every S] [--zone NAME] ... FD...`; returns the exit code."""
     return serve(Parquet)
 
 

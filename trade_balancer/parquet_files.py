@@ -17,7 +17,7 @@ from trade_balancer.columnar.events import EVENTS, EXACT, Column, Kind
 from trade_balancer.errors import MissingExtraError, OutputError
 from trade_balancer.line_files import Rotation
 from trade_balancer.part_files import FileNames, PartFile, make_folder
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import Zone
 
 try:
     import pyarrow as pa
@@ -81,7 +81,7 @@ class ParquetFiles:
     """
 
     def __init__(
-        self, folder: Path, event: str, rotation: Rotation, day: TradingDay, clock: Callable[[], float] = time.time
+        self, folder: Path, event: str, rotation: Rotation, zone: Zone, clock: Callable[[], float] = time.time
     ) -> None:
         self.files_total = 0
         self.bytes_total = 0
@@ -91,7 +91,7 @@ class ParquetFiles:
         self._format = _format(event)
         self._names = FileNames(event, SUFFIX)
         self._rotation = rotation
-        self._day = day
+        self._zone = zone
         self._clock = clock
         self._rows = _Rows()
         self._parts: dict[date | None, _ParquetPart] = {}
@@ -131,7 +131,7 @@ class ParquetFiles:
         return not self._rows.count and not self._parts
 
     def _write_rows(self) -> None:
-        for day, rows in _by_day(self._rows.take(), self._time, self._day):
+        for day, rows in _by_day(self._rows.take(), self._time, self._zone):
             self._add(day, rows)
 
     def _add(self, day: date | None, rows: pa.Table) -> None:
@@ -252,16 +252,16 @@ def _format(event: str) -> dict[str, Any]:
     }
 
 
-def _by_day(rows: pa.Table, time: Column, day: TradingDay) -> Iterator[tuple[date | None, pa.Table]]:
+def _by_day(rows: pa.Table, time: Column, zone: Zone) -> Iterator[tuple[date | None, pa.Table]]:
     """The rows of each day; `time` is the column that tells."""
     scale = _NS_PER_MS if time.kind is Kind.TIME_NS else 1
     times = rows[time.name].cast(pa.int64())
     least, most = (bound.as_py() for bound in compute.min_max(times).values())
-    if not times.null_count and day.number(least // scale) == day.number(most // scale):
-        yield day.of(least // scale), rows
+    if not times.null_count and zone.day(least // scale) == zone.day(most // scale):
+        yield zone.date(least // scale), rows
         return
     places: dict[date | None, list[int]] = {}
     for place, value in enumerate(times.to_pylist()):
-        places.setdefault(day.of(None if value is None else value // scale), []).append(place)
+        places.setdefault(zone.date(None if value is None else value // scale), []).append(place)
     for found, at in places.items():
         yield found, rows.take(pa.array(at))

@@ -24,7 +24,7 @@ from trade_balancer.sql_sqlite import SqliteStore
 from trade_balancer.sql_store import Store, StoreGoneError
 from trade_balancer.sql_tables import OTHERS, TABLES
 from trade_balancer.tally import Tally
-from trade_balancer.trading_day import TradingDay, add_day_option
+from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone, add_zone_option
 
 _TICK_S = 0.5
 _NS_PER_MS = 1_000_000
@@ -33,13 +33,13 @@ _URLS = ("postgresql:", "postgres:")
 
 class Settings(NamedTuple):
     """What a process begins with: a connection of its own, how many records may wait for it, for how long at the end;
-    and what a day is.
+    and whose days are meant.
     """
 
     store: Callable[[], Store]
     most_rows: int = 200_000
     last_s: float = 30
-    day: TradingDay = TradingDay()
+    zone: Zone = Zone(NEW_YORK_IN_WINTER)
 
 
 class Sql(ColumnWorker):
@@ -60,7 +60,7 @@ they came in the table others. While the database is away, records wait in memor
     def __init__(self, output: Settings) -> None:
         super().__init__(output)
         store = output.store()
-        self._rows = store.rows(self.decoder.symbols, output.day)
+        self._rows = store.rows(self.decoder.symbols, output.zone)
         self._store = store
         self._queue = RowQueue(store, output.most_rows, output.last_s)
 
@@ -88,11 +88,11 @@ they came in the table others. While the database is away, records wait in memor
             help="for how long the database is tried again when the pipes have ended; lb's --grace should be longer "
             "(default: 30)",
         )
-        add_day_option(parser, "the day that tells trades apart")
+        add_zone_option(parser, "the day that tells trades apart is that of the record's t", NEW_YORK_IN_WINTER)
 
     @staticmethod
     def open_output(options: argparse.Namespace) -> AbstractContextManager[Settings]:
-        settings = Settings(_store(options.database), options.keep, options.give_up, options.utc_offset)
+        settings = Settings(_store(options.database), options.keep, options.give_up, options.zone)
         store = settings.store()
         try:
             store.open()

@@ -16,7 +16,7 @@ from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import MissingExtraError
 from trade_balancer.sql_tables import KEYS, NO_NUL, NUL, TABLES, Day, SqlTable, time_of
-from trade_balancer.trading_day import FIRST_DAY, LAST_DAY, TradingDay
+from trade_balancer.zones import DAY_MS, FIRST_DAY, LAST_DAY, Zone
 
 try:
     import numpy as np
@@ -59,10 +59,11 @@ def order(table: SqlTable) -> list[str]:
 class CopyRows:
     """Makes rows of tables of one decoder, with the fields in `order`. What they hold is what `Rows` has."""
 
-    def __init__(self, symbols: Symbols, day: TradingDay) -> None:
+    def __init__(self, symbols: Symbols, zone: Zone) -> None:
         self._symbols = symbols
         self._symbol_fields: list[bytes] = []
-        self._day = day
+        self._from_ms = np.array([from_ms for from_ms, _ in zone.changes], np.int64)
+        self._offset_ms = np.array([0, *(offset_ms for _, offset_ms in zone.changes)], np.int64)
         self._lists: dict[bytes, bytes] = {}
 
     def of(self, table: Table) -> Copied:
@@ -95,7 +96,8 @@ class CopyRows:
     def _day_field(self, table: Table) -> _Field:
         time = time_of(table.event)
         times_ms: Any = table[time.name] // (1_000_000 if time.kind is Kind.TIME_NS else 1)
-        days: Any = self._day.number(times_ms)  # of all at once
+        offsets_ms = self._offset_ms[np.searchsorted(self._from_ms, times_ms, side="right")]
+        days = (times_ms + offsets_ms) // DAY_MS
         valid = (days >= FIRST_DAY) & (days <= LAST_DAY)
         if table.nulls(time.name):
             valid &= table.valid(time.name)

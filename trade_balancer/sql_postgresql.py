@@ -16,7 +16,7 @@ from trade_balancer.errors import MissingExtraError, OutputError
 from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, order, other
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import Zone
 
 try:
     import psycopg
@@ -72,8 +72,8 @@ class PostgresqlStore(Store):
         self._connection: psycopg.Connection[Any] | None = None
         self._made: set[SqlTable] = set()
 
-    def rows(self, symbols: Symbols, day: TradingDay) -> Callable[[Table], Sized]:
-        return CopyRows(symbols, day).of
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
+        return CopyRows(symbols, zone).of
 
     def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
         return Copied(len(records), b"".join(other(received_ms, other_text(record)) for record in records))

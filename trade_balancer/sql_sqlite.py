@@ -17,7 +17,7 @@ from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import OutputError
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import KEYS, NO_NUL, NUL, Day, SqlTable, other_text, quoted, time_of
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import Zone
 
 Row = tuple[Any, ...]
 
@@ -39,8 +39,8 @@ class SqliteStore(Store):
         self._connection: sqlite3.Connection | None = None
         self._made: set[SqlTable] = set()
 
-    def rows(self, symbols: Symbols, day: TradingDay) -> Callable[[Table], Sized]:
-        return Rows(symbols, day).of
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
+        return Rows(symbols, zone).of
 
     def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
         return [(received_ms, other_text(record)) for record in records]
@@ -102,10 +102,10 @@ class SqliteStore(Store):
 class Rows:
     """Makes rows of tables of one decoder, in the order of `SqlTable.columns`: days as YYYY-MM-DD, lists as JSON."""
 
-    def __init__(self, symbols: Symbols, day: TradingDay) -> None:
+    def __init__(self, symbols: Symbols, zone: Zone) -> None:
         self._symbols = symbols
         self._texts: list[str] = []
-        self._day = day
+        self._zone = zone
         self._known_lists: dict[tuple[int, ...], str] = {}
 
     def of(self, table: Table) -> list[Row]:
@@ -166,12 +166,12 @@ class Rows:
         scale = _NS_PER_MS if time.kind is Kind.TIME_NS else 1
         if not table.nulls(time.name):
             least, most = min(times) // scale, max(times) // scale
-            if self._day.number(least) == self._day.number(most):
+            if self._zone.day(least) == self._zone.day(most):
                 return [self._day_at(least)] * len(times)
         return [None if value is None else self._day_at(value // scale) for value in times]
 
     def _day_at(self, time_ms: int) -> str | None:
-        day = self._day.of(time_ms)
+        day = self._zone.date(time_ms)
         return None if day is None else day.isoformat()
 
 

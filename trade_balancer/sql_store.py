@@ -12,7 +12,7 @@ from typing import Any
 from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
 from trade_balancer.sql_tables import SqlTable
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import Zone
 
 Waiting = Mapping[SqlTable, Sequence[Any]]
 """For each table some batches of rows, as the store that they are for has made them."""
@@ -29,7 +29,7 @@ class Store(ABC):
     """Which database it is, in words that anybody may see."""
 
     @abstractmethod
-    def rows(self, symbols: Symbols, day: TradingDay) -> Callable[[Table], Sized]:
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
         """What makes rows, in this database's form, of tables with these symbols.
 
         In the key of trades no member is null: exchange and reporting facility are 0 where there is none, and the id

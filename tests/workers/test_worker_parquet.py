@@ -29,7 +29,7 @@ from trade_balancer.columnar.events import EVENTS, Kind
 from trade_balancer.line_files import Rotation
 from trade_balancer.parquet_files import NO_DATE, ParquetFiles, column_names, is_exact
 from trade_balancer.part_files import PART, FileNames, PartFile, remove_left_over
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import Zone
 
 __all__ = ["data"]
 
@@ -145,7 +145,7 @@ def test_rows_without_a_time_are_of_no_day(tmp_path: Path) -> None:
 
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trade_balancer.parquet_files._ROWS", 1)
-    files = ParquetFiles(tmp_path, "T", Rotation(0, 0), TradingDay())
+    files = ParquetFiles(tmp_path, "T", Rotation(0, 0), Zone("UTC-5"))
     decoder = Decoder(column_names())
     records = [trade(number, T_MS + number % 20 * DAY_MS) for number in range(60)]
     for record in records:
@@ -160,7 +160,7 @@ def test_rows_become_row_groups_wherever_batches_and_files_end(tmp_path: Path) -
     """Symbols that are seen late, files that end in between: against one that has all at once."""
     decoder = Decoder(column_names())
     now_s = 1_000_000_000.0
-    files = ParquetFiles(tmp_path, "T", Rotation(0, 60), TradingDay(), lambda: now_s)
+    files = ParquetFiles(tmp_path, "T", Rotation(0, 60), Zone("UTC-5"), lambda: now_s)
     rng = random.Random(1)
     records = [trade(number) for number in range(5000)]
     left, ends = records, 0
@@ -265,7 +265,7 @@ def test_what_can_not_be_used_is_told_at_once(tmp_path: Path) -> None:
     for options, code, told in [
         (["--directory", str(file)], 74, f"cannot write to {file}: not a folder"),
         (["--every", "-1"], 64, "argument --every: -1 is below 0"),
-        (["--utc-offset", "15"], 64, "argument --utc-offset: 15 is not within -12 and 14"),
+        (["--zone", "UTC+15"], 64, "argument --zone: UTC+15: no clock is as far from UTC"),
     ]:
         ended = run_worker([*PARQUET, *options], [framed([trade(1)])])
         assert ended.code == code

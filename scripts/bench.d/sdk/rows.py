@@ -46,7 +46,7 @@ from trade_balancer.sql import Sql
 from trade_balancer.sql_queue import TRANSACTION_ROWS
 from trade_balancer.sql_sqlite import Rows, SqliteStore
 from trade_balancer.sql_tables import TABLES
-from trade_balancer.trading_day import TradingDay
+from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _jsonl(feed: Input) -> int:
 @contextmanager
 def _parquet_files() -> Iterator[ParquetSettings]:
     with tempfile.TemporaryDirectory() as folder:
-        yield settings(Path(folder), Rotation(0, 0), TradingDay())  # imports what the extra brings
+        yield settings(Path(folder), Rotation(0, 0), Zone(NEW_YORK_IN_WINTER))  # imports what the extra brings
 
 
 @row("lb-parquet", wants="pyarrow.parquet", around=_parquet_files)
@@ -277,7 +277,7 @@ class _SqliteWithoutKey(SqliteStore):
 def _parts_of_rows(feed: Input) -> list[list[Sequence[Any]]]:
     """One pass, as `lb-sql` makes rows of it for SQLite, in parts as large as its transactions."""
     decoder = Decoder(events=["T"])
-    rows = Rows(decoder.symbols, TradingDay())
+    rows = Rows(decoder.symbols, Zone(NEW_YORK_IN_WINTER))
     frames = b"".join(len(record).to_bytes(4, "little") + record for record in feed.records)
     in_pass = [row for batch in decoder.decode([frames]) for row in rows.of(batch["T"])]
     return [in_pass[begin : begin + TRANSACTION_ROWS] for begin in range(0, len(in_pass), TRANSACTION_ROWS)]
