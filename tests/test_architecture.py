@@ -79,6 +79,7 @@ EXTRAS = {
     "trade_balancer.sql_copy": {"numpy"},
     "trade_balancer.sql_postgresql": {"psycopg"},
     "trade_balancer.zstd": {"zstandard"},
+    "trade_balancer.recording.block": {"zstandard"},
     "trade_balancer.columnar.arrays": {"numpy"},
     "trade_balancer.control.picture": {"rich"},
 }
@@ -229,6 +230,7 @@ PARSERS = {
     "number.c": "",
     "json.c": "",
     "layout.c": "",
+    "recording.c": "",
     "scan.c": "",
     "json_member.c": "",
     "ws_frame.c": "",
@@ -242,7 +244,7 @@ PARSERS = {
     " { return polygon_is_notice(text, size) || polygon_shard_key(text, size, key) || polygon_kind(text, size, key); }",
 }
 ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "strlen", "strnlen"}
-OWN_SYMBOLS = ("polygon_", "binance_", "scan_", "ws_", "number_", "json_")
+OWN_SYMBOLS = ("polygon_", "binance_", "scan_", "ws_", "number_", "json_", "recording_")
 """What a header declares stands in its own .c, and one parser may use another."""
 
 

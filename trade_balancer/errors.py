@@ -52,6 +52,12 @@ class ReadError(WorkerError):
     exit_code = os.EX_IOERR
 
 
+class InputError(WorkerError):
+    """A file is missing, unreadable, or not what it should be (exit code 66)."""
+
+    exit_code = os.EX_NOINPUT
+
+
 class NoBalancerError(WorkerError):
     """No lb answers at this path, or it has ended (exit code 69)."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trade_balancer.line_files import LineFiles, Rotation
-from trade_balancer.part_files import check_folder
+from trade_balancer.part_files import check_folder, file_name
 from trade_balancer.pipes import Batch
 from trade_balancer.ready_made import ReadyMade, natural, serve
 from trade_balancer.tally import Tally
@@ -45,7 +45,7 @@ time (UTC) of their first record. A file is called so when it is complete and on
             "--directory", metavar="DIR", type=Path, default=Path(), help="where the files are written (default: here)"
         )
         parser.add_argument(
-            "--prefix", type=_name, default="records", help="what their names begin with (default: records)"
+            "--prefix", type=file_name, default="records", help="what their names begin with (default: records)"
         )
         parser.add_argument(
             "--max-bytes",
@@ -96,12 +96,6 @@ time (UTC) of their first record. A file is called so when it is complete and on
     @staticmethod
     def conclude(total: Tally, output: Any) -> dict[str, Any]:
         return {name: total.results[name] for name in ("files", "file_bytes")}
-
-
-def _name(text: str) -> str:
-    if not text or "/" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} can't begin a file's name")
-    return text
 
 
 def main() -> int:

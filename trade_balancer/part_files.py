@@ -6,6 +6,7 @@ holds a lock on it (flock), which ends with its process: a .part file without on
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import fcntl
@@ -55,7 +56,7 @@ class PartFile:
         with self.checked():
             os.fsync(self.fd)
             self.part_path.rename(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         os.close(self.fd)
 
     @contextlib.contextmanager
@@ -100,6 +101,13 @@ class FileNames:
                 return kind(path)
 
 
+def file_name(text: str) -> str:
+    """The type of an option that files' names begin with."""
+    if not text or "/" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} can't begin a file's name")
+    return text
+
+
 def check_folder(folder: Path) -> None:
     """Raises OutputError where no file can be written."""
     if not folder.is_dir():
@@ -118,7 +126,7 @@ def make_folder(folder: Path) -> None:
     try:
         for one in reversed(missing):
             one.mkdir(exist_ok=True)
-            _sync_folder(one.parent)
+            sync_folder(one.parent)
     except OSError as fault:
         raise OutputError(f"cannot make the folder {folder}: {_reason(fault)}") from fault
 
@@ -149,7 +157,7 @@ def remove_left_over(part_paths: Iterable[Path]) -> Iterator[tuple[Path, int]]:
         yield path, size_bytes
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Without it a name in the folder might be lost with the power, though the file is not."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -152,14 +152,14 @@ def _drain_one(worker: Worker, fd: int) -> bytes:
     return pickle.dumps(tally)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
 def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
-    parser = _Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     kind.add_options(parser)
     parser.add_argument("--summary", metavar="FILE", type=Path, help=_SUMMARY_HELP.format(more=kind.summary_help))
     parser.add_argument(

@@ -108,6 +108,13 @@ def inputs(target: str) -> Iterator[bytes]:
             for choice in range(256):
                 yield bytes([choice, choice % 24]) + b"\n".join([TRADE, *OTHERS, TRADE, lines[choice % len(lines)]])
             yield bytes([255, 20]) + b"\n".join([TRADE] * 40)
+        case "recording":
+            some = [TRADE, *OTHERS, b"", b'{"ev":"lb","dropped":18446744073709551615}', b"{\n}"]
+            frames = b"".join(struct.pack("<I", len(record)) + record for record in some)
+            for cut in range(len(frames) - 60, len(frames) + 1):
+                yield bytes([cut % 256]) + frames[:cut]
+            yield b"\1" + b"".join(record + b"\n" for record in some)
+            yield b"\1\xff\xff\xff\xff"
         case "bars":
             lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
             late = [

@@ -14,7 +14,19 @@ import pytest
 import seeds
 from need import need, need_libfuzzer
 
-TARGETS = ["ws_frame", "scan", "json_member", "polygon", "binance", "realign", "pump", "spill", "columns", "bars"]
+TARGETS = [
+    "ws_frame",
+    "scan",
+    "json_member",
+    "polygon",
+    "binance",
+    "realign",
+    "pump",
+    "spill",
+    "columns",
+    "bars",
+    "recording",
+]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")
 

@@ -1,0 +1,237 @@
+"""`lb-record`: records what a running lb receives, with the times of its receiving, in files that zstd alone can read.
+
+Law: nothing is decoded, nothing is left out; what could not be had is counted, in its place. The feed waits for no
+recorder that has joined (`lb-record PATH`); for one that lb has started (`--worker`) it is as --on-full says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trade_balancer.control.attach import attach, leave_on_signals
+from trade_balancer.errors import WorkerError, report, tell
+from trade_balancer.line_files import Rotation
+from trade_balancer.part_files import check_folder, file_name
+from trade_balancer.pipes import Pipes
+from trade_balancer.ready_made import Parser, Worker, natural, serve
+from trade_balancer.tally import Tally, stamp_ms_of
+
+if TYPE_CHECKING:
+    from trade_balancer.recording.files import RecordingFiles, Settings
+
+_TICK_S = 1.0
+_BACKLOG_BYTES = 1 << 26  # the most that lb grants
+_BLOCK_MOST_BYTES = 1 << 26
+_ZSTD_LEVELS = 20  # those above 19 want hundreds of MiB of memory
+_PIPE_BYTES = 1 << 20
+
+_DESCRIPTION = """\
+Records what a running lb receives: the records as they came, with the times at which they were received, in files
+called PREFIX-YYYYMMDDTHHMMSSZ-PID-N.jsonl.zst after the time (UTC) of their first record. `zstd -dc` makes lines of
+them, lb-replay plays them, docs/recording.md says what is in them. A file is called so when it is complete and on the
+disk, and before that ...jsonl.zst.part; what a crash has left so is completed at the next start.
+
+It joins lb by its control socket, PATH (lb --control PATH), with the TOPICs that it is given, and ends with lb, or
+with SIGINT or SIGTERM. lb never waits for it: where it, or its disk, is too slow, records are dropped and counted, and
+a record {"ev":"lb","dropped":N} stands in their place. `lb-record --worker` is a worker that lb starts:
+`lb-record --worker --help`."""
+
+_EPILOG = """\
+A time is the clock of the recorder (CLOCK_REALTIME, ns) when it had read a batch: all records that one read brought
+have the same.
+
+exit codes: 0 done; 64 usage; 69 no lb there, or a package is missing; 74 a file can't be written; 77 lb is another
+user's"""
+
+
+class Record(Worker):
+    """The records of all pipes of a process."""
+
+    description = """\
+Records what it gets, as `lb-record PATH` does; a worker that lb starts. Records of a pipe keep their order."""
+    summary_help = "; files and file_bytes, of complete files, as they lie on the disk"
+    output: Callable[[], RecordingFiles]
+
+    def __init__(self, output: Callable[[], RecordingFiles]) -> None:
+        super().__init__(output)
+        self._files = output()
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        _add_file_options(parser)
+
+    @staticmethod
+    def open_output(options: argparse.Namespace) -> AbstractContextManager[Callable[[], RecordingFiles]]:
+        settings = _settings(options, {"worker": True})
+        from trade_balancer.recording.files import RecordingFiles  # only here: an extra
+
+        return contextlib.nullcontext(partial(RecordingFiles, settings))
+
+    def read(self, pipes: Pipes) -> None:
+        for count in recorded(pipes, self._files):
+            stamp_ms = stamp_ms_of(self._files.last_record)
+            if stamp_ms is not None:
+                self.tally.note_stamp(stamp_ms, count)
+
+    def finish(self) -> None:
+        self._files.close()
+        self.tally.results.update(files=self._files.files_total, file_bytes=self._files.bytes_total)
+
+    @staticmethod
+    def conclude(total: Tally, output: Any) -> dict[str, Any]:
+        return {name: total.results[name] for name in ("files", "file_bytes")}
+
+
+def recorded(pipes: Pipes, files: RecordingFiles) -> Iterator[int]:
+    """Records the pipes to their ends; after each read, how many records it was.
+
+    Raises:
+        ReadError, OutputError: at once.
+    """
+    for ready in pipes.readable(_TICK_S):
+        for fd in ready:
+            before = pipes.records_total
+            frames = pipes.read_frames(fd)
+            if frames:
+                files.add(frames, time.time_ns())
+                yield pipes.records_total - before
+        if not ready:
+            files.tick(time.time_ns())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`lb-record PATH [TOPIC...]` or `lb-record --worker FD...`; returns the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if "--worker" in words:
+        return serve(Record, [word for word in words if word != "--worker"])
+    options = _parser().parse_intermixed_args(words)
+    topics = [topic for word in options.topics for topic in word.split(",") if topic] or ["*"]
+    try:
+        _join(options, topics)
+    except WorkerError as fault:
+        return report(fault)
+    return 0
+
+
+def _join(options: argparse.Namespace, topics: Sequence[str]) -> None:
+    settings = _settings(options, {"control": str(options.path), "topics": topics})
+    from trade_balancer.recording.files import RecordingFiles  # only here: an extra
+
+    files = RecordingFiles(settings)
+    with attach(
+        options.path, topics, policy=options.policy, markers=True, pipe_size=_PIPE_BYTES, backlog=options.backlog
+    ) as reader:
+        leave_on_signals(reader)
+        try:
+            for _ in recorded(Pipes(reader.fds), files):
+                pass
+        finally:
+            files.close()
+        reader.leave()
+    dropped = f", {files.dropped_total} dropped: too slow" if files.dropped_total else ""
+    tell(f"{files.records_total} records in {files.files_total} files of {files.bytes_total} bytes{dropped}")
+
+
+def _settings(options: argparse.Namespace, about: dict[str, Any]) -> Settings:
+    """Checked; what an earlier run has left behind is completed, and told."""
+    check_folder(options.directory)
+    from trade_balancer.recording.files import Settings  # only here: an extra
+    from trade_balancer.recording.left_over import complete_left_over
+
+    for told in complete_left_over(options.directory, options.prefix):
+        tell(told)
+    return Settings(
+        options.directory,
+        options.prefix,
+        Rotation(options.max_bytes, options.every),
+        options.zstd,
+        options.block_bytes,
+        options.sync,
+        {"recorder": "lb-record", "clock": "CLOCK_REALTIME when a batch had been read", **about},
+    )
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--directory", metavar="DIR", type=Path, default=Path(), help="where the files are written (default: here)")
+    add("--prefix", type=file_name, default="recording", help="what their names begin with (default: recording)")
+    add(
+        "--max-bytes",
+        metavar="BYTES",
+        type=natural,
+        default=1 << 28,
+        help="begin a new file once this one has so many bytes on the disk; 0 is never (default: 268435456)",
+    )
+    add(
+        "--every",
+        metavar="S",
+        type=natural,
+        default=3600,
+        help="begin a new file at every full S seconds of the clock, UTC; 0 is never (default: 3600)",
+    )
+    add(
+        "--zstd",
+        metavar="LEVEL",
+        type=int,
+        choices=range(1, _ZSTD_LEVELS),
+        default=1,
+        help="how hard to compress: 1 is fast, 19 small (default: 1)",
+    )
+    add(
+        "--block-bytes",
+        metavar="BYTES",
+        type=_block_bytes,
+        default=1 << 20,
+        help="write a block once its lines have so many bytes, or are a second old (default: 1048576)",
+    )
+    add(
+        "--sync",
+        metavar="S",
+        type=natural,
+        default=5,
+        help="have what was written on the disk (fdatasync) every S seconds, and not only when a file is complete; "
+        "0: only then (default: 5)",
+    )
+
+
+def _block_bytes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _BLOCK_MOST_BYTES:
+        raise argparse.ArgumentTypeError(f"{number} is outside of 1 to {_BLOCK_MOST_BYTES}")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="lb-record", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--policy",
+        choices=("drop-oldest", "drop-newest"),
+        default="drop-oldest",
+        help="what is dropped where the recorder is too slow: the older half of what waits in lb, or what comes "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--backlog",
+        metavar="BYTES",
+        type=natural,
+        default=_BACKLOG_BYTES,
+        help="how much may wait in lb, at most 67108864; the longer may a disk keep silent (default: 67108864)",
+    )
+    _add_file_options(parser)
+    parser.add_argument("path", metavar="PATH", help="of the socket, as in lb --control PATH")
+    parser.add_argument("topics", metavar="TOPIC", nargs="*", help="such as T.AAPL or Q.* (default: all that lb gets)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
