@@ -1,7 +1,7 @@
 """Tells lb which records are finished: with --redeliver it keeps all others, for the next worker.
 
-Law: a message is for the records of 20 ms or of a MiB, however small the batches, and it is true: a record is finished
-when whoever took it has asked for the next batch, or has said so.
+Law: a message is for the records of 20 ms or of half a MiB, however small the batches, and it is true: a record is
+finished when whoever took it has asked for the next batch, or has said so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trade_balancer.channel import first_number, say, wants_acknowledgement
 from trade_balancer.frames import FrameCutter
 
 EVERY_S = 0.02
-EVERY_BYTES = 1 << 20
+EVERY_BYTES = 512 << 10
 """Between two messages about a pipe: whichever comes first. What lb keeps is to stay in the CPU's cache."""
 
 

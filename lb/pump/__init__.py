@@ -322,6 +322,12 @@ class Pump:
         """
         return bool(lib.pump_acknowledge(self._pump, pipe, records_total) == 0)
 
+    def listen(self, pipe: int, channel_fd: int, reader_fd: int) -> None:
+        """A reader begins with the first record that is not acknowledged. What it acknowledges on its channel
+        (SOCK_SEQPACKET, non-blocking), as of the pipe `reader_fd`, is taken there as soon as room is needed; all else
+        is left to the caller. `channel_fd` -1: no more, to be told before it is closed."""
+        lib.pump_listen(self._pump, pipe, channel_fd, reader_fd)
+
     def redeliver(self, pipe: int, read_fd: int) -> int:
         """After a reader's death: what was not acknowledged is written once more, from the begin of a record on.
 

@@ -24,6 +24,7 @@ class Retaining(Protocol):
     """What keeps the records: the pump."""
 
     def acknowledge(self, pipe: int, records_total: int) -> bool: ...
+    def listen(self, pipe: int, channel_fd: int, reader_fd: int) -> None: ...
     def redeliver(self, pipe: int, read_fd: int) -> int: ...
 
 
@@ -44,13 +45,21 @@ class Redelivery:
 
     def begin(self, slot: Slot) -> Mapping[str, str]:
         """A worker is about to be started. Returns what its environment says of it."""
+        assert slot.channel is not None
         slot.first_record = {pipe: self._acknowledged_total(pipe) for pipe in slot.pipes}
         slot.is_excess_told = False
+        for fd, pipe in slot.pipe_by_fd.items():
+            self._retaining.listen(pipe, slot.channel.fileno(), fd)
         firsts = (f"{fd}:{slot.first_record[pipe]}" for fd, pipe in slot.pipe_by_fd.items())
         return {"LB_FIRST": ",".join(firsts), "LB_RUN": self._run}
 
+    def end(self, slot: Slot) -> None:
+        """The worker's channel is about to be closed."""
+        for pipe in slot.pipes:
+            self._retaining.listen(pipe, -1, -1)
+
     def take(self, slot: Slot) -> None:
-        """The worker has told what it has finished (Slot.acknowledged)."""
+        """The worker has told what it has finished (Slot.acknowledged), as far as the pump has not taken that."""
         for pipe, records in slot.acknowledged.items():
             if not self._retaining.acknowledge(pipe, slot.first_record[pipe] + records) and not slot.is_excess_told:
                 slot.is_excess_told = True
@@ -71,7 +80,7 @@ class Redelivery:
     def stalled(self, slot: Slot, pipe: int) -> None:
         """All was read from this pipe, and it stops the reading all the same. A worker that has never acknowledged
         anything is told of, once: all workers are one program."""
-        if self._is_silence_told or slot.acknowledged.get(pipe):
+        if self._is_silence_told or self._acknowledged_total(pipe) > slot.first_record[pipe]:
             return
         self._is_silence_told = True
         logs.error(

@@ -468,6 +468,8 @@ class Supervisor:
 
     def _close_channel(self, slot: Slot) -> None:
         if slot.channel is not None:
+            if self._redelivery is not None:
+                self._redelivery.end(slot)
             self._wake_ups.unwatch(slot.channel.fileno())
             slot.channel.close()
             slot.channel = None

@@ -27,8 +27,9 @@ SOURCES = [Source.SOCKET, Source.CALLER]
 ROOM_BYTES = 288 * 1024
 """PUMP_ROOM_BYTES of pump_state.h."""
 ROUNDS_PER_RUN = 256
+PUT_OFF_READS = 16
 READ_BYTES = 256 * 1024
-"""ROUNDS_PER_RUN of pump.c and PUMP_READ_BYTES of pump_state.h."""
+"""The first two of pump.c, PUMP_READ_BYTES of pump_state.h."""
 SO_SNDBUFFORCE = 32
 
 
@@ -165,6 +166,22 @@ def test_after_many_full_reads_it_comes_back() -> None:
         pump.attach(Source.SOCKET, session.fileno())
         assert pump.run(FAR_NS) is Wake.BUDGET
         assert pump.counters().reads_total == ROUNDS_PER_RUN
+
+
+@pytest.mark.parametrize(("retains", "most_reads"), [(False, 1), (True, PUT_OFF_READS)])
+def test_where_acknowledgements_wake_it_some_reads_come_first(retains: bool, most_reads: int) -> None:
+    """A packet a read, so that poll() is asked before each."""
+    feed, session = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with Rig(retains=retains) as rig, feed, session:
+        session.setblocking(False)
+        rig.pump.attach(Source.SOCKET, session.fileno())
+        for _ in range(2 * PUT_OFF_READS):
+            feed.send(text(TRADE))
+        os.write(rig.wake_write_fd, b"x")
+        assert rig.pump.run(FAR_NS) is Wake.SIGNAL
+        assert rig.pump.counters().reads_total == most_reads
+        while rig.pump.counters().records_total < 2 * PUT_OFF_READS:
+            assert rig.pump.run(FAR_NS) is Wake.SIGNAL
 
 
 # A source that the caller reads. -----------------------------------------------------------------------------------

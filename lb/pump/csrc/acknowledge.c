@@ -16,6 +16,14 @@ int pump_acknowledge(struct pump *pump, uint32_t number, uint64_t records_total)
     return 0;
 }
 
+void pump_listen(struct pump *pump, uint32_t number, int channel_fd, int reader_fd)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    pipe->channel_fd = channel_fd;
+    pipe->reader_fd = reader_fd;
+    pipe->first_record = pipe->acknowledged_total;
+}
+
 int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)
 {
     struct pump_pipe *pipe = &pump->pipe[number];

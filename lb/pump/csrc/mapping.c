@@ -26,14 +26,18 @@ static size_t input_bytes(const struct pump_config *config)
     return config->max_frame_bytes + INPUT_KEPT_BYTES;
 }
 
-/* Besides what may wait when draining begins, an outbox has room for all that the input can hold: of its smallest
- * records, "{}" and a separator, three bytes become six. One that retains has as much room again before what it holds:
- * so it never has to move more bytes than were acknowledged since the last time. */
-uint64_t mapping_outbox_bytes(const struct pump_config *config)
+uint64_t mapping_waiting_bytes(const struct pump_config *config)
 {
     const uint64_t longest_bytes = PUMP_LENGTH_BYTES + config->max_frame_bytes;
     const uint64_t waiting_bytes = config->high_water_bytes > longest_bytes ? config->high_water_bytes : longest_bytes;
-    return waiting_bytes * (config->retains ? 2 : 1) + 2 * input_bytes(config);
+    return waiting_bytes * (config->retains ? 2 : 1);
+}
+
+/* Besides that, an outbox has room for all that the input can hold when draining begins: of its smallest records, "{}"
+ * and a separator, three bytes become six. */
+uint64_t mapping_outbox_bytes(const struct pump_config *config)
+{
+    return mapping_waiting_bytes(config) + 2 * input_bytes(config);
 }
 
 void mapping_give_back(struct pump *pump, uint64_t begin, uint64_t end)

@@ -13,6 +13,10 @@ enum {
 struct pump *mapping_new(const struct pump_config *config);
 void mapping_free(struct pump *pump);
 
+/* How many bytes of an outbox are for what waits until draining begins. One that retains has as much room again before
+ * what it holds: so it never has to move more bytes than were acknowledged since the last time. */
+uint64_t mapping_waiting_bytes(const struct pump_config *config);
+
 /* How many bytes an outbox can hold, without the pad behind it. */
 uint64_t mapping_outbox_bytes(const struct pump_config *config);
 

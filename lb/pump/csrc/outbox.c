@@ -1,4 +1,5 @@
 #include "outbox.h"
+#include "hear.h"
 #include "mapping.h"
 #include "retain.h"
 #include "spill.h"
@@ -8,17 +9,24 @@
 
 enum {
     FLAT_FRAME_MAX_BYTES = PUMP_LENGTH_BYTES + FLAT_MAX_BYTES,
-    RETAIN_STEP_BYTES = 1024 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
+    RETAIN_STEP_BYTES = 256 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
     RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024, /* of an outbox that retains: this memory is kept for good */
+    RETAIN_FREE_PER_HELD = 3, /* it is moved when so many times what it holds is free before that */
     SPILL_STEP_BYTES = 1024 * 1024, /* of a spilled pipe: so much waits until it goes to the disk, at once */
     SPILL_LOADS_PER_FLUSH = 4       /* of one pipe: then the others have their turn */
 };
 
-/* Up to where an outbox may be filled. One that retains gets room by steps, for what was acknowledged meanwhile is
- * to be used again; a record of `bytes` that is longer than a step takes it. */
+/* An outbox that retains gets room by steps, for what was acknowledged meanwhile is to be used again; a record of
+ * `bytes` that is longer than a step takes it. */
+static uint64_t step_bytes(size_t bytes)
+{
+    return bytes > RETAIN_STEP_BYTES ? bytes : RETAIN_STEP_BYTES;
+}
+
+/* Up to where an outbox may be filled, where the next record has `bytes`. */
 static void set_limit(const struct pump *pump, struct pump_pipe *pipe, size_t bytes)
 {
-    const uint64_t step_end = pipe->tail + (bytes > RETAIN_STEP_BYTES ? bytes : RETAIN_STEP_BYTES);
+    const uint64_t step_end = pipe->tail + step_bytes(bytes);
     const uint64_t mark_bytes = pump->config.high_water_bytes;
     const int is_lower = pipe->is_spilled && mark_bytes > SPILL_STEP_BYTES;
     uint64_t limit = pipe->kept + (is_lower ? SPILL_STEP_BYTES : mark_bytes);
@@ -41,6 +49,7 @@ void outbox_init(struct pump *pump, uint32_t number)
         .head = begin,
         .tail = begin,
         .fd = -1,
+        .channel_fd = -1,
     };
     set_limit(pump, &pump->pipe[number], 0);
 }
@@ -292,17 +301,31 @@ static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
     pipe->tail -= end - begin;
 }
 
+/* Only when half is free: moving more bytes than were freed would cost more with every page that the reader takes.
+ * One that retains holds megabytes at full speed, and never becomes empty: as long as there is room behind it, it waits
+ * until more is free. */
+static int should_move(const struct pump *pump, const struct pump_pipe *pipe, size_t bytes)
+{
+    const uint64_t free_bytes = pipe->kept - pipe->begin, held_bytes = pipe->tail - pipe->kept;
+    if (free_bytes < held_bytes || !pump->config.retains)
+        return free_bytes >= held_bytes;
+    return free_bytes >= RETAIN_FREE_PER_HELD * held_bytes ||
+           pipe->tail + step_bytes(bytes) > pipe->begin + mapping_waiting_bytes(&pump->config);
+}
+
 int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     const int rc = flush(pump, number);
     if (rc < 0)
         return rc;
+    if (pipe->channel_fd >= 0) {
+        pipe->acknowledged_total = hear_acknowledged(pipe);
+        retain_no_more(pump, pipe);
+    }
     if (pump->config.retains && pipe->tail + bytes > pipe->kept + pump->config.high_water_bytes)
         retain_exactly(pump, pipe);
-    /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader
-     * takes. */
-    if (pipe->kept - pipe->begin >= pipe->tail - pipe->kept)
+    if (should_move(pump, pipe, bytes))
         move_to_begin(pump, pipe);
     if (pump->config.retains)
         set_limit(pump, pipe, bytes);

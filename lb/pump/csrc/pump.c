@@ -35,7 +35,7 @@ enum {
     HOLD_PIPES = 32,           /* so many outboxes are worth one more look at the socket before they are written */
     HOLD_BYTES = 8 * 1024,     /* per outbox, on average: what is worth a system call however much more is there */
     ROUNDS_PER_RUN = 256,      /* the work budget: without a poll(), which sees the wake-up fd, or past the deadline */
-    RETAINING_ROUNDS = 16      /* ... where acknowledgements are waited for: late ones cost memory, and so the cache */
+    PUT_OFF_READS = 16         /* before a wake-up is obeyed that is most likely an acknowledgement */
 };
 
 struct pump *pump_new(const struct pump_config *config)
@@ -168,11 +168,18 @@ static int other_event(struct pump *pump)
     return rc == 0 && pump->draining && !pump->has_work ? drain_event(pump) : rc;
 }
 
+/* Whether a wake-up may wait. Where acknowledgements are waited for, it is most likely one, and the caller's turn costs
+ * more than the next reads: as long as there is something to read, many are taken in one turn. */
+static int can_put_off(const struct pump *pump, int rc, int reads)
+{
+    return rc == PUMP_WAKE && pump->config.retains && pump->is_readable && reads < PUT_OFF_READS;
+}
+
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
-    const int most_rounds = pump->config.retains ? RETAINING_ROUNDS : ROUNDS_PER_RUN;
     int rounds = 0; /* since the last poll() before the deadline */
-    while (rounds < most_rounds) {
+    int reads_total = 0;
+    while (rounds < ROUNDS_PER_RUN) {
         const int is_rest = pump->source == PUMP_SOURCE_NONE && pump->has_work;
         int rc = work(pump);
         const int holds = rc == 0 && can_read(pump) && should_hold(pump);
@@ -187,6 +194,9 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
         const int reads = holds || should_read(pump);
         rounds = reads || now_ns() >= deadline_ns ? rounds + 1 : 0; /* pipes that always have room must not hide it */
         rc = reads ? receive(pump) : wait_for_work(pump, deadline_ns);
+        reads_total += reads;
+        if (can_put_off(pump, rc, reads_total))
+            rc = 0;
         if (rc == 0 && reads && pump->counters.last_input_ns >= deadline_ns)
             rc = PUMP_DEADLINE;
         if (rc != 0)

@@ -261,6 +261,11 @@ int64_t pump_realign(struct pump *pump, uint32_t pipe, int read_fd);
  * then nothing is changed. */
 int pump_acknowledge(struct pump *pump, uint32_t pipe, uint64_t records_total);
 
+/* Where the pump retains: a reader begins with the pipe's first unacknowledged record. What it acknowledges on a socket of
+ * its own (AF_UNIX, SOCK_SEQPACKET), in packets "ACK READER_FD RECORDS", is also taken there whenever the outbox needs
+ * room; all else is left to the caller. channel_fd -1: no more. */
+void pump_listen(struct pump *pump, uint32_t pipe, int channel_fd, int reader_fd);
+
 /* Where the pump retains: the reader of this pipe has died. Empties the pipe, and all that was not acknowledged waits
  * again, so that the next reader begins with the first record of it. Not for a pipe whose end was told. Returns how
  * many records are to be written once more, or PUMP_ERR_PIPE with errno. */

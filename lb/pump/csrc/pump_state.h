@@ -68,6 +68,9 @@ struct pump_pipe {
     uint64_t written_total;
     uint64_t written_bytes_total;
     uint64_t acknowledged_total;
+    int channel_fd;             /* -1, or where its reader acknowledges (hear.c), which */
+    int reader_fd;              /* knows the pipe by this number, */
+    uint64_t first_record;      /* and whose first record has this one */
     uint64_t redelivered_total;
     uint64_t dropped_total;
     uint64_t dropped_bytes_total;

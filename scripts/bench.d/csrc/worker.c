@@ -1,7 +1,8 @@
 /* worker MODE TALLY FD...: reads all pipes until their end.
  *   count    reads and counts bytes without looking at them, so that the reader is never what limits a candidate
  *   latency  cuts the records at their lengths and books receipt time minus the feeder's stamp, in ns
- *   frames   walks the records' lengths, and counts them; where lb wants to know (LB_FIRST), tells it every MiB or 20 ms
+ *   frames   walks the records' lengths, and counts them; where lb wants to know (LB_FIRST), tells it every half a MiB or
+ *            20 ms
  *   dump     writes each pipe's bytes to TALLY.0, TALLY.1, ... for the runner to check them
  * TALLY is a file, or a folder: then the file in it that is named after the first FD, so that several workers may be told
  * the same. It gives all pipes one size, whatever the balancer chose, so that all candidates have the same room. */
@@ -27,7 +28,7 @@
 #define RECORD_MAX_BYTES (64 * 1024)
 #define EVENTS_MAX 64
 #define ACKNOWLEDGE_MS 20
-#define ACKNOWLEDGE_BYTES (1 << 20)
+#define ACKNOWLEDGE_BYTES (512 << 10)
 
 struct pipe {
     int fd;

@@ -17,7 +17,7 @@ _POLL_S = 0.002
 
 @row(REDELIVER)
 def redeliver(terms: Terms) -> list[float]:
-    """The workers walk the records' lengths in both runs; in one they acknowledge, every MiB or 20 ms."""
+    """The workers walk the records' lengths in both runs; in one they acknowledge, every half a MiB or 20 ms."""
     wanted_option("--redeliver")
     return [_bytes_per_s(terms, "--redeliver") / _bytes_per_s(terms) for _ in range(terms.rounds)]
 
