@@ -40,6 +40,7 @@ from lb.pump import (
     Wake,
 )
 from lb.reporter import Reporter
+from lb.service import Condition, Manager, Service, capability
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
@@ -71,10 +72,11 @@ _POLICIES = {
 
 
 class Balancer:
-    """Runs one `lb`. run() may be called once."""
+    """Runs one `lb`, and tells `manager` of it. run() may be called once."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, manager: Manager) -> None:
         self._config = config
+        self._manager = manager
         self._state = State.RUNNING
         self._until_ns = _NEVER_NS
         self._first_stop_ns: int | None = None
@@ -97,6 +99,7 @@ class Balancer:
                 stack.callback(listener.close)
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
+            capability.give_up()
             high_water_bytes = self._high_water_bytes()
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
@@ -132,9 +135,11 @@ class Balancer:
             )  # fmt: skip
             stack.callback(self._desk.close)
             stack.callback(supervisor.leave, "lb can't go on")
+            self._lag = Lag(venue.sent_ns)
             self._reporter = Reporter(
-                self._snapshot, pump, Lag(venue.sent_ns), config.stats_interval_s, capacity_bytes, self._reader_of
+                self._snapshot, pump, self._lag, config.stats_interval_s, capacity_bytes, self._reader_of
             )
+            self._service = Service(self._manager, self._condition)
             self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
@@ -193,12 +198,13 @@ class Balancer:
         self._supervisor.tend(now_ns)
         self._reporter.tend(now_ns)
         self._desk.tend(now_ns)
+        self._service.tend(now_ns)
 
     def _work(self) -> None:
         """Let the pump run, or wait for the workers' end, until something happens."""
         deadline_ns = min(
             self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns,
-            self._desk.deadline_ns, self._until_ns,
+            self._desk.deadline_ns, self._service.deadline_ns, self._until_ns,
         )  # fmt: skip
         match self._state:
             case State.RUNNING | State.DRAINING:
@@ -264,6 +270,7 @@ class Balancer:
 
     def _failed(self, error: LbError) -> None:
         (logs.error if error.exit_code else logs.info)(str(error))
+        self._manager.tell(STATUS=str(error))
         self._exit_code = self._exit_code or error.exit_code
         self._happened(Happening.FAILED if isinstance(error, InternalError) else Happening.STOP)
 
@@ -298,6 +305,7 @@ class Balancer:
             self._state = state
             time_s = {State.KILLING: KILL_AFTER_S}.get(state, self._config.grace_s)
             self._until_ns = time.monotonic_ns() + int(time_s * 1e9)
+            self._service.stopping(self._until_ns)
         match action:
             case Action.DRAIN:
                 self._keeper.stop()
@@ -340,6 +348,24 @@ class Balancer:
         except OSError as error:
             logs.error("records left in a pipe can't be counted", pipe=pipe, error=error.strerror)
             return Unread(records=0, bytes=self._pipes.backlog_bytes()[pipe])
+
+    def _condition(self) -> Condition:
+        """For the service manager."""
+        snapshot, slots = self._snapshot(), self._supervisor.slots
+        running = sum(slot.runs for slot in slots)
+        return Condition(
+            is_ready=self._keeper.is_serving and running == len(slots),
+            session=type(self._keeper.state).__name__.lower(),
+            tls=snapshot.tls,
+            received_bytes=snapshot.counters.received_bytes_total,
+            records=snapshot.counters.records_total,
+            socket_bytes=snapshot.socket_bytes,
+            held_bytes=sum(snapshot.held_bytes()),
+            is_held_up=bool(snapshot.counters.stopped),
+            lag_ms=self._lag.newest_ms,
+            running=running,
+            slots=len(slots),
+        )
 
     def _snapshot(self, unread: list[Unread] | None = None) -> Snapshot:
         return Snapshot(

@@ -13,6 +13,7 @@ from lb.config import LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
 from lb.key import hide_key_in
 from lb.secret import hide_all
+from lb.service import Manager
 
 
 def main() -> int:
@@ -21,15 +22,20 @@ def main() -> int:
     words = sys.argv[1:]
     key_form, log_format = options.peek(words)
     logs.start(LogLevel.INFO, log_format, hide_key_in(key_form))
+    manager = Manager.of_environment()
+    manager.hide = hide_key_in(key_form)
     try:
         config = options.parse(words)
-        logs.start(config.log_level, config.log_format, partial(hide_all, config.secrets()))
-        return Balancer(config).run()
+        manager.hide = partial(hide_all, config.secrets())
+        logs.start(config.log_level, config.log_format, manager.hide)
+        return Balancer(config, manager).run()
     except UsageError as error:
         logs.last_words(str(error), f"lb: usage: {options.USAGE}; lb --help tells more\n")
+        manager.tell(STATUS=str(error))
         return error.exit_code
     except LbError as error:
         logs.last_words(str(error), "")
+        manager.tell(STATUS=str(error))
         return error.exit_code
     except Exception as bug:
         logs.last_words(f"internal error: {bug!r}", traceback.format_exc())

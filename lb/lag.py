@@ -22,15 +22,20 @@ class Lag:
         self._sent_ns = sent_ns
         self._recent = _Samples()
         self._all = _Samples()
+        self.newest_ms: float | None = None
+        """The median of those taken last."""
 
     def take(self, arrivals: Iterable[Arrival], epoch_ns: int) -> None:
         """`epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
+        taken = _Samples()
         for arrival in arrivals:
             sent_ns = self._sent_ns(arrival.record)
             if sent_ns is not None:
                 lag_ms = (arrival.received_ns + epoch_ns - sent_ns) / 1e6
                 self._recent.add(lag_ms)
                 self._all.add(lag_ms)
+                taken.add(lag_ms)
+        self.newest_ms = taken.percentile(0.5)
 
     def recent(self) -> dict[str, object]:
         """The values of a line of statistics, since the last one; None where no record has told its time."""
@@ -59,10 +64,9 @@ class _Samples:
             self._stride *= 2
 
     def values(self) -> dict[str, object]:
+        return {"lag_p50_ms": self.percentile(0.5), "lag_p99_ms": self.percentile(0.99)}
+
+    def percentile(self, share: float) -> float | None:
+        """The least value that `share` of all do not exceed; None where there is none."""
         ordered = sorted(self._kept)
-        return {"lag_p50_ms": _percentile(ordered, 0.5), "lag_p99_ms": _percentile(ordered, 0.99)}
-
-
-def _percentile(ordered: list[float], share: float) -> float | None:
-    """The least value that `share` of all do not exceed."""
-    return round(ordered[math.ceil(share * len(ordered)) - 1], 3) if ordered else None
+        return round(ordered[math.ceil(share * len(ordered)) - 1], 3) if ordered else None

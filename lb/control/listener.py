@@ -104,7 +104,8 @@ class Listener:
         try:
             listening.bind(str(self._path))
             if self._group is not None:
-                os.chown(self._path, -1, self._group)
+                if self._group != os.getegid():  # else it is there already: a service may be forbidden to change it
+                    os.chown(self._path, -1, self._group)
                 self._path.chmod(0o660)
             listening.listen()
         except BaseException:

@@ -157,6 +157,12 @@ class Keeper:
                 return _NEVER_NS
 
     @property
+    def is_serving(self) -> bool:
+        """Whether the feed has acknowledged all the topics; ACKNOWLEDGE_S later, any of them."""
+        said, is_late = self.subscriptions, self._acknowledge_due_ns == _NEVER_NS
+        return isinstance(self.state, Open) and (not said.unacknowledged or (is_late and bool(said.acknowledged)))
+
+    @property
     def socket_bytes(self) -> int:
         """What the session's socket holds that was not read yet; with TLS, as it came."""
         return 0 if (session := self._session) is None else session.unread_bytes

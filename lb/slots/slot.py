@@ -98,6 +98,11 @@ class Slot:
         return self.state in (State.STARTING, State.RUNNING, State.STUCK)
 
     @property
+    def runs(self) -> bool:
+        """Whether its worker runs its program."""
+        return self.state in (State.RUNNING, State.STUCK)
+
+    @property
     def is_finishing(self) -> bool:
         """Whether its worker is to end by itself: every pipe has its end in sight."""
         return self.retired_pipes == len(self.pipe_by_fd)
