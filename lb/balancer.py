@@ -157,7 +157,12 @@ class Balancer:
         pump = self._pump
         if not self._config.redeliver:
             return None
-        return Redelivery(pump, lambda pipe: pump.pipe_counters(pipe).acknowledged_total, self._pipes.read_fds)
+        return Redelivery(
+            pump,
+            lambda pipe: pump.pipe_counters(pipe).acknowledged_total,
+            self._pipes.read_fds,
+            self._high_water_bytes(),
+        )
 
     def _spill(self, stack: ExitStack) -> Spill:
         config = self._config

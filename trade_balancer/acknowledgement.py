@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from trade_balancer.channel import first_number, say, wants_acknowledgement
+from trade_balancer.channel import first_number, retained_bytes, say, wants_acknowledgement
 from trade_balancer.frames import FrameCutter
 
 EVERY_S = 0.02
@@ -59,3 +59,39 @@ class Acknowledger:
                 self._told[fd] = records
                 self._told_bytes[fd] = cutter.bytes_total
         return True
+
+
+Mark = dict[int, tuple[int, int]]
+"""How far some pipes have been read: by fd, how many records of it, and their bytes."""
+
+
+class Unfinished:
+    """Of some pipes: what was read and is not finished yet, for who finishes later, with a commit or a whole file, and
+    reads with `acknowledge=False`."""
+
+    def __init__(self) -> None:
+        self._cutters: dict[int, FrameCutter] = {}
+        self._finished: Mark = {}
+
+    def watch(self, cutters: Mapping[int, FrameCutter]) -> None:
+        """These are the pipes; those of them of which lb does not want to know are left out."""
+        self._cutters = {fd: cutter for fd, cutter in cutters.items() if wants_acknowledgement(fd)}
+        self._finished = dict.fromkeys(self._cutters, (0, 0))
+
+    def mark(self) -> Mark:
+        """How far they have been read until now; empty where lb does not want to know."""
+        return {fd: (cutter.records_total, cutter.bytes_total) for fd, cutter in self._cutters.items()}
+
+    def is_much(self) -> bool:
+        """Whether so much is unfinished that more would hold up the feed: half of what lb keeps of a pipe."""
+        most_bytes = retained_bytes()
+        return most_bytes is not None and any(
+            cutter.bytes_total - self._finished[fd][1] >= most_bytes // 2 for fd, cutter in self._cutters.items()
+        )
+
+    def finish(self, mark: Mark) -> None:
+        """What had been read at the mark is finished: lb may forget it."""
+        for fd, (records, bytes_) in mark.items():
+            if records != self._finished[fd][0]:
+                say(b"ACK %d %d" % (fd, records), waits=True)
+                self._finished[fd] = (records, bytes_)

@@ -23,6 +23,7 @@ class _Lb:
     fd: int | None = None
     first: dict[int, int] = field(default_factory=dict)
     """By pipe, the number of the first record that comes; empty where lb wants no acknowledgement."""
+    retain_bytes: int | None = None
 
 
 _lb = _Lb()
@@ -31,11 +32,12 @@ _lb = _Lb()
 def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
     """Says READY, once in the life of a process and those that it forks: what reads the pipes is about to begin.
 
-    LB_CHANNEL and LB_FIRST are taken out of the environment: in a program that the worker starts, they are not true.
+    LB_CHANNEL, LB_FIRST and LB_RETAIN are taken out of the environment: they are not true in a program that the
+    worker starts.
 
     Raises:
         ProtocolError: lb writes another version of the pipe protocol (LB_PIPES), LB_CHANNEL is not its socket, or
-            LB_FIRST does not tell numbers.
+            LB_FIRST or LB_RETAIN does not tell numbers.
     """
     version = environment.get("LB_PIPES", PIPE_PROTOCOL)
     if version != PIPE_PROTOCOL:
@@ -56,6 +58,7 @@ def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
     finally:
         channel.detach()
     _lb.first = _numbers(environment.pop("LB_FIRST", ""))
+    _lb.retain_bytes = _bytes(environment.pop("LB_RETAIN", ""))
     say(b"READY", waits=True)
 
 
@@ -88,6 +91,18 @@ def first_number(fd: int) -> int:
     begins with 0. Known once something reads pipes.
     """
     return _lb.first.get(fd, 0)
+
+
+def retained_bytes() -> int | None:
+    """How much of each pipe lb keeps for a successor; with so much unacknowledged, it reads the feed no further."""
+    return _lb.retain_bytes
+
+
+def _bytes(text: str) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise ProtocolError(f"LB_RETAIN={text}: not a number of bytes") from None
 
 
 def _numbers(text: str) -> dict[int, int]:

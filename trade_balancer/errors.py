@@ -110,5 +110,5 @@ def report(fault: WorkerError) -> int:
 
 
 def tell(text: str) -> None:
-    """A line on standard error, after the program's name."""
-    print(f"{Path(sys.argv[0]).name}: {text}", file=sys.stderr, flush=True)
+    """A line on standard error, after the program's name: one write, so that lines of several processes stay whole."""
+    print(f"{Path(sys.argv[0]).name}: {text}\n", end="", file=sys.stderr, flush=True)

@@ -38,6 +38,8 @@ time (UTC) of their first record. A file is called so when it is complete and on
     def __init__(self, output: Callable[[], LineFiles]) -> None:
         super().__init__(output)
         self._files = output()
+        self.finishes_later = self._files.is_compressed  # what the kernel has, no death of a worker takes away
+        self._taken = self.unfinished.mark()
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -84,13 +86,19 @@ time (UTC) of their first record. A file is called so when it is complete and on
         return contextlib.nullcontext(partial(LineFiles, folder, options.prefix, suffix, rotation, new_compressor))
 
     def take(self, round_: list[Batch]) -> None:
+        self._files.tick()
+        if self.unfinished.is_much():
+            self._files.flush()
+        if self._files.is_flushed:
+            self.unfinished.finish(self._taken)
         for _, records in round_:
             self._files.write(records)
-        if not round_:
-            self._files.tick()
+        self._taken = self.unfinished.mark()
 
     def finish(self) -> None:
         self._files.close()
+        if not self.has_failed:
+            self.unfinished.finish(self._taken)
         self.tally.results.update(files=self._files.files_total, file_bytes=self._files.bytes_total)
 
     @staticmethod

@@ -66,6 +66,7 @@ class LineFiles:
         self._names = FileNames(prefix, suffix)
         self._rotation = rotation
         self._new_compressor = new_compressor
+        self.is_compressed = new_compressor is not None
         self._clock = clock
         self._part: _Lines | None = None
 
@@ -89,13 +90,27 @@ class LineFiles:
 
         To be called as often as files and lines may be late.
         """
-        if self._part is None:
-            return
-        now_s = self._clock()
-        if self._rotation.period(now_s) != self._rotation.period(self._part.begin_s):
+        if self.is_over:
             self.close()
-        elif not 0 <= now_s - self._part.flushed_s < _FLUSH_S:
-            self._part.flush(now_s)
+        elif self._part is not None and not 0 <= self._clock() - self._part.flushed_s < _FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Makes all that is in the file readable now."""
+        if self._part is not None:
+            self._part.flush(self._clock())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time of the file that is begun has passed: `tick` would complete it."""
+        return self._part is not None and self._rotation.period(self._clock()) != self._rotation.period(
+            self._part.begin_s
+        )
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the kernel has all lines."""
+        return self._part is None or self._part.is_flushed
 
     def close(self) -> None:
         """Completes the file, if there is one that has not failed."""
@@ -119,15 +134,18 @@ class _Lines(PartFile):
         super().__init__(path)
         self.begin_s = self.flushed_s = now_s
         self.size_bytes = 0
+        self.is_flushed = True
         self._compressor = compressor
 
     def put(self, data: bytes) -> None:
+        self.is_flushed = self._compressor is None
         self.write(self._compressor.compress(data) if self._compressor else data)
 
     def flush(self, now_s: float) -> None:
         self.flushed_s = now_s
         if self._compressor:
             self.write(self._compressor.flush())
+        self.is_flushed = True
 
     def complete(self) -> None:
         if self._compressor:

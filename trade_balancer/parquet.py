@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -62,12 +63,14 @@ A file is called so when it is complete and on the disk, and before that ....par
         "lines; lost, those of files that could not be written"
     )
     idle_s = _TICK_S
+    finishes_later = True
     output: Settings
 
     def __init__(self, output: Settings) -> None:
         super().__init__(output, output.names)
         self._files: dict[str, ParquetFiles] = {}
         self._lines = output.lines()
+        self._taken = self.unfinished.mark()
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -89,13 +92,16 @@ A file is called so when it is complete and on the disk, and before that ....par
         folder: Path = options.directory
         check_folder(folder)
         begun = settings(folder, Rotation(0, options.every), options.zone)
+        lost = "what it had not acknowledged comes again" if "LB_RUN" in os.environ else "the records in it are lost"
         for path, size_bytes in remove_left_over(folder.glob(f"*/date=*/*.parquet{PART}")):
-            tell(f"removed {path}, {size_bytes} bytes: a worker was killed, and the records in it are lost")
+            tell(f"removed {path}, {size_bytes} bytes: a worker was killed, and {lost}")
         return contextlib.nullcontext(begun)
 
     def take(self, round_: list[Batch]) -> None:
-        for every in self._every:
-            every.tick()
+        if any(every.is_over for every in self._every) or self.unfinished.is_much():
+            if fault := self._close_all():
+                raise fault
+            self.unfinished.finish(self._taken)
         for batch in round_:
             for table in batch:
                 if table.event not in self._files:
@@ -104,23 +110,31 @@ A file is called so when it is complete and on the disk, and before that ....par
             if batch.others:
                 self._lines.write(batch.others)
                 self.tally.results["others"] += len(batch.others)
+        self._taken = self.unfinished.mark()
 
-    def finish(self) -> None:
-        """Completes all files that can be, and counts what is in none."""
+    def _close_all(self) -> OutputError | None:
+        """Completes all files that can be, at one time: without a fault, what was taken is in whole files then."""
         first: OutputError | None = None
         for every in self._every:
             try:
                 every.close()
             except OutputError as fault:
                 first = first or fault
+        return first
+
+    def finish(self) -> None:
+        """Completes all files that can be, and counts what is in none."""
+        fault = self._close_all()
         results = self.tally.results
         for files in self._files.values():
             results.update(files=files.files_total, file_bytes=files.bytes_total, stored=files.rows_total)
         results["lost"] = self.decoder.records_total - results["stored"] - results["others"]
         if results["lost"]:
             tell(f"{results['lost']} records are lost: the files for them could not be written")
-        if first and not self.tally.faults:
-            raise first
+        if fault and not self.tally.faults:
+            raise fault
+        if not (fault or self.has_failed):
+            self.unfinished.finish(self._taken)
 
     @property
     def _every(self) -> Iterator[ParquetFiles | LineFiles]:

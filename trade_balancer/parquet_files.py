@@ -105,10 +105,10 @@ class ParquetFiles:
         if self._rows.count >= _ROWS:
             self._write_rows()
 
-    def tick(self) -> None:
-        """Completes the files if their time is over. To be called before `write`, and as often as files may be late."""
-        if not self._is_empty and self._rotation.period(self._clock()) != self._rotation.period(self._begin_s):
-            self.close()
+    @property
+    def is_over(self) -> bool:
+        """Whether the time of the files that are begun has passed: `close` should be called before `write`."""
+        return not self._is_empty and self._rotation.period(self._clock()) != self._rotation.period(self._begin_s)
 
     def close(self) -> None:
         """Completes all files that can be; raises the first fault."""

@@ -16,7 +16,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
+from trade_balancer.acknowledgement import Unfinished
+from trade_balancer.errors import OutputError, TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
 from trade_balancer.pipes import Batch, Pipes, check_fds
 from trade_balancer.processes import fork_per_pipe
@@ -50,11 +51,20 @@ class Worker(ABC):
     summary_help: str = ""
     idle_s: float | None = None
     """After how long without a record `take` is called with none."""
+    finishes_later = False
+    """With `lb --redeliver`, what a round brought is finished when the next one is taken; or, if so, when the worker
+    has told `unfinished`."""
 
     def __init__(self, output: Any) -> None:
         self.output = output
+        self.unfinished = Unfinished()
         self.tally = Tally()
         self.skips = Skips("skip")
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether output has failed: what was taken before may be lost, though no later call fails."""
+        return any(isinstance(fault, OutputError) for fault in self.tally.faults)
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -130,7 +140,9 @@ def _serve(kind: type[Worker], options: argparse.Namespace) -> None:
 def drain(worker: Worker, fds: Sequence[int]) -> Tally:
     """Feeds the worker until its pipes have ended or its input is at fault; the tally says which."""
     tally = worker.tally
-    pipes = Pipes(fds)
+    pipes = Pipes(fds, acknowledge=not worker.finishes_later)
+    if worker.finishes_later:
+        worker.unfinished.watch(pipes.cutters)
     try:
         worker.read(pipes)
         pipes.check_ends()

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.batch import Batch
 from trade_balancer.errors import OutputError, UsageError, tell
 from trade_balancer.ready_made import natural, serve
+from trade_balancer.sql_progress import Progress
 from trade_balancer.sql_queue import RowQueue
 from trade_balancer.sql_sqlite import SqliteStore
 from trade_balancer.sql_store import Store, StoreGoneError
-from trade_balancer.sql_tables import OTHERS, TABLES
+from trade_balancer.sql_tables import OTHERS, TABLES, SqlTable
 from trade_balancer.tally import Tally
 from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone, add_zone_option
 
@@ -33,13 +37,15 @@ _URLS = ("postgresql:", "postgres:")
 
 class Settings(NamedTuple):
     """What a process begins with: a connection of its own, how many records may wait for it, for how long at the end;
-    and whose days are meant.
+    whose days are meant; which life of lb it is of, and how far that is stored, by pipe.
     """
 
     store: Callable[[], Store]
     most_rows: int = 200_000
     last_s: float = 30
     zone: Zone = Zone(NEW_YORK_IN_WINTER)
+    run: str = ""
+    stored: Mapping[int, int] = MappingProxyType({})
 
 
 class Sql(ColumnWorker):
@@ -55,6 +61,7 @@ they came in the table others. While the database is away, records wait in memor
         "table others; not_stored"
     )
     idle_s = _TICK_S
+    finishes_later = True
     output: Settings
 
     def __init__(self, output: Settings) -> None:
@@ -62,7 +69,8 @@ they came in the table others. While the database is away, records wait in memor
         store = output.store()
         self._rows = store.rows(self.decoder.symbols, output.zone)
         self._store = store
-        self._queue = RowQueue(store, output.most_rows, output.last_s)
+        self._progress = Progress(self.unfinished, output.run, output.stored)
+        self._queue = RowQueue(store, self._progress, output.most_rows, output.last_s)
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -92,24 +100,32 @@ they came in the table others. While the database is away, records wait in memor
 
     @staticmethod
     def open_output(options: argparse.Namespace) -> AbstractContextManager[Settings]:
-        settings = Settings(_store(options.database), options.keep, options.give_up, options.zone)
+        run = os.environ.get("LB_RUN", "")
+        settings = Settings(_store(options.database), options.keep, options.give_up, options.zone, run)
         store = settings.store()
         try:
             store.open()
+            stored = store.stored(run) if run else {}
         except StoreGoneError as fault:
             raise OutputError(str(fault)) from fault
         store.close()  # each process has its own
-        return contextlib.nullcontext(settings)
+        return contextlib.nullcontext(settings._replace(stored=stored))
 
     def take(self, round_: list[Batch]) -> None:
-        for batch in round_:
-            for table in batch:
-                self._queue.put(TABLES[table.event], self._rows(table))
-            if batch.others:
-                now_ms = time.time_ns() // _NS_PER_MS
-                self._queue.put(OTHERS, self._store.other_rows(batch.others, now_ms))
-                self.tally.results["others"] += len(batch.others)
-        self._queue.tick()
+        if round_:
+            rows = [one for batch in round_ for one in self._rows_of(batch)]
+            self._queue.put(rows, self.unfinished.mark())
+        self._queue.tick(self.unfinished.is_much())
+
+    def _rows_of(self, batch: Batch) -> Iterator[tuple[SqlTable, Sized]]:
+        """Of those of its records that are not in the database yet."""
+        stored = self._progress.read(batch.fd, len(batch))
+        for table in batch:
+            yield TABLES[table.event], self._rows(table, bisect_left(table.order, stored))
+        others = batch.others[bisect_left(batch.others.order, stored) :]
+        if others:
+            yield OTHERS, self._store.other_rows(others, time.time_ns() // _NS_PER_MS)
+            self.tally.results["others"] += len(others)
 
     def finish(self) -> None:
         queue = self._queue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.columnar.events import EVENTS, Column, Kind
@@ -66,11 +66,12 @@ class CopyRows:
         self._offset_ms = np.array([0, *(offset_ms for _, offset_ms in zone.changes)], np.int64)
         self._lists: dict[bytes, bytes] = {}
 
-    def of(self, table: Table) -> Copied:
+    def of(self, table: Table, first_row: int = 0) -> Copied:
         columns = EVENTS[table.event]
         parts: list[Sequence[bytes]] = [self._fixed(table)]
         parts += [self._variable(table, column) for column in columns if column.kind not in FORMS]
-        return Copied(len(table), b"".join(chain.from_iterable(zip(*parts, strict=True))))
+        rows = islice(zip(*parts, strict=True), first_row, None)
+        return Copied(len(table) - first_row, b"".join(chain.from_iterable(rows)))
 
     def _fixed(self, table: Table) -> list[bytes]:
         """The begin of each row: the count of its fields, and those that have one width."""

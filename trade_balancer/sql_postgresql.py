@@ -14,6 +14,7 @@ from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import MissingExtraError, OutputError
 from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, order, other
+from trade_balancer.sql_progress import STORED, Step, advance
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
 from trade_balancer.zones import Zone
@@ -72,7 +73,7 @@ class PostgresqlStore(Store):
         self._connection: psycopg.Connection[Any] | None = None
         self._made: set[SqlTable] = set()
 
-    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
         return CopyRows(symbols, zone).of
 
     def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
@@ -87,20 +88,38 @@ class PostgresqlStore(Store):
             raise self._failed(fault) from fault
         self._connection = connection
 
-    def write(self, rows: Waiting) -> int:
+    def stored(self, run: str) -> dict[int, int]:
+        self.open()
+        connection = self._connection
+        assert connection is not None
+        try:
+            if not _is_there(connection, STORED):
+                return {}
+            command = f"SELECT pipe, number FROM {STORED.name} WHERE run = %s"
+            return dict(connection.execute(command.encode(), [run]).fetchall())
+        except psycopg.Error as fault:
+            raise self._failed(fault) from fault
+
+    def write(self, rows: Waiting, steps: Sequence[Step] = ()) -> int:
         self.open()
         connection = self._connection
         assert connection is not None
         added = 0
         try:
             with connection.transaction(), connection.cursor() as cursor:
+                if steps:
+                    if STORED not in self._made:
+                        _make(cursor, STORED)
+                    if not advance(lambda command, values: cursor.execute(command.encode(), values), steps, "%s"):
+                        return 0
                 for table, some in rows.items():
                     if table not in self._made:
                         _make(cursor, table)
+                        _make_arrivals(cursor, table)
                     added += _copy(cursor, table, some)
         except psycopg.Error as fault:
             raise self._failed(fault) from fault
-        self._made |= rows.keys()
+        self._made |= rows.keys() | ({STORED} if steps else set())
         return added
 
     def close(self) -> None:
@@ -130,14 +149,20 @@ def declared(table: SqlTable) -> str:
 def _make(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
     """Makes the table where there is none; one that is there may have other types, and columns of its own."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    found = cursor.execute("SELECT to_regclass(%s)", [table.name]).fetchone()
-    if found == (None,):
+    if not _is_there(cursor, table):
         _run(cursor, f"CREATE TABLE {table.name} ({declared(table)})")
         if table.key:
             key = ", ".join(map(quoted, table.key))
             _run(cursor, f"CREATE UNIQUE INDEX {table.name}_key ON {table.name} ({key})")
+
+
+def _make_arrivals(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
     if table.key:
         _run(cursor, f"CREATE TEMPORARY TABLE {_arrivals(table)} ({declared(table)}) ON COMMIT DELETE ROWS")
+
+
+def _is_there(where: psycopg.Cursor[Any] | psycopg.Connection[Any], table: SqlTable) -> bool:
+    return where.execute("SELECT to_regclass(%s)", [table.name]).fetchone() != (None,)
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Copied]) -> int:

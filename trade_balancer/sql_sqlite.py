@@ -15,6 +15,7 @@ from trade_balancer.columnar.events import EVENTS, Column, Kind
 from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import OutputError
+from trade_balancer.sql_progress import STORED, Step, advance
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import KEYS, NO_NUL, NUL, Day, SqlTable, other_text, quoted, time_of
 from trade_balancer.zones import Zone
@@ -39,7 +40,7 @@ class SqliteStore(Store):
         self._connection: sqlite3.Connection | None = None
         self._made: set[SqlTable] = set()
 
-    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
         return Rows(symbols, zone).of
 
     def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
@@ -55,13 +56,30 @@ class SqliteStore(Store):
         except sqlite3.Error as fault:
             raise self._failed(fault) from fault
 
-    def write(self, rows: Waiting) -> int:
+    def stored(self, run: str) -> dict[int, int]:
         self.open()
         connection = self._connection
         assert connection is not None
         try:
-            before = connection.total_changes
+            if not _is_there(connection, STORED):
+                return {}
+            found = connection.execute(f"SELECT pipe, number FROM {STORED.name} WHERE run = ?", [run])
+            return dict(found.fetchall())
+        except sqlite3.Error as fault:
+            raise self._failed(fault) from fault
+
+    def write(self, rows: Waiting, steps: Sequence[Step] = ()) -> int:
+        self.open()
+        connection = self._connection
+        assert connection is not None
+        try:
             connection.execute("BEGIN IMMEDIATE")
+            if steps:
+                self._make(connection, STORED)
+                if not advance(connection.execute, steps, "?"):
+                    connection.execute("ROLLBACK")
+                    return 0
+            before = connection.total_changes
             for table, some in rows.items():
                 if table not in self._made:
                     self._make(connection, table)
@@ -84,7 +102,7 @@ class SqliteStore(Store):
 
     def _make(self, connection: sqlite3.Connection, table: SqlTable) -> None:
         """Makes the table where there is none; one that is there may have columns of its own, and another key."""
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table.name]).fetchone():
+        if _is_there(connection, table):
             return
         columns = (f"{quoted(name)} {_TYPES.get(kind, 'INTEGER')}" for name, kind in table.columns.items())
         connection.execute(f"CREATE TABLE {table.name} ({', '.join(columns)})")
@@ -99,6 +117,10 @@ class SqliteStore(Store):
         return StoreGoneError(text) if code in _BUSY else OutputError(text)
 
 
+def _is_there(connection: sqlite3.Connection, table: SqlTable) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table.name]).fetchone() is not None
+
+
 class Rows:
     """Makes rows of tables of one decoder, in the order of `SqlTable.columns`: days as YYYY-MM-DD, lists as JSON."""
 
@@ -108,7 +130,7 @@ class Rows:
         self._zone = zone
         self._known_lists: dict[tuple[int, ...], str] = {}
 
-    def of(self, table: Table) -> list[Row]:
+    def of(self, table: Table, first_row: int = 0) -> list[Row]:
         columns = {column.name: self._column(table, column) for column in EVENTS[table.event]}
         for name in KEYS.get(table.event, ()):
             if name in ("x", "trfi"):
@@ -116,7 +138,7 @@ class Rows:
         if table.event == "T" and table.nulls("i"):
             numbers = zip(columns["i"], columns["q"], strict=True)
             columns["i"] = [f"q{q}" if i is None and q is not None else i for i, q in numbers]
-        return list(zip(self._days(table, columns), *columns.values(), strict=True))
+        return list(zip(self._days(table, columns), *columns.values(), strict=True))[first_row:]
 
     def _column(self, table: Table, column: Column) -> list[Any]:
         rows, nulls = len(table), table.nulls(column.name)

@@ -11,6 +11,7 @@ from typing import Any
 
 from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
+from trade_balancer.sql_progress import Step
 from trade_balancer.sql_tables import SqlTable
 from trade_balancer.zones import Zone
 
@@ -29,8 +30,8 @@ class Store(ABC):
     """Which database it is, in words that anybody may see."""
 
     @abstractmethod
-    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table], Sized]:
-        """What makes rows, in this database's form, of tables with these symbols.
+    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
+        """What makes rows, in this database's form, of tables with these symbols, from the row on that is told.
 
         In the key of trades no member is null: exchange and reporting facility are 0 where there is none, and the id
         is "q" and the sequence number (options and futures have no ids). Where that is missing, too, the id is null,
@@ -51,8 +52,17 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def write(self, rows: Waiting) -> int:
-        """Adds the rows, but for those whose key is there already; missing tables are made. Returns how many it added.
+    def stored(self, run: str) -> dict[int, int]:
+        """By pipe, how far the records of this life of lb are stored: the number of the first that is not.
+
+        Raises:
+            StoreGoneError, OutputError: as `open`.
+        """
+
+    @abstractmethod
+    def write(self, rows: Waiting, steps: Sequence[Step] = ()) -> int:
+        """Adds the rows, but for those whose key is there already, and the steps that they are; missing tables are
+        made. Returns how many rows it added; 0 where the same steps were made already.
 
         Raises:
             StoreGoneError, OutputError: none was added; or all, where the connection broke at the very end.

@@ -34,12 +34,20 @@ def retain_bytes(pipes: int) -> int:
 
 
 class Redelivery:
-    """`acknowledged_total`: of a pipe's records, by all its workers. `read_fds`: by pipe."""
+    """`acknowledged_total`: of a pipe's records, by all its workers. `read_fds`: by pipe. `most_bytes`: how much is
+    retained of each pipe, which a worker that acknowledges seldom has to know."""
 
-    def __init__(self, retaining: Retaining, acknowledged_total: Callable[[int], int], read_fds: list[int]) -> None:
+    def __init__(
+        self,
+        retaining: Retaining,
+        acknowledged_total: Callable[[int], int],
+        read_fds: list[int],
+        most_bytes: int,
+    ) -> None:
         self._retaining = retaining
         self._acknowledged_total = acknowledged_total
         self._read_fds = read_fds
+        self._most_bytes = most_bytes
         self._run = os.urandom(8).hex()
         self._is_silence_told = False
 
@@ -51,7 +59,7 @@ class Redelivery:
         for fd, pipe in slot.pipe_by_fd.items():
             self._retaining.listen(pipe, slot.channel.fileno(), fd)
         firsts = (f"{fd}:{slot.first_record[pipe]}" for fd, pipe in slot.pipe_by_fd.items())
-        return {"LB_FIRST": ",".join(firsts), "LB_RUN": self._run}
+        return {"LB_FIRST": ",".join(firsts), "LB_RUN": self._run, "LB_RETAIN": str(self._most_bytes)}
 
     def end(self, slot: Slot) -> None:
         """The worker's channel is about to be closed."""

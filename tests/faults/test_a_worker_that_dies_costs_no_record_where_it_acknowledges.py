@@ -8,18 +8,13 @@ import sqlite3
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from harness.feed import Feed, message
 from harness.flood import Flood, numbers_of, record
 from harness.lb_process import Lb, inline
+from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost, kill_in_full_flight
 
 EXAMPLE = (sys.executable, str(Path(__file__).parents[2] / "examples" / "exactly_once.py"))
-REDELIVER = ("--redeliver", "--spawn", "per-pipe")
-LITTLE = ("--retain", "300000")
-"""So that a test has not much to finish at its end."""
-AT_ONCE = {"lb.slots.supervisor.BRIEF_S": 0.0}
-"""No back-off for those that have read something."""
 
 HANDLER = """
 import os, sys
@@ -38,26 +33,6 @@ def handled(folder: Path) -> dict[int, list[tuple[int, bytes]]]:
             fd, number, text = line.split(b" ", 2)
             pipes[int(fd)].append((int(number), text))
     return pipes
-
-
-def kill_in_full_flight(lb: Lb, pipes: int, times: int) -> None:
-    """Kill one worker after the other, each when its pipe's acknowledgements have moved since it was started."""
-    pids = {int(line["slot"]): int(line["pid"]) for line in (lb.await_line("worker started") for _ in range(pipes))}
-    acknowledged = [0] * pipes
-    for turn in range(times):
-        pipe = turn % pipes
-        while (now := lb.balance()["acknowledged"][pipe]) <= acknowledged[pipe]:
-            pass
-        acknowledged[pipe] = now
-        os.kill(pids[pipe], signal.SIGKILL)
-        pids[pipe] = int(lb.await_line("worker started", slot=pipe)["pid"])
-
-
-def assert_nothing_lost(balance: dict[str, Any], received: int) -> None:
-    assert balance["exact"] is True
-    assert balance["received"] == balance["written"] == received
-    assert sum(balance["acknowledged"]) == received
-    assert sum(balance["unacknowledged"]) == sum(balance["unacknowledged_bytes"]) == balance["waiting"] == 0
 
 
 def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Path) -> None:

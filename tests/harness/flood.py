@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from harness.feed import Peer, frame, message
@@ -27,10 +27,13 @@ def numbers_of(records: Sequence[bytes]) -> list[int]:
 
 
 class Flood:
-    """Sends from its own thread while entered: records 0, 1, 2 ..., or up to `limit`."""
+    """Sends from its own thread while entered: records 0, 1, 2 ..., or up to `limit`, as `make` makes them."""
 
-    def __init__(self, peer: Peer, *, begin: int = 0, limit: int | None = None) -> None:
+    def __init__(
+        self, peer: Peer, *, begin: int = 0, limit: int | None = None, make: Callable[[int], bytes] = record
+    ) -> None:
         self._peer = peer
+        self._make = make
         self._limit = limit
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(begin,))
@@ -55,6 +58,6 @@ class Flood:
         with contextlib.suppress(OSError):  # lb has left
             while not self._over.is_set() and (self._limit is None or number < self._limit):
                 count = _BATCH if self._limit is None else min(_BATCH, self._limit - number)
-                self._peer.send(frame(message(record(number + k) for k in range(count))))
+                self._peer.send(frame(message(self._make(number + k) for k in range(count))))
                 number += count
                 self.sent = number

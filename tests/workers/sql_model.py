@@ -8,12 +8,43 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from event_forge import T_MS
 
+from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.columnar.events import EVENTS, Kind
+from trade_balancer.errors import OutputError
+from trade_balancer.sql_progress import Step
+from trade_balancer.sql_store import Store
 from trade_balancer.sql_tables import TABLES
+from trade_balancer.zones import Zone
 
 NAMES = {event: table.name for event, table in TABLES.items()}
+
+
+def check_steps(store: Store) -> None:
+    """Rows and how far they bring a pipe are written together, once, whoever tries."""
+
+    def write(run: str, begin: int, end: int) -> int:
+        frames = b"".join(len(one).to_bytes(4, "little") + one for one in map(trade, range(begin, end)))
+        decoder = Decoder()
+        rows = store.rows(decoder.symbols, Zone("UTC-5"))
+        waiting = {TABLES["T"]: [rows(batch["T"], 0) for batch in decoder.decode([frames])]}
+        return store.write(waiting, [Step(run, 3, begin, end)])
+
+    assert store.stored("this") == {}
+    assert write("this", 10, 30) == 20
+    assert store.stored("this") == {3: 30}
+    assert store.stored("another") == {}
+    assert write("this", 10, 30) == 0
+    assert write("this", 30, 40) == 10
+    with pytest.raises(OutputError, match="pipe 3: another worker has stored its records up to 40, not 30, meanwhile"):
+        write("this", 30, 50)
+    store.close()
+    assert store.stored("this") == {3: 40}
+    assert write("another", 40, 50) == 10
+    assert (store.stored("this"), store.stored("another")) == ({3: 40}, {3: 50})
+    store.close()
 
 
 def trade(number: int, **more: Any) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from feeding import framed, run_worker, start_worker
+from pyarrow import parquet
 
 WAYS = {
     "run": "from trade_balancer import run\nrun(lambda record, fd: None)",
@@ -73,7 +74,9 @@ class Retaining:
 
 
 @contextmanager
-def retaining(script: Path, code: str, pipes: int = 1, first: Sequence[int] = (0, 0)) -> Iterator[Retaining]:
+def retaining(
+    script: Path, code: str, pipes: int = 1, first: Sequence[int] = (0, 0), retain_bytes: int = 1 << 26
+) -> Iterator[Retaining]:
     script.write_text(code)
     ours, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(30)
@@ -81,6 +84,7 @@ def retaining(script: Path, code: str, pipes: int = 1, first: Sequence[int] = (0
     read_ends = [read_end for read_end, _ in pairs]
     told = {
         "LB_CHANNEL": str(channel.fileno()),
+        "LB_RETAIN": str(retain_bytes),
         "LB_FIRST": ",".join(f"{fd}:{number}" for fd, number in zip(read_ends, first, strict=False)),
     }
     process = start_worker([script], read_ends, told, pass_fds=[channel.fileno()])
@@ -197,6 +201,29 @@ def test_a_program_that_finishes_later_says_so_itself_by_numbers_that_go_on(tmp_
         assert worker.process.stdout.readline() == "104 6\n"
         assert worker.acknowledged() == (0, 8)
         assert worker.finish()[2] == []
+
+
+STORES = """
+import sys
+sys.argv[1:1] = ["--directory", {folder!r}, "--every", "0"]
+from trade_balancer.parquet import main
+sys.exit(main())
+"""
+
+
+def test_one_that_stores_files_acknowledges_what_is_in_whole_ones(tmp_path: Path) -> None:
+    """Before lb would have to wait for it, or at the end."""
+    code = STORES.format(folder=str(tmp_path))
+    with retaining(tmp_path / "worker.py", code, retain_bytes=4000) as worker:
+        os.write(worker.write_fds[0], framed([RECORD] * 5))
+        os.write(worker.write_fds[0], framed([RECORD] * 150))
+        _, records = worker.acknowledged()
+        assert 2000 // len(RECORD) <= records <= 155
+        assert sum(parquet.read_metadata(path).num_rows for path in tmp_path.glob("T/*/*.parquet")) == records
+        os.write(worker.write_fds[0], framed([RECORD]))
+        _, _, messages = worker.finish()
+    assert messages[-1] == (0, 156)
+    assert sum(parquet.read_metadata(path).num_rows for path in tmp_path.glob("T/*/*.parquet")) == 156
 
 
 @pytest.mark.parametrize("text", ["x", "3", "3:x", "3:1:2"])

@@ -18,9 +18,10 @@ from event_forge import OTHERS, T_MS, records_of_all_events
 from feeding import framed, ready_worker, run_worker
 from harness import Lb, lb_environment, replay
 from harness.fixtures import data
-from sql_model import NAMES, check_rows, trade
+from sql_model import NAMES, check_rows, check_steps, trade
 
 from trade_balancer.columnar.events import EVENTS
+from trade_balancer.sql_sqlite import SqliteStore
 
 __all__ = ["data"]
 
@@ -73,6 +74,10 @@ def test_trades_that_come_again_are_not_added(tmp_path: Path) -> None:
     check_rows("T", rows_of(path, "trades"), [*once, nameless, nameless])
     totals = json.loads(summary.read_text())
     assert (totals["stored"], totals["added"]) == (11, 1)
+
+
+def test_how_far_a_pipe_is_stored_is_written_with_its_rows(tmp_path: Path) -> None:
+    check_steps(SqliteStore(tmp_path / "db"))
 
 
 def test_a_character_0_is_replaced(tmp_path: Path) -> None:

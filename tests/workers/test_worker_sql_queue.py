@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trade_balancer.acknowledgement import Unfinished
 from trade_balancer.errors import OutputError
+from trade_balancer.sql_progress import Progress, Step
 from trade_balancer.sql_queue import RowQueue
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import TABLES
@@ -43,7 +45,10 @@ class ListStore(Store):
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def write(self, rows: Waiting) -> int:
+    def stored(self, run: str) -> dict[int, int]:
+        return {}
+
+    def write(self, rows: Waiting, steps: Sequence[Step] = ()) -> int:
         if self._away and self._away.pop(0):
             raise StoreGoneError("a list is away")
         added = [row for batches in rows.values() for some in batches for row in some]
@@ -58,10 +63,10 @@ class ListStore(Store):
 )
 def test_every_row_arrives_once_and_in_order_and_few_are_kept(away: list[int], puts: list[tuple[int, float]]) -> None:
     moment, store = Moment(), ListStore(away)
-    queue = RowQueue(store, MOST_ROWS, 1e9, lambda: moment.now_s, moment.sleep)
+    queue = RowQueue(store, Progress(Unfinished(), "", {}), MOST_ROWS, 1e9, lambda: moment.now_s, moment.sleep)
     number = 0
     for count, pause_s in puts:
-        queue.put(TABLES["T"], [(number + row,) for row in range(count)])
+        queue.put([(TABLES["T"], [(number + row,) for row in range(count)])], {})
         number += count
         queue.tick()
         assert queue.rows < MOST_ROWS
@@ -75,8 +80,8 @@ def test_every_row_arrives_once_and_in_order_and_few_are_kept(away: list[int], p
 
 def test_rows_wait_a_second_for_others() -> None:
     moment, store = Moment(), ListStore([])
-    queue = RowQueue(store, MOST_ROWS, 0, lambda: moment.now_s, moment.sleep)
-    queue.put(TABLES["T"], [(1,)])
+    queue = RowQueue(store, Progress(Unfinished(), "", {}), MOST_ROWS, 0, lambda: moment.now_s, moment.sleep)
+    queue.put([(TABLES["T"], [(1,)])], {})
     queue.tick()
     assert store.kept == []
     moment.now_s += 1
@@ -86,8 +91,8 @@ def test_rows_wait_a_second_for_others() -> None:
 
 def test_what_is_away_at_the_end_is_given_up_in_time(capsys: pytest.CaptureFixture[str]) -> None:
     moment, store = Moment(), ListStore([1000])
-    queue = RowQueue(store, MOST_ROWS, 30, lambda: moment.now_s, moment.sleep)
-    queue.put(TABLES["T"], [(1,), (2,)])
+    queue = RowQueue(store, Progress(Unfinished(), "", {}), MOST_ROWS, 30, lambda: moment.now_s, moment.sleep)
+    queue.put([(TABLES["T"], [(1,), (2,)])], {})
     with pytest.raises(OutputError, match="a list is away; given up after 30 s"):
         queue.finish()
     assert queue.rows == 2

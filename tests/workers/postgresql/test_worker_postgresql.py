@@ -15,9 +15,10 @@ from event_forge import OTHERS, records_of_all_events
 from feeding import framed, pipes_with, ready_worker, run_worker, start_worker
 from postgresql_server import Server, UnavailableError
 from psycopg.rows import dict_row
-from sql_model import NAMES, check_rows, trade
+from sql_model import NAMES, check_rows, check_steps, trade
 
 from trade_balancer.columnar.events import EVENTS
+from trade_balancer.sql_postgresql import PostgresqlStore
 
 SQL = ["-m", "trade_balancer.sql", "--database"]
 
@@ -87,6 +88,10 @@ def test_trades_that_come_again_are_not_added(database: str, tmp_path: Path) -> 
     check_rows("T", rows_of(database, "trades"), [*records, *[trade(1, i=None)] * 2])
     totals = json.loads(summary.read_text())
     assert (totals["stored"], totals["added"]) == (301, 1)
+
+
+def test_how_far_a_pipe_is_stored_is_written_with_its_rows(database: str) -> None:
+    check_steps(PostgresqlStore(database))
 
 
 def test_where_no_trade_has_an_id_the_sequence_number_is_one(database: str) -> None:
