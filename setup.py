@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Distribution, Extension, setup
 from setuptools.command.build_ext import build_ext
 
 
@@ -29,6 +31,16 @@ class BuildWithTools(build_ext):
         super().run()
 
 
+class WritePages(Distribution().get_command_class("install_data")):  # setuptools has no other name for it
+    """Manual pages and the shells' completions, from the parsers of the commands that were just built."""
+
+    def run(self) -> None:
+        built = self.get_finalized_command("build_ext")
+        packages = "." if built.inplace else built.build_lib
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([packages, *filter(None, sys.path)])}
+        subprocess.run([sys.executable, "scripts/pages.d", self.install_dir], env=environment, check=True)
+
+
 # All C parts keep to Python's stable ABI: one wheel for 3.11 and all later ones. A free-threaded Python has none.
 has_abi3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 frames = Extension(
@@ -40,7 +52,8 @@ frames = Extension(
 )
 
 setup(
-    cmdclass={"build_ext": BuildWithTools},
+    cmdclass={"build_ext": BuildWithTools, "install_data": WritePages},
+    data_files=[("share", [])],  # what they are is known once they are written
     cffi_modules=[
         "lb/pump/build.py:ffibuilder",
         "lb/slots/spawn/build.py:ffibuilder",

@@ -1,5 +1,5 @@
 """What is handed to others: the source distribution is the whole checkout and builds alone; the wheel fits every Python
-from 3.11 on, and holds the three packages and nothing else."""
+from 3.11 on, and holds the packages, the pages about its commands, and nothing else."""
 
 from __future__ import annotations
 
@@ -73,12 +73,16 @@ def test_nothing_that_was_built_is_in_the_source_distribution(unpacked: Path) ->
 def test_the_wheel_fits_every_python_and_holds_the_packages_only(unpacked: Path, wheel: Path) -> None:
     assert "-cp311-abi3-linux_" in wheel.name
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        listed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    pages = {name.partition(".data/data/")[2] for name in listed if ".data/data/" in name}
+    names = {name for name in listed if ".data/data/" not in name}
     compiled = {name for name in names if name.endswith(".so")}
     packaged = {name for name in files(unpacked) if name.startswith(PACKAGES)}
     assert names - compiled == {name for name in packaged if name.endswith((".py", ".pyi", "/py.typed"))}
     # Each compiled module has a stub beside it.
     assert compiled == {name.replace(".pyi", ".abi3.so") for name in packaged if name.endswith(".pyi")}
+    places = ("share/man/man1/{}.1", "share/bash-completion/completions/{}", "share/zsh/site-functions/_{}")
+    assert pages == {place.format(command) for place in places for command in COMMANDS}
 
 
 def test_the_metadata_names_the_licence_and_the_authors(wheel: Path) -> None:

@@ -6,6 +6,7 @@ tokens alone: they become spaces. The program's speed is that of the worker: not
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
@@ -18,14 +19,13 @@ from trade_balancer.pipes import batches
 from trade_balancer.runner import fds_of_command_line
 from trade_balancer.signals import outlive_stop_signals
 
-_USAGE = """\
-usage: lb-lines PROGRAM [ARGS...] FD...
-
+_DESCRIPTION = """\
 Starts PROGRAM and writes each record that comes on the pipes FD... to its standard input, as a line. When all pipes
 have ended, PROGRAM sees the end of its input, and its exit code is that of lb-lines. It is what lb's option does:
 
-  lb --frame lines @/etc/lb/key wss://socket.massive.com/stocks 4 . jq -r --unbuffered .sym
+  lb --frame lines @/etc/lb/key wss://socket.massive.com/stocks 4 . jq -r --unbuffered .sym"""
 
+_EPILOG = """\
 A PROGRAM whose own last argument is a number wants -- behind it: lb-lines head -n 5 --
 
 exit codes: PROGRAM's, 128 + N after signal N; 0 too where it reads no further; 64 usage; 65 a pipe ended inside a
@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv if argv is None else argv)
     command, fds = _parted(words)
     if words[1:] in (["--help"], ["-h"]):
-        print(_USAGE)
+        _parser().print_help()
         return 0
     if not command or not fds:
-        print(_USAGE, file=sys.stderr)
+        _parser().print_help(sys.stderr)
         return os.EX_USAGE
     outlive_stop_signals()
     try:
@@ -84,6 +84,20 @@ def _write_all(fd: int, lines: bytes) -> None:
     left = memoryview(lines)
     while left:
         left = left[os.write(fd, left) :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    """For what --help shows alone: argparse would take the options of PROGRAM for its own."""
+    parser = argparse.ArgumentParser(
+        prog="lb-lines",
+        usage="lb-lines PROGRAM [ARGS...] FD...",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("program", metavar="PROGRAM", help="the program to start; ARGS are its arguments")
+    parser.add_argument("fds", metavar="FD", nargs="+", help="the number of an open pipe, from which records come")
+    return parser
 
 
 def _parted(argv: Sequence[str]) -> tuple[list[str], list[int]]:

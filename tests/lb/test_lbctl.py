@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -80,13 +79,3 @@ def test_it_imports_nothing_of_lb() -> None:
         "import sys, trade_balancer.control.ctl; print([m for m in sys.modules if m.split('.')[0] in ('lb', 'ktls')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-def test_bash_completes_verbs_and_levels(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    assert bash is not None
-    script = lbctl("--completion", "bash").stdout
-    ask = "COMP_WORDS=(lbctl p re); COMP_CWORD=2; _lbctl; echo ${COMPREPLY[@]};"
-    ask += "COMP_WORDS=(lbctl p log-level w); COMP_CWORD=3; _lbctl; echo ${COMPREPLY[@]}"
-    said = subprocess.run([bash, "-c", script + ask], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert said.stdout.split() == ["restart", "resume", "warning"]

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import orjson
 
 from trade_balancer.control import Control
-from trade_balancer.control.completion import SCRIPTS
 from trade_balancer.control.picture import show, show_event
 from trade_balancer.errors import WorkerError, report
 
@@ -37,8 +36,6 @@ _EPILOG = "\n".join(
         "",
         "exit codes: 0 done; 64 usage; 69 no lb there, or can't be done; 74 output failed; 76 another version of lb;",
         "            77 lb is another user's",
-        "",
-        'completion: eval "$(lbctl --completion bash)" in ~/.bashrc, or zsh in ~/.zshrc',
     ]
 )
 
@@ -98,12 +95,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
-class _Complete(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *words: Any) -> NoReturn:
-        print(SCRIPTS[words[1]].replace("@VERBS@", " ".join(VERBS)).replace("@LEVELS@", " ".join(LEVELS)), end="")
-        parser.exit()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lbctl",
@@ -113,7 +104,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--json", action="store_true", help="print the answer as a line of JSON (default: for people)")
-    add("--completion", action=_Complete, choices=SCRIPTS, help="print what makes this shell complete the words")
     add("path", metavar="PATH", help="of the socket, as in lb --control PATH")
     add("verb", metavar="VERB", choices=VERBS, help="see below")
     add("words", metavar="WORD", nargs="*", help="what the verb wants")
