@@ -5,6 +5,7 @@
     STARTING   REFUSED   tell, back off                          EMPTY
     STARTING   RUNS      tell                                    RUNNING
     STARTING   FAILS     tell                                    LEAVING
+    STARTING   ENDS      kill its group, reap it, tell           LEAVING
     RUNNING    STICKS    tell, kill its group where asked to     STUCK
     RUNNING    ENDS      kill its group, reap it, tell           LEAVING
     STUCK      READS     tell                                    RUNNING
@@ -43,7 +44,7 @@ from lb.slots.orders import Orders
 from lb.slots.pipes import Pipes
 from lb.slots.redelivery import Redelivery
 from lb.slots.slot import NEVER_NS, Event, Slot, State
-from lb.slots.spawn import report, spawn
+from lb.slots.spawn import has_run_program, report, spawn
 from lb.slots.watch import Watch
 
 STABLE_S = 10.0
@@ -168,7 +169,7 @@ class Supervisor:
             if slot is None:
                 os.waitpid(pid, 0)
                 continue
-            if slot.state is State.STARTING:
+            if slot.report_fd is not None:
                 self._read_report(slot)  # it is complete
             self._happens(slot, Event.ENDS)
         for slot in list(self._leaving.values()):
@@ -301,7 +302,10 @@ class Supervisor:
         assert slot.report_fd is not None
         slot.fault = report(slot.order, slot.report_fd)
         self._close_report(slot)
-        self._happens(slot, Event.RUNS if slot.fault is None else Event.FAILS)
+        if slot.fault is not None:
+            self._happens(slot, Event.FAILS)
+        elif has_run_program(slot.pid):
+            self._happens(slot, Event.RUNS)  # else it was killed before, and its end is about to be seen
 
     def _tell_start(self, slot: Slot) -> None:
         logs.info("worker started", slot=slot.number, pid=slot.pid, pipes=len(slot.pipes))
@@ -482,6 +486,7 @@ ACTIONS: Mapping[tuple[State, Event], tuple[Action, State]] = {
     (State.STARTING, Event.REFUSED): (Supervisor._tell_refusal, State.EMPTY),
     (State.STARTING, Event.RUNS): (Supervisor._tell_start, State.RUNNING),
     (State.STARTING, Event.FAILS): (Supervisor._tell_failure, State.LEAVING),
+    (State.STARTING, Event.ENDS): (Supervisor._bury, State.LEAVING),
     (State.RUNNING, Event.STICKS): (Supervisor._tell_stuck, State.STUCK),
     (State.RUNNING, Event.ENDS): (Supervisor._bury, State.LEAVING),
     (State.STUCK, Event.READS): (Supervisor._tell_reads, State.RUNNING),

@@ -27,8 +27,8 @@ int execve(const char *path, char *const argv[], char *const envp[])
 """
 
 
-def children(pid: int) -> int:
-    return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+def children(pid: int) -> list[int]:
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def test_all_workers_are_started_side_by_side_and_signals_are_obeyed_meanwhile(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_all_workers_are_started_side_by_side_and_signals_are_obeyed_meanwhile(t
     environment = preload(tmp_path, GATED_EXEC) | {"GATE": str(gate)}
     with Lb(NO_FEED, 5, "--spawn", "per-pipe", environment=environment) as lb:
         lb.await_line("pipes ready")
-        while children(lb.pid) < 5:
+        while len(children(lb.pid)) < 5:
             pass
         assert lb.balance()["exact"]
         assert not [line for line in lb.lines if line["message"] == "worker started"]
@@ -70,7 +70,7 @@ def test_a_stop_is_obeyed_while_the_first_workers_are_being_started(tmp_path: Pa
     environment = preload(tmp_path, GATED_EXEC) | {"GATE": str(tmp_path / "never")}
     with Lb(NO_FEED, 2, "--spawn", "per-pipe", "--grace", "0.1", environment=environment) as lb:
         lb.await_line("pipes ready")
-        while children(lb.pid) < 2:
+        while len(children(lb.pid)) < 2:
             pass
         lb.stop()
         assert {lb.await_line("worker ended", signal="SIGTERM")["slot"] for _ in range(2)} == {0, 1}
@@ -95,4 +95,23 @@ def test_the_feed_is_read_while_a_worker_is_started_again(tmp_path: Path) -> Non
         assert lb.balance()["received"] == 200
         gate.touch()
         assert len(lb.await_records(200).pids) == 3
+        assert lb.stop().exit_code == 0
+
+
+def test_one_that_is_killed_before_it_runs_its_program_was_never_started(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    environment = preload(tmp_path, GATED_EXEC) | {"GATE": str(gate)}
+    with Feed() as feed, Lb(feed.url, 1, environment=environment) as lb:
+        lb.await_line("pipes ready")
+        while not (started := children(lb.pid)):
+            pass
+        os.kill(started[0], signal.SIGKILL)
+        end = lb.await_line("worker ended", signal="SIGKILL")
+        assert end["pid"] == started[0]
+        assert not [line for line in lb.lines if line["message"] == "worker started"]
+        gate.touch()
+        assert lb.await_line("worker started")["pid"] != started[0]
+        with feed.session() as peer:
+            peer.say(message([record(0)]))
+            lb.await_records(1)
         assert lb.stop().exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -65,9 +66,22 @@ def make_stuck(test: Supervising, slot: Slot) -> None:
     test.until(lambda: slot.state is State.STUCK)
 
 
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Whoever opens the file, to run it too, waits: for at least as long as the kernel waits for us to break our lease
+    of it (fcntl(2))."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fd = os.open(path, os.O_RDONLY)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    yield
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # who waits has a copy of fd until its exec
+    os.close(fd)
+    signal.signal(signal.SIGIO, before)
+
+
 def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker runs, is stopped, goes on and dies; its program loses its interpreter, then is gone, then is there
-    again, and the worker dies while it is stopped."""
+    again, and the worker dies while it is stopped, and the next one before it runs its program."""
     script = tmp_path / "worker"
 
     def put(interpreter: str) -> None:
@@ -98,7 +112,12 @@ def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert slot.state is State.RUNNING
         assert test.supervisor.restarts_total == 1
         make_stuck(test, slot)
-        os.kill(slot.pid, signal.SIGKILL)
+        with held(script):
+            os.kill(slot.pid, signal.SIGKILL)
+            test.until(lambda: slot.state is State.STARTING)
+            os.kill(slot.pid, signal.SIGKILL)
+            ended = len(test.told("worker ended"))
+            test.until(lambda: len(test.told("worker ended")) == ended + 1)
         test.until(lambda: len(test.told("worker started")) == 3)
     assert slot.state is State.EMPTY
     assert {(before, event) for before, event, _ in test.walked} == ACTIONS.keys()

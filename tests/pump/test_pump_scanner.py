@@ -68,10 +68,10 @@ def test_where_orjson_refuses_no_record_is_invented(message: bytes, sizes: list[
     """A record is delimited, not validated: what orjson would refuse may pass, whole, up to where it goes wrong."""
     records, faults = cut_by_pump(message, sizes)
     assert records == model.cut(message, 1 << 20).records
-    _assert_same_as_parsed(message, records, faults)
+    assert_same_as_parsed(message, records, faults)
 
 
-def _assert_same_as_parsed(message: bytes, records: list[bytes], faults: list[Event]) -> None:
+def assert_same_as_parsed(message: bytes, records: list[bytes], faults: list[Event]) -> None:
     parsed = _parsed(message)
     if parsed is None:
         return
@@ -199,12 +199,12 @@ def test_values_of_json_test_suites(outline: str) -> None:
             message = (outline % text).encode()
             records, faults = cut_by_pump(message)
             assert records == model.cut(message, 1 << 20).records
-            assert_same_events(faults, _modelled_faults(message))
+            assert_same_events(faults, modelled_faults(message))
             assert cut_by_pump(message, [1])[0] == records
-            _assert_same_as_parsed(message, records, faults)
+            assert_same_as_parsed(message, records, faults)
 
 
-def _modelled_faults(message: bytes) -> list[Fault]:
+def modelled_faults(message: bytes) -> list[Fault]:
     cut = model.cut(message, 1 << 20)
     return [Fault(cut.fault, cut.offset_bytes, message[cut.offset_bytes :])] if cut.fault else []
 
@@ -225,4 +225,4 @@ def test_garbage_is_refused_and_the_session_goes_on(message: bytes, sizes: list[
     message = message if opcode == BINARY else message.decode(errors="replace").encode()
     records, faults = cut_by_pump(message, sizes, opcode=opcode)
     assert records == model.cut(message, 1 << 20).records
-    assert_same_events(faults, _modelled_faults(message))
+    assert_same_events(faults, modelled_faults(message))

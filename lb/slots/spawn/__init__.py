@@ -6,6 +6,7 @@ Law: fork and exec happen in C. In Python the child would run on with whatever l
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lb.slots.spawn._spawn import ffi, lib
@@ -19,6 +20,10 @@ _STEPS = {
     lib.SPAWN_LIMIT: "limiting descriptors",
     lib.SPAWN_EXEC: "running",
 }
+
+_FLAGS = 6
+"""Of the fields behind the name."""
+_FORKED_NO_EXEC = 0x40
 
 _LONG_BYTES = ffi.sizeof("unsigned long")
 _LONG_BITS = 8 * _LONG_BYTES
@@ -81,16 +86,26 @@ def spawn(order: Order, report_fd: int) -> int:
 
 
 def report(order: Order, report_fd: int) -> OSError | None:
-    """Why the process that was started by `order` can't run its program; None: it runs it.
+    """Why the process that was started by `order` can't run its program; None: it runs it, or was killed before.
 
     `report_fd` is the read end. It becomes readable as soon as that is known, by its end or by the failure; until then
-    this would wait.
+    this would wait. What None means, has_run_program() tells.
     """
     data = os.read(report_fd, ffi.sizeof("struct spawn_failure"))
     if not data:
         return None
     failure = ffi.from_buffer("struct spawn_failure *", data)
     return _error(order, failure.step, failure.error)
+
+
+def has_run_program(pid: int) -> bool:
+    """Whether a process that was forked, and was not reaped yet, has come to run its program; also where that can't be
+    seen. It is in its flags (/proc/PID/stat, proc(5)): PF_FORKNOEXEC of linux/sched.h goes with the exec."""
+    try:
+        _, _, behind_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")
+    except OSError:
+        return True
+    return not int(behind_name.split()[_FLAGS]) & _FORKED_NO_EXEC
 
 
 def _c_string(text: str) -> Any:
