@@ -89,7 +89,7 @@ class Balancer:
         config = self._config
         session.set_dumpable(config.dumpable)
         security = session.Security(config)
-        venue = venues.DEFAULT
+        venue = venues.named(config.feed)
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None

@@ -92,6 +92,8 @@ class Config:
     directory: str
     worker: str
     worker_args: tuple[str, ...]
+    feed: str | None = None
+    """Name of its venue; None: the default's."""
     subscribe: tuple[str, ...] = ("T.*",)
     route: Route = Route.ROUND_ROBIN
     spawn: Spawn = Spawn.SHARED

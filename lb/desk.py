@@ -103,6 +103,7 @@ class Desk:
 
     def _subscribe(self, topics: Sequence[str]) -> Later:
         """More topics for the workers, from now on and in the sessions to come."""
+        self._check(topics)
         wishes = self._keeper.wishes
         wishes.base = tuple(dict.fromkeys([*wishes.base, *topics]))
         self._retune()
@@ -147,6 +148,7 @@ class Desk:
         """A reader joins."""
         if not self._is_running():
             raise Refusal("not-possible", "lb stops")
+        self._check([topic for topic in asked.topics if topic != "*"])
         try:
             wish = Wish(asked.topics, _POLICIES[asked.policy], asked.markers, asked.pipe_size, asked.backlog)
             reader, read_fd = self._readers.attach(wish)
@@ -161,6 +163,11 @@ class Desk:
         if self._readers.detach(reader):
             self._keeper.wishes.release(reader, time.monotonic_ns())
             self._retune()
+
+    def _check(self, topics: Sequence[str]) -> None:
+        for topic in topics:
+            if not self._venue.is_topic(topic):
+                raise Refusal("bad-argument", f"{self._venue.name} has no topics of the form {topic[:80]}")
 
     def _retune(self) -> None:
         """Somebody wants other topics: the feed is asked, and before it can answer it is said who gets what."""

@@ -71,7 +71,7 @@ def read_key(form: str) -> Key:
 
 def hide_key_in(form: str) -> Callable[[str], str]:
     """What takes the key out of a text before it is read; where `form` only names its place, there is none in it."""
-    names_a_place = form == "-" or form.startswith(("@", "env:"))
+    names_a_place = form in ("-", "none") or form.startswith(("@", "env:"))
     return Secret("" if names_a_place else form.strip()).hide
 
 

@@ -25,18 +25,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lb import logs
 from lb.backoff import Backoff
 from lb.config import Config, OnQuiet
 from lb.errors import FeedClosed, KernelTlsFailed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
 from lb.feed import dialogue as said
-from lb.feed.dialogue import Action, Dialogue
+from lb.feed.dialogue import Action
 from lb.feed.gaps import Gaps
 from lb.feed.mute import Mute
+from lb.feed.pace import Pace
 from lb.feed.quiet import Quiet
 from lb.feed.session import Attempt, Opener, Security, Session, frames, limits
+from lb.feed.states import Ending, Open, Opening, State, Stopped, Talking, Waiting
 from lb.feed.subscriptions import Subscriptions
 from lb.feed.venue import Venue
 from lb.feed.wishes import Wishes
@@ -64,48 +65,6 @@ RESEND_S = 0.01
 _NEVER_NS = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    due_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    attempt: Attempt
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Talking:
-    session: Session
-    dialogue: Dialogue
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    session: Session
-    dialogue: Dialogue
-    began_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    session: Session
-    error: SessionError
-    began_ns: int | None
-    """When the session was open; None where it has never been."""
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    pass
-
-
-State = Waiting | Opening | Talking | Open | Ending | Stopped
-
-
 class Keeper:
     """Drives the pump's session. `wake` makes the pump come back, from any thread."""
 
@@ -121,6 +80,7 @@ class Keeper:
         self._pinged_ns = 0
         self._acknowledge_due_ns = _NEVER_NS
         self._words = Ration(WORDS_PER_S)
+        self._pace = Pace(venue.send_gap_s)
         self._quiet = Quiet(config)
         self._mute = Mute(config, venue.topics_of)
         self._arrival = 0
@@ -145,11 +105,11 @@ class Keeper:
             case Talking(session) | Open(session) if session.unsent_bytes:
                 return time.monotonic_ns() + int(RESEND_S * 1e9)
             case Talking(until_ns=until_ns):
-                return min(until_ns, self._health_due_ns)
+                return min(until_ns, self._health_due_ns, self._pace.deadline_ns)
             case Open():
                 return min(
                     self._health_due_ns, self._acknowledge_due_ns, self._quiet.due_ns, self._gap_due_ns,
-                    self.wishes.deadline_ns,
+                    self.wishes.deadline_ns, self._pace.deadline_ns,
                 )  # fmt: skip
             case Ending(until_ns=until_ns):
                 return until_ns
@@ -189,9 +149,11 @@ class Keeper:
                 self._await_attempt(attempt, until_ns, now_ns)
             case Talking(session, _, until_ns):
                 self._flush(session)
+                self._say(now_ns)
                 self._check_progress(until_ns, now_ns)
             case Open(session):
                 self._flush(session)
+                self._say(now_ns)
                 self._check_health(session, now_ns)
                 self._check_acknowledgements(now_ns)
                 self._check_records(now_ns)
@@ -205,7 +167,11 @@ class Keeper:
         """The wishes have changed: ask the session for what is new, and take back what nobody wants."""
         self.subscriptions.want(self.wishes.of_all())
         self._mute.want(self.wishes.base)
-        if not isinstance(self.state, Open):
+        self._ask_for_changes()
+
+    def _ask_for_changes(self) -> None:
+        """What changes while something waits to be said is asked for together, behind it."""
+        if not isinstance(self.state, Open) or self._pace.is_busy:
             return  # the next session is asked for all of it
         fresh, over = self.subscriptions.changes()
         if fresh or over:
@@ -349,6 +315,7 @@ class Keeper:
         dialogue = self._venue.dialogue(self._config.key.reveal(), self.subscriptions.wanted)
         self.state = Talking(session, dialogue, until_ns)
         self.tls = session.description
+        self._pace.begin()
         self.subscriptions.begin_session()
         self.is_retuned = True
         self._look_for_gap_end(time.monotonic_ns())
@@ -366,7 +333,7 @@ class Keeper:
         for action in actions:
             match action:
                 case said.Send(text):
-                    self._send(frames.TEXT, text)
+                    self._pace.want(text)
                 case said.Ready():
                     self._ready()
                 case said.Acknowledged(topic):
@@ -381,6 +348,14 @@ class Keeper:
                     self._log_word(logs.info, "the feed says", status=status, text=text)
                 case said.Ended(error):
                     self._end(error)
+        self._say(time.monotonic_ns())
+
+    def _say(self, now_ns: int) -> None:
+        was_busy = self._pace.is_busy
+        while (text := self._pace.take(now_ns)) is not None:
+            self._send(frames.TEXT, text)
+        if was_busy and not self._pace.is_busy:
+            self._ask_for_changes()
 
     def _log_word(self, log: Callable[..., None], message: str, **values: object) -> None:
         if self._words.allows(time.monotonic_ns()):
@@ -412,6 +387,7 @@ class Keeper:
 
     def _send(self, opcode: int, payload: bytes) -> None:
         if isinstance(self.state, Talking | Open):
+            self._pace.sent(time.monotonic_ns())
             try:
                 self.state.session.send(opcode, payload)
             except SessionLost as error:

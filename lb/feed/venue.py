@@ -33,6 +33,10 @@ def _none(_: bytes) -> list[str]:
     return []
 
 
+def _is_any(_: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """`dialogue` makes a session's dialogue from the key ("" where the venue `needs_key` not) and the topics wanted.
@@ -40,6 +44,8 @@ class Venue:
     `sent_ns`: when the venue says that it made a record, in ns since 1970, told by the record's first 240 bytes; None
     where they do not tell. `topic`: the records that a topic means, by kind and key, as the layout tells them; "*" is
     any record. `topics_of`: the topics, as they may be subscribed, that a record belongs to, told by the same bytes.
+    `is_topic`: whether the venue takes such a topic. `default_topics`: what is subscribed where nobody says what.
+    `send_gap_s`: the least time between two messages to the venue.
     """
 
     name: str
@@ -49,4 +55,7 @@ class Venue:
     sent_ns: Callable[[bytes], int | None] = _untold
     topic: Callable[[str], Topic] = _any_of
     topics_of: Callable[[bytes], Sequence[str]] = _none
+    is_topic: Callable[[str], bool] = _is_any
+    default_topics: tuple[str, ...] = ()
+    send_gap_s: float = 0.0
     health: Health = field(default_factory=Health)

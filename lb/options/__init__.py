@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from lb.config import Config, LogFormat, topics_of
 from lb.endpoint import Endpoint
 from lb.errors import UsageError
+from lb.feed import venues
+from lb.feed.venue import Venue
 from lb.hours import Hours
-from lb.key import erase_behind, read_key
+from lb.key import Key, erase_behind, read_key
 from lb.options.parser import USAGE, Parser, full_parser, options_of
 from lb.options.parting import Parted, part
 from lb.options.process import add_log_format
@@ -43,14 +45,16 @@ def parse(words: Sequence[str]) -> Config:
 
 
 def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Config:
+    venue = venues.named(args.feed)
     return Config(
         endpoint=endpoint,
-        key=read_key(args.key),
+        key=read_key(args.key) if venue.needs_key else _no_key(args.key, venue),
         pipes=args.pipes,
         directory=args.directory,
         worker=args.worker,
         worker_args=tuple(parted.of_worker),
-        subscribe=topics_of(args.subscribe or ["T.*"]) if args.subscribe or args.pipes else (),
+        feed=args.feed,
+        subscribe=_topics(args, venue) if args.subscribe or args.pipes else (),
         route=args.route,
         spawn=args.spawn,
         frame=args.frame,
@@ -84,6 +88,21 @@ def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Con
         log_level=args.log_level,
         log_format=args.log_format,
     )
+
+
+def _no_key(word: str, venue: Venue) -> Key:
+    if word != "none":
+        erase_behind("", word)
+        raise UsageError(f"--feed {venue.name} wants no key: KEY is the word none")
+    return Key("")
+
+
+def _topics(args: argparse.Namespace, venue: Venue) -> tuple[str, ...]:
+    topics = topics_of(args.subscribe or venue.default_topics)
+    for number, topic in enumerate(topics, 1):
+        if not venue.is_topic(topic):
+            raise UsageError(f"--subscribe: topic {number} of {len(topics)} is not of the form that {venue.name} has")
+    return topics
 
 
 def _proxy(word: str | None, endpoint: Endpoint) -> Proxy | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lb.config import OnQuiet, Tls
+from lb.feed import venues
 from lb.options.values import one_of, seconds, whole
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 
@@ -12,10 +13,18 @@ from lb.pump import MAX_FRAME_BYTES_LIMIT
 def add_feed(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
+        "--feed",
+        choices=sorted(venues.VENUES),
+        metavar="|".join(sorted(venues.VENUES)),
+        help=f"whose protocol the feed speaks; KEY is the word none where it wants no key (default: "
+        f"{venues.DEFAULT.name})",
+    )
+    add(
         "--subscribe",
         action="append",
         metavar="PARAMS",
-        help="topics, comma-separated; may be repeated (default: T.*; with NPIPES 0, what readers want)",
+        help=f"topics, comma-separated, as the feed names them; may be repeated (default: "
+        f"{','.join(venues.DEFAULT.default_topics)} of {venues.DEFAULT.name}; with NPIPES 0, what readers want)",
     )
     add(
         "--once",

@@ -29,7 +29,8 @@ def test_defaults_are_those_of_the_command_line() -> None:
 def test_every_option_is_read() -> None:
     cpu = min(os.sched_getaffinity(0))
     words = (
-        "--subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 --tls user --ca-file ca "
+        "--feed polygon --subscribe T.A --subscribe Q.*,AM.* --route symbol --spawn per-pipe --pipe-size 4096 "
+        "--tls user --ca-file ca "
         "--on-full drop-oldest --backlog 70000 "
         "--proxy http://p:3128 --quiet-after 60 --on-quiet reconnect "
         "--stuck-after 5 --on-stuck restart --max-crashes 9 --on-crashes exit "
@@ -44,6 +45,7 @@ def test_every_option_is_read() -> None:
         directory="dir",
         worker="worker",
         worker_args=("--route", "x", "--", "-y"),
+        feed="polygon",
         subscribe=("T.A", "Q.*", "AM.*"),
         route=Route.SYMBOL,
         spawn=config.Spawn.PER_PIPE,

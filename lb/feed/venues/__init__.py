@@ -1,8 +1,15 @@
 """The venues, one file each. Law: no I/O; nothing outside of a venue's file, and its row in the pump, spells it."""
 
-from lb.feed.venues import polygon
+from lb.feed.venue import Venue
+from lb.feed.venues import binance, polygon
 
-VENUES = {venue.name: venue for venue in (polygon.VENUE,)}
+VENUES = {venue.name: venue for venue in (polygon.VENUE, binance.VENUE)}
 DEFAULT = polygon.VENUE
 
-__all__ = ["DEFAULT", "VENUES"]
+
+def named(name: str | None) -> Venue:
+    """None: the default's."""
+    return DEFAULT if name is None else VENUES[name]
+
+
+__all__ = ["DEFAULT", "VENUES", "named"]

@@ -151,5 +151,5 @@ def topics_of(record: bytes) -> list[str]:
 
 VENUE = Venue(
     name="polygon", layout=Layout.POLYGON, needs_key=True, dialogue=Dialogue, sent_ns=sent_ns,
-    topic=topic, topics_of=topics_of,
+    topic=topic, topics_of=topics_of, default_topics=("T.*",),
 )  # fmt: skip
