@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from lb import config as configuration
 from lb import logs
@@ -120,7 +121,7 @@ class Balancer:
             self._supervisor = supervisor = Supervisor(
                 config, pipes, self._wake_ups, allowance,
                 realign=redelivery.redeliver if redelivery else lambda pipe: pump.realign(pipe, pipes.read_fds[pipe]),
-                taken_bytes=lambda pipe: pump.written_bytes(pipe) - pipes.unread_bytes(pipe),
+                taken_bytes=lambda pipe: pump.pipe_counters(pipe).written_bytes_total - pipes.unread_bytes(pipe),
                 redelivery=redelivery,
             )  # fmt: skip
             if config.cpu is not None:
@@ -129,7 +130,8 @@ class Balancer:
             capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
             self._desk = Desk(
                 config, listener, self._wake_ups, pump, self._keeper, venue, supervisor,
-                status=self._status,
+                status=lambda: self._status(self._proven()),
+                pushed=lambda: self._status(self._snapshot()),
                 stop=lambda: self._stop_asked("lbctl"),
                 is_running=lambda: self._state is State.RUNNING,
             )  # fmt: skip
@@ -219,9 +221,8 @@ class Balancer:
             case State.FINISHING | State.KILLING:
                 self._happened(Happening.GONE)
 
-    def _status(self) -> dict[str, object]:
+    def _status(self, snapshot: Snapshot) -> dict[str, object]:
         """Everything there is to tell."""
-        snapshot = self._snapshot()
         status = snapshot.status()
         return {
             "lb": {
@@ -289,7 +290,7 @@ class Balancer:
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGUSR1:
-            self._reporter.balance()
+            self._reporter.balance(self._proven())
         elif number in _STOP_SIGNALS:
             self._stop_asked(signal.Signals(number).name)
 
@@ -344,7 +345,7 @@ class Balancer:
         for pipe in range(self._config.pipes):
             self._pump.close_pipe(pipe)  # at a second stop they are still open
         unread = [self._unread(pipe) for pipe in range(self._config.pipes)]
-        if self._reporter.end(self._snapshot(unread)) or self._supervisor.failures_total:
+        if self._reporter.end(replace(self._proven(), unread=unread)) or self._supervisor.failures_total:
             self._exit_code = self._exit_code or EX_IOERR
 
     def _unread(self, pipe: int) -> Unread:
@@ -372,7 +373,11 @@ class Balancer:
             slots=len(slots),
         )
 
-    def _snapshot(self, unread: list[Unread] | None = None) -> Snapshot:
+    def _proven(self) -> Snapshot:
+        """With what proves the balance, and takes time: on demand, and at the end."""
+        return replace(self._snapshot(), counted=list(map(self._pump.count_waiting, range(self._config.pipes))))
+
+    def _snapshot(self) -> Snapshot:
         return Snapshot(
             taken_ns=time.monotonic_ns(),
             counters=self._pump.counters(),
@@ -387,5 +392,4 @@ class Balancer:
             gaps_total=self._keeper.gaps.gaps_total,
             gap_s=self._keeper.gaps.gap_s,
             socket_bytes=self._keeper.socket_bytes,
-            unread=unread,
         )

@@ -36,12 +36,14 @@ def listen(config: Config, allowance: Allowance) -> Listener | None:
 
 class Desk:
     """To be closed before its `listener`, which is None where nobody may ask. `status` is everything there is to tell;
-    `is_running`: whether no stop has begun."""
+    `pushed` the same for those who watch, without the proof that takes time; `is_running`: whether no stop has begun.
+    """
 
     def __init__(
         self, config: Config, listener: Listener | None, wake_ups: WakeUps,
         pump: Pump, keeper: Keeper, venue: Venue, supervisor: Supervisor, *,
-        status: Callable[[], Mapping[str, object]], stop: Callable[[], None], is_running: Callable[[], bool],
+        status: Callable[[], Mapping[str, object]], pushed: Callable[[], Mapping[str, object]],
+        stop: Callable[[], None], is_running: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._has_workers = config.pipes > 0
         self._pump = pump
@@ -54,7 +56,7 @@ class Desk:
         self._server: Server | None = None
         if listener is not None:
             verbs = verbs_of(self._ports(status, stop))
-            self._server = Server(listener, wake_ups, verbs, status, config.control_clients)
+            self._server = Server(listener, wake_ups, verbs, pushed, config.control_clients)
 
     def close(self) -> None:
         self.end_readers()

@@ -33,6 +33,8 @@ class Snapshot:
     """Records stay in lb until they are acknowledged."""
     socket_bytes: int = 0
     """What the session's socket holds that was not read yet."""
+    counted: list[int] | None = None
+    """Of each pipe: the records that wait, counted one by one; where the balance is to be proven."""
     unread: list[Unread] | None = None
     """At the end, when no worker is left: what stood in each pipe."""
 
@@ -85,26 +87,29 @@ class Snapshot:
     def balance(self) -> dict[str, object]:
         """Every record accounted for: received is counted at the cut, written when it stands in its pipe whole, waiting
         in the outboxes, spilled on disk, recovered from there at the start, dropped where a pipe's policy says so or
-        the disk has damaged it. At the end also unread: written, and taken by nobody.
+        the disk has damaged it. At the end also unread: written, and taken by nobody. It is exact where all counts
+        agree, those of `counted`, too, if there are any.
         `per_pipe` is what was written; the others are listed, too, where there are any."""
         received = self.counters.records_total
         recovered = sum(pipe.recovered_total for pipe in self.pipes)
         written = sum(pipe.written_total for pipe in self.pipes)
         spilled = sum(pipe.spilled_records for pipe in self.pipes)
-        waiting = sum(pipe.waiting_records for pipe in self.pipes)
+        waiting = [pipe.waiting_records for pipe in self.pipes]
         dropped = sum(pipe.dropped_total for pipe in self.pipes)
         unread = {} if self.unread is None else {"unread": sum(pipe.records for pipe in self.unread)}
         return {
             "received": received,
             "recovered": recovered,
             "written": written,
-            "waiting": waiting,
+            "waiting": sum(waiting),
             "spilled": spilled,
             "dropped": dropped,
             **unread,
-            "exact": received + recovered == written + waiting + spilled + dropped and all(map(_is_exact, self.pipes)),
+            "exact": received + recovered == written + sum(waiting) + spilled + dropped
+            and all(map(_is_exact, self.pipes))
+            and self.counted in (None, waiting),
             **_listed("per_pipe", [pipe.written_total for pipe in self.pipes]),
-            **_listed_if_any("waiting_per_pipe", [pipe.waiting_records for pipe in self.pipes]),
+            **_listed_if_any("waiting_per_pipe", waiting),
             **_listed_if_any("recovered_per_pipe", [pipe.recovered_total for pipe in self.pipes]),
             **_listed_if_any("spilled_per_pipe", [pipe.spilled_records for pipe in self.pipes]),
             **_listed_if_any("dropped_per_pipe", [pipe.dropped_total for pipe in self.pipes]),

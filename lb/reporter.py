@@ -73,8 +73,8 @@ class Reporter:
             self._before = snapshot
             self._statistics_due_ns = now_ns + self._interval_ns
 
-    def balance(self) -> None:
-        logs.info("balance", **self._snapshot().balance())
+    def balance(self, now: Snapshot) -> None:
+        logs.info("balance", **now.balance())
 
     def end(self, final: Snapshot) -> int:
         """The statistics of the whole run, the balance, and an error for each pipe whose records did not all reach a

@@ -102,6 +102,7 @@ static void require_balance(const struct run *run)
         struct pump_pipe_counters pipe;
         pump_pipe_counters(run->pump, number, &pipe);
         REQUIRE(pipe.records_total == pipe.written_total + pipe.waiting_records + pipe.dropped_total);
+        REQUIRE(pipe.waiting_records == pump_count_waiting(run->pump, number));
         REQUIRE(pipe.written_bytes_total >= run->received_bytes[number]);
         records += pipe.records_total;
     }

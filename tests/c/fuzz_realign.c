@@ -111,6 +111,7 @@ static struct pump_pipe_counters counted(const struct trial *trial)
     struct pump_pipe_counters counters;
     pump_pipe_counters(trial->pump, 0, &counters);
     REQUIRE(counters.records_total == counters.written_total + counters.waiting_records);
+    REQUIRE(counters.waiting_records == pump_count_waiting(trial->pump, 0));
     return counters;
 }
 

@@ -51,6 +51,12 @@ def test_two_pipes_that_are_wrong_by_the_same_are_not_exact() -> None:
     assert line.balance()["exact"] is False
 
 
+def test_what_waits_is_exact_only_where_it_was_counted_so() -> None:
+    line = snapshot(10, [4, 3], [2, 1])
+    assert replace(line, counted=[2, 1]).balance()["exact"] is True
+    assert replace(line, counted=[1, 2]).balance()["exact"] is False
+
+
 def test_many_pipes_are_summed_up() -> None:
     line = snapshot(17 * 18 // 2, list(range(1, 18)), [0] * 17).balance()
     assert "per_pipe" not in line

@@ -350,6 +350,7 @@ class Rig:
         for number, pipe in enumerate(pipes):
             kept_total = pipe.written_total + pipe.waiting_records + pipe.spilled_records
             assert pipe.records_total + pipe.recovered_total == kept_total + pipe.dropped_total
+            assert pipe.waiting_records == self.pump.count_waiting(number)
             assert (pipe.waiting_records == 0) == (pipe.waiting_bytes == 0)
             assert pipe.spilled_records > 0 or pipe.spilled_bytes == 0 or not self.is_bytewise
             held_records = pipe.waiting_records + pipe.unacknowledged_records

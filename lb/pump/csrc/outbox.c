@@ -338,11 +338,6 @@ int outbox_make_room(struct pump *pump, uint32_t number, size_t bytes)
     return outbox_has_room(pipe, bytes);
 }
 
-uint64_t pump_written_bytes(const struct pump *pump, uint32_t number)
-{
-    return pump->pipe[number].written_bytes_total;
-}
-
 void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pipe_counters *counters)
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
@@ -352,6 +347,7 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
         .records_total = pipe->dealt_total + pipe->dropped_total,
         .written_total = pipe->written_total + spill->written_total,
         .written_bytes_total = pipe->written_bytes_total,
+        .waiting_records = pipe->dealt_total - pipe->spilled_total - pipe->written_total,
         .waiting_bytes = pipe->tail - pipe->head,
         .dropped_total = pipe->dropped_total + spill->damaged_total,
         .dropped_bytes_total = pipe->dropped_bytes_total,
@@ -368,6 +364,13 @@ void pump_pipe_counters(const struct pump *pump, uint32_t number, struct pump_pi
     };
     if (pump->counters.stopped && pump->counters.full_pipe == number)
         counters->stopped_ns_total += now_ns() - pump->stopped_since_ns;
+}
+
+uint64_t pump_count_waiting(const struct pump *pump, uint32_t number)
+{
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    uint64_t records = 0;
     for (uint64_t frame = pipe->frame; frame < pipe->tail; frame += pump_framed_bytes(pump, frame))
-        counters->waiting_records++;
+        records++;
+    return records;
 }

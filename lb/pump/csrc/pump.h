@@ -101,7 +101,7 @@ struct pump_pipe_counters {
                                            waiting_records + spilled_records + dropped_total */
     uint64_t written_total;             /* written to it whole: those that are to be written again are not any more */
     uint64_t written_bytes_total;       /* written to it, lengths included, in part too, and each time */
-    uint64_t waiting_records;           /* in its outbox, counted there one by one */
+    uint64_t waiting_records;           /* in its outbox: what was dealt and went nowhere else. pump_count_waiting() proves it */
     uint64_t waiting_bytes;             /* in its outbox, not written yet */
     uint64_t dropped_total;             /* by the pipe's policy, or damaged on disk */
     uint64_t dropped_bytes_total;       /* out of its outbox, without the 4-byte lengths: PUMP_POLICY_DROP_OLDEST */
@@ -189,11 +189,11 @@ void pump_fed(struct pump *pump, size_t bytes);
 
 void pump_detail(const struct pump *pump, struct pump_detail *detail);
 void pump_counters(const struct pump *pump, struct pump_counters *counters);
-/* Counts what waits, frame by frame: a proof, and not for every turn. */
 void pump_pipe_counters(const struct pump *pump, uint32_t pipe, struct pump_pipe_counters *counters);
 
-/* written_bytes_total of a pipe, alone. */
-uint64_t pump_written_bytes(const struct pump *pump, uint32_t pipe);
+/* Counts the records in a pipe's outbox, frame by frame: a proof of waiting_records. It takes milliseconds where
+ * megabytes wait, in which no record is dealt: not for every second. */
+uint64_t pump_count_waiting(const struct pump *pump, uint32_t pipe);
 
 /* Readers join while the pump runs. Each has a pipe, and never holds up anything: what it does not take is dropped by
  * its policy, PUMP_POLICY_DROP_OLDEST or PUMP_POLICY_DROP_NEWEST. */
