@@ -6,6 +6,7 @@ renamed, before it begins.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -44,6 +45,8 @@ class SpillFolder:
         self._path = path
         try:
             Path(path).mkdir(0o700, parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise _refusal(path)
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise Unavailable(f"spill={path}: {error.strerror}") from None
@@ -100,6 +103,12 @@ class SpillFolder:
     def _listed(self) -> list[Segment]:
         names = filter(None, map(_NAME.fullmatch, os.listdir(self._fd)))  # noqa: PTH208 - there is no other way to list what a descriptor stands for
         return [Segment(int(name[1]), int(name[2])) for name in names]
+
+
+def _refusal(path: str) -> OSError:
+    """Why no file can be made there."""
+    number = errno.EROFS if os.statvfs(path).f_flag & os.ST_RDONLY else errno.EACCES
+    return OSError(number, os.strerror(number))
 
 
 def segment_bytes(max_bytes: int, pipes: int) -> int:

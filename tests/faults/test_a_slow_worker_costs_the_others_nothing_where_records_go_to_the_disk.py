@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -151,11 +152,49 @@ def test_a_folder_that_can_not_be_is_told_at_the_start(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (69, f"lb: spill={tmp_path}/file/x: Not a directory\n")
 
 
-def test_a_full_disk_stops_the_reading_until_there_is_room(tmp_path: Path) -> None:
+def mounting(folder: Path, options: str) -> tuple[str, ...]:
+    """The command before one that sees a file system of its own there."""
     if os.geteuid() != 0:
-        pytest.skip("a small disk is mounted by root alone")
-    script = f'mount -t tmpfs -o size=200k tmpfs {tmp_path} && exec "$@"'
-    before = ("unshare", "--mount", "sh", "-c", script, "sh")
+        pytest.skip("a file system is mounted by root alone")
+    script = f'mount -t tmpfs -o {options} tmpfs {folder} && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", script, "sh")
+
+
+def test_a_folder_that_can_not_be_written_to_is_told_at_the_start(tmp_path: Path) -> None:
+    with Lb("ws://127.0.0.1:1/", 1, "--on-full", f"spill={tmp_path}", before=mounting(tmp_path, "ro")) as lb:
+        lb.await_line(f"spill={tmp_path}: Read-only file system", level="error")
+        assert lb.wait().exit_code == 69
+
+
+def test_a_file_system_that_becomes_read_only_stops_the_reading_until_it_is_not(tmp_path: Path) -> None:
+    def remount(option: str) -> None:
+        subprocess.run(["nsenter", "-m", "-t", str(lb.pid), "mount", "-o", f"remount,{option}", tmp_path], check=True)
+
+    with (
+        Feed() as feed,
+        spilling(feed, tmp_path, 2, before=mounting(tmp_path, "size=4m")) as lb,
+        feed.session() as peer,
+    ):
+        pids = pids_of(lb)
+        remount("ro")
+        hold(pids[1])
+        for begin in range(0, RECORDS, BATCH):
+            peer.say(message(map(record, range(begin, begin + BATCH))))
+        line = lb.await_line("records can't be spilled: a full pipe stops the reading", level="error")
+        assert line["why"] == "Read-only file system"
+        assert lb.balance()["exact"]
+        remount("rw")
+        while lb.balance()["received"] < RECORDS:
+            pass
+        assert lb.balance()["spilled"] > 0
+        os.kill(pids[1], signal.SIGCONT)
+        lb.await_records(RECORDS)
+        assert lb.stop().exit_code == 0
+        assert [numbers_in(lb, pid) for pid in pids] == [list(range(pipe, RECORDS, 2)) for pipe in range(2)]
+
+
+def test_a_full_disk_stops_the_reading_until_there_is_room(tmp_path: Path) -> None:
+    before = mounting(tmp_path, "size=200k")
     with Feed() as feed, spilling(feed, tmp_path, 2, before=before) as lb, feed.session() as peer:
         pids = pids_of(lb)
         hold(pids[1])
