@@ -13,7 +13,7 @@ from trade_balancer.columnar.events import Kind
 from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import MissingExtraError, OutputError
-from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, order, other
+from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, other
 from trade_balancer.sql_progress import STORED, Step, advance
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
@@ -74,10 +74,10 @@ class PostgresqlStore(Store):
         self._made: set[SqlTable] = set()
 
     def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
-        return CopyRows(symbols, zone).of
+        return CopyRows(zone).of
 
     def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
-        return Copied(len(records), b"".join(other(received_ms, other_text(record)) for record in records))
+        return Copied(len(records), [other(received_ms, other_text(record)) for record in records])
 
     def open(self) -> None:
         if self._connection is not None:
@@ -168,11 +168,11 @@ def _is_there(where: psycopg.Cursor[Any] | psycopg.Connection[Any], table: SqlTa
 def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Copied]) -> int:
     """Returns how many rows it added."""
     target = _arrivals(table) if table.key else table.name
-    fields = ", ".join(map(quoted, order(table)))
-    with cursor.copy(f"COPY {target} ({fields}) FROM STDIN (FORMAT binary)".encode()) as copy:
+    with cursor.copy(f"COPY {target} ({table.quoted_columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
         copy.write(HEAD)
         for some in rows:
-            copy.write(some.data)
+            for piece in some.pieces:
+                copy.write(piece)
         copy.write(TAIL)
     if table.key:
         columns = table.quoted_columns

@@ -115,6 +115,11 @@ def inputs(target: str) -> Iterator[bytes]:
                 yield bytes([cut % 256]) + frames[:cut]
             yield b"\1" + b"".join(record + b"\n" for record in some)
             yield b"\1\xff\xff\xff\xff"
+        case "pgcopy":
+            zeros = b'{"ev":"T","sym":"A\\u0000","i":"\\u0000\\u0000","otc":true,"c":[],"t":null}'
+            lines = [b'{"ev":"T","sym":"A","i":%b,"t":%b,"q":7,"c":[37,-1]}' % (value, value) for value in VALUES]
+            for choice in range(64):
+                yield bytes([choice, choice % 5]) + b"\n".join([TRADE, zeros, lines[choice % len(lines)], *OTHERS])
         case "bars":
             lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
             late = [

@@ -25,6 +25,7 @@ TARGETS = [
     "spill",
     "columns",
     "bars",
+    "pgcopy",
     "recording",
 ]
 FUZZING_S = 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 CSRC = Path("trade_balancer/columnar/csrc")  # relative to setup.py, as setuptools wants sources
-HEADERS = ["columns.h", "bars.h", "recording.h"]
+HEADERS = ["columns.h", "bars.h", "recording.h", "pgcopy.h"]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 

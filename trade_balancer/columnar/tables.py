@@ -193,6 +193,11 @@ class Table:
         if lib.bars_add(bars, self._block.pointer, self._layout.number, [dict(columns)]) < 0:
             raise MemoryError("no memory for bars")
 
+    def hand_to_pgcopy(self, copy: Any, row: Any, to: Any, room_bytes: int) -> int:
+        """For `CopyRows`: as pgcopy_rows() in csrc/pgcopy.h, which has `copy`."""
+        decoder, block = self._decoder.pointer, self._block.pointer
+        return int(lib.pgcopy_rows(copy, decoder, block, self._layout.number, row, to, room_bytes))
+
     def __arrow_c_schema__(self) -> object:
         return arrow.schema(self._decoder.pointer, self._layout.number)
 
