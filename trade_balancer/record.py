@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _TICK_S = 1.0
 _BACKLOG_BYTES = 1 << 26  # the most that lb grants
 _BLOCK_MOST_BYTES = 1 << 26
+_SHOWN_BYTES = 200
 _ZSTD_LEVELS = 20  # those above 19 want hundreds of MiB of memory
 _PIPE_BYTES = 1 << 20
 
@@ -42,7 +43,7 @@ disk, and before that ...jsonl.zst.part; what a crash has left so is completed a
 It joins lb by its control socket, PATH (lb --control PATH), with the TOPICs that it is given, and ends with lb, or
 with SIGINT or SIGTERM. lb never waits for it: where it, or its disk, is too slow, records are dropped and counted, and
 a record {"ev":"lb","dropped":N} stands in their place. `lb-record --worker` is a worker that lb starts:
-`lb-record --worker --help`."""
+`lb-record --worker --help`. `lb-record verify A B` tells whether two recordings hold the same records."""
 
 _EPILOG = """\
 A time is the clock of the recorder (CLOCK_REALTIME, ns) when it had read a batch: all records that one read brought
@@ -108,10 +109,12 @@ def recorded(pipes: Pipes, files: RecordingFiles) -> Iterator[int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`lb-record PATH [TOPIC...]` or `lb-record --worker FD...`; returns the exit code."""
+    """`lb-record PATH [TOPIC...]`, `lb-record --worker FD...` or `lb-record verify A B`; returns the exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     if "--worker" in words:
         return serve(Record, [word for word in words if word != "--worker"])
+    if words[:1] == ["verify"]:
+        return _verify(words[1:])
     options = _parser().parse_intermixed_args(words)
     topics = [topic for word in options.topics for topic in word.split(",") if topic] or ["*"]
     try:
@@ -119,6 +122,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerError as fault:
         return report(fault)
     return 0
+
+
+def _verify(words: Sequence[str]) -> int:
+    parser = Parser(
+        prog="lb-record verify",
+        description="Compares two recordings, or folders of them: whether the records are the same, byte by byte and "
+        "in the same order, whenever they were received.",
+        epilog="exit codes: 0 the same; 1 not; 64 usage; 66 one can't be read, or is damaged",
+    )
+    for name in ("ours", "theirs"):
+        parser.add_argument(name, metavar=name.upper(), type=Path)
+    options = parser.parse_args(words)
+    try:
+        from trade_balancer.recording.comparison import compare  # only here: an extra
+
+        found = compare(options.ours, options.theirs)
+    except WorkerError as fault:
+        return report(fault)
+    if found.is_same:
+        print(f"the same {found.same_total} records")
+        return 0
+    print(f"the first {found.same_total} records are the same, and then stands")
+    for path, record in ((options.ours, found.ours), (options.theirs, found.theirs)):
+        print(f"  {path}: {'its end' if record is None else repr(record[:_SHOWN_BYTES])}")
+    return 1
 
 
 def _join(options: argparse.Namespace, topics: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from lb.options.values import group, seconds, whole
+from lb.numbers import seconds, whole
+from lb.options.values import group
 
 
 def add_control(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@ import argparse
 
 from lb.config import OnQuiet, Tls
 from lb.feed import venues
-from lb.options.values import one_of, seconds, whole
+from lb.numbers import seconds, whole
+from lb.options.values import one_of
 from lb.pump import MAX_FRAME_BYTES_LIMIT
 
 

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from lb.config import MAX_PIPES
 from lb.errors import UsageError
+from lb.numbers import whole
 from lb.options import control, feed, process, workers
-from lb.options.values import whole
 from lb.version import VERSION
 
 USAGE = "lb [OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from lb.config import LogFormat, LogLevel
-from lb.options.values import LEAST_INTERVAL_S, cpu, interval, one_of, seconds
+from lb.numbers import seconds
+from lb.options.values import LEAST_INTERVAL_S, cpu, interval, one_of
 
 
 def add_process(parser: argparse.ArgumentParser) -> None:

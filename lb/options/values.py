@@ -11,36 +11,11 @@ from enum import Enum
 from typing import TypeVar
 
 from lb.config import OnFull
+from lb.numbers import quoted, seconds
 
 LEAST_INTERVAL_S = 0.05
 """More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
-_LONGEST_QUOTED = 15
-"""Characters; keys are longer."""
-
 _Words = TypeVar("_Words", bound=Enum)
-
-
-def whole(name: str, least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number") from None
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{number} {name} is outside of {least} to {most}")
-        return number
-
-    return parse
-
-
-def seconds(text: str) -> float:
-    try:
-        number_s = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a number of seconds") from None
-    if not 0 <= number_s <= 1e9:
-        raise argparse.ArgumentTypeError(f"{text} s is outside of 0 to 1e9 s")
-    return number_s
 
 
 def interval(text: str) -> float:
@@ -54,7 +29,7 @@ def cpu(text: str) -> int:
     allowed = os.sched_getaffinity(0)
     if not text.isdecimal() or int(text) not in allowed:
         raise argparse.ArgumentTypeError(
-            f"{_quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
+            f"{quoted(text)} is none of the CPUs allowed here: {', '.join(map(str, sorted(allowed)))}"
         )
     return int(text)
 
@@ -63,7 +38,7 @@ def group(text: str) -> int:
     try:
         return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
     except KeyError:
-        raise argparse.ArgumentTypeError(f"there is no group {_quoted(text)}") from None
+        raise argparse.ArgumentTypeError(f"there is no group {quoted(text)}") from None
 
 
 def one_of(values: type[_Words]) -> Callable[[str], _Words]:
@@ -72,7 +47,7 @@ def one_of(values: type[_Words]) -> Callable[[str], _Words]:
             return values(text)
         except ValueError:
             words = ", ".join(value.value for value in values)
-            raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of {words}") from None
+            raise argparse.ArgumentTypeError(f"{quoted(text)} is none of {words}") from None
 
     return parse
 
@@ -81,10 +56,5 @@ def on_full(text: str) -> tuple[OnFull, str]:
     """What happens where a pipe is full, and the folder behind `spill=`."""
     word, _, folder = text.partition("=")
     if (word == OnFull.SPILL.value) != bool(folder):
-        raise argparse.ArgumentTypeError(f"{_quoted(text)} is none of block, drop-oldest, drop-newest, spill=DIR")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is none of block, drop-oldest, drop-newest, spill=DIR")
     return one_of(OnFull)(word if folder else text), folder
-
-
-def _quoted(word: str) -> str:
-    """For errors. Where an option's value is forgotten, the key may stand in its place."""
-    return repr(word) if len(word) <= _LONGEST_QUOTED else f"a word of {len(word)} characters"

@@ -6,7 +6,8 @@ import argparse
 
 from lb.config import Frame, OnCrashes, OnFull, OnStuck, Spawn
 from lb.errors import UsageError
-from lb.options.values import interval, on_full, one_of, whole
+from lb.numbers import whole
+from lb.options.values import interval, on_full, one_of
 from lb.pump import Route
 from lb.slots.crashes import WINDOW_S
 from lb.slots.watch import FIRST_READ_S

@@ -1,12 +1,12 @@
 """A feed to test against: a server that speaks the protocol of the Polygon/Massive websocket feeds.
 
-Laws of this package: it imports nothing of `lb` but the version; what is sent to a client is framed once, before it is
-sent, and at full speed no Python code runs per record, per message or per frame.
+Laws of this package: it imports nothing of `lb` but the version and how numbers are read; what is sent to a client is
+framed once, before it is sent, and at full speed no Python code runs per record, per message or per frame.
 
 Reading order: `topics` and `dialogue` (what is said, without I/O), `tape` and `files` and `synthetic` (what is played),
-`frames` and `reel` (the same, as bytes for the wire), `player` (which bytes go next, and when), `wire`, `connection`,
-`stage`, `tally`, `authority` and `server` (sockets, threads, TLS), `options`, `key`, `command`, `progress`, `serve` and
-`cli` (the command `lb-replay`).
+`frames` and `reel` (the same, as bytes for the wire), `faults` and `player` (which bytes go next, and when), `wire`,
+`connection`, `stage`, `tally`, `authority` and `server` (sockets, threads, TLS), `options`, `key`, `command`,
+`progress`, `serve` and `cli` (the command `lb-replay`).
 
 In a test:
 

@@ -18,6 +18,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from lb.replay import dialogue
+from lb.replay.faults import Fault, Kind
 from lb.replay.player import End, Halt, Pause, Player, Span
 from lb.replay.stage import Stage
 from lb.replay.wire import TLS_RECORD_BYTES, WakeUp, Wire
@@ -54,6 +55,29 @@ class _Parcel:
     span: Span | None = None
 
 
+class _Pace:
+    """How fast bytes may go out: as fast as they can, until `slow` is called."""
+
+    def __init__(self) -> None:
+        self.next_ns: float = 0
+        """Not before this monotonic time."""
+        self._bytes_per_s = math.inf
+
+    def slow(self, bytes_per_s: float) -> None:
+        self._bytes_per_s = bytes_per_s
+
+    def piece(self, data: memoryview) -> memoryview:
+        """What of it may go out at once: what is due in 20 ms, and a byte at least."""
+        return data if math.isinf(self._bytes_per_s) else data[: max(1, int(self._bytes_per_s / 50))]
+
+    def has_sent(self, size_bytes: int) -> None:
+        self.next_ns = time.monotonic_ns() + size_bytes / self._bytes_per_s * 1e9
+
+    def is_over(self) -> bool:
+        """More may go out now."""
+        return time.monotonic_ns() >= self.next_ns
+
+
 class Connection:
     """`run` is the thread's body; `evict` and `stop` are for other threads."""
 
@@ -62,7 +86,7 @@ class Connection:
         self._wake_up = wake_up
         self._stage = stage
         self._protocol = ServerProtocol()
-        self._dialogue = dialogue.Dialogue(stage.house.key, stage.tape.events)
+        self._dialogue = dialogue.Dialogue(stage.house.key, stage.tape.events, stage.faults.take_refusal)
         self._player: Player | None = None
         self._outbox: deque[_Parcel] = deque()
         self._incoming: list[bytes] = []
@@ -75,6 +99,8 @@ class Connection:
         self._deadline_ns: float = time.monotonic_ns() + _PATIENCE_NS
         self._next_ping_ns: float = math.inf
         self._next_data_ns: float = math.inf
+        self._stalled_until_ns: float = 0
+        self._pace = _Pace()
         self._evicted = threading.Event()
         self._stopped = threading.Event()
 
@@ -106,6 +132,8 @@ class Connection:
 
     def _turn(self) -> None:
         """One round: obey other threads and the clock, send what there is, wait, read what has come."""
+        if self._rests():
+            return
         self._keep_time()
         self._encrypted = self._encrypted or self._wire.shake_hands()
         if self._encrypted:
@@ -121,6 +149,14 @@ class Connection:
         if self._encrypted and self._phase is not _Phase.OVER:
             self._read()
 
+    def _rests(self) -> bool:
+        """While it is stalled, and the server is not to stop, nothing is sent and nothing read."""
+        left_ns = self._stalled_until_ns - time.monotonic_ns()
+        if left_ns <= 0 or self._stopped.is_set():
+            return False
+        self._wire.rest(None if math.isinf(left_ns) else left_ns / 1e9)
+        return True
+
     # The clock and other threads
 
     def _obey_others(self) -> None:
@@ -133,8 +169,11 @@ class Connection:
                 self._phase = _Phase.OVER
         if self._evicted.is_set() and self._phase is _Phase.OPEN:
             self._stage.tally.add(evictions_total=1)
-            self._say(dialogue.MAX_CONNECTIONS)
-            self._close(CloseCode.POLICY_VIOLATION)
+            self._say_max_connections()
+
+    def _say_max_connections(self) -> None:
+        self._say(dialogue.MAX_CONNECTIONS)
+        self._close(CloseCode.POLICY_VIOLATION)
 
     def _keep_time(self) -> None:
         now_ns = time.monotonic_ns()
@@ -159,9 +198,12 @@ class Connection:
             moments_ns.append(self._next_ping_ns)
             moments_ns.append(self._too_slow_ns() if self._outbox else self._next_data_ns)
         if self._phase is not _Phase.OVER:
+            is_paced = bool(self._outbox) and not self._pace.is_over()
+            if is_paced:
+                moments_ns.append(self._pace.next_ns)
             earliest_ns = min(moments_ns)
             timeout_s = None if math.isinf(earliest_ns) else (earliest_ns - time.monotonic_ns()) / 1e9
-            self._wire.wait(timeout_s, for_room=bool(self._outbox))
+            self._wire.wait(timeout_s, for_room=bool(self._outbox) and not is_paced)
 
     def _ping(self, now_ns: int) -> None:
         """Pings are empty and not, in turn, as those of the feed have been seen to be."""
@@ -267,8 +309,31 @@ class Connection:
                 self._stage.tally.add(drops_total=1)
                 self._stage.leave(self, player.head)
                 self._end(abrupt=True)
+            case Fault() as fault:
+                self._stage.tally.add(faults_total=1)
+                self._stage.leave(self, player.head)
+                self._suffer(fault)
             case Halt.END:
                 self._end_of_input()
+
+    def _suffer(self, fault: Fault) -> None:
+        match fault.kind:
+            case Kind.DROP:
+                self._end(abrupt=True)
+            case Kind.RESET:
+                self._wire.reset_at_close()
+                self._phase = _Phase.OVER
+            case Kind.STALL:
+                self._stalled_until_ns = time.monotonic_ns() + fault.value * 1e9
+            case Kind.SLOW:
+                self._pace.slow(fault.value)
+            case Kind.CLOSE:
+                self._close(int(fault.value))
+            case Kind.AUTH_FAILED:
+                self._stage.faults.refuse(int(fault.value))
+                self._end(abrupt=True)
+            case Kind.MAX_CONNECTIONS:
+                self._say_max_connections()
 
     def _end_of_input(self) -> None:
         self._at_input_end = True
@@ -285,9 +350,9 @@ class Connection:
     def _send(self) -> None:
         while self._outbox:
             parcel = self._outbox[0]
-            sent_bytes = self._wire.send(parcel.rest)
-            if not sent_bytes:
+            if not self._pace.is_over() or not (sent_bytes := self._wire.send(self._pace.piece(parcel.rest))):
                 return
+            self._pace.has_sent(sent_bytes)
             parcel.rest = parcel.rest[sent_bytes:]
             if not parcel.rest:
                 self._outbox.popleft()
@@ -324,7 +389,7 @@ class Connection:
         self._close(CloseCode.POLICY_VIOLATION)
         self._deadline_ns = time.monotonic_ns() + _LAST_WORDS_NS
 
-    def _close(self, code: CloseCode) -> None:
+    def _close(self, code: int) -> None:
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code)
             self._pack_words()

@@ -5,6 +5,7 @@ Programs should match on `status` and treat `message` as free text.
 """
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -49,12 +50,16 @@ class Answer:
 class Dialogue:
     """One client's standing with the feed: authenticated or not, and its topics.
 
-    `key` is the one that is accepted; `events` are event types that are known besides those of the vendor's documents.
+    `key` is the one that is accepted; `events` are event types that are known besides those of the vendor's documents;
+    `refuses` says, once for each authentication, whether it is to be refused in any case.
     """
 
-    def __init__(self, key: str, events: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, key: str, events: frozenset[str] = frozenset(), refuses: Callable[[], bool] = lambda: False
+    ) -> None:
         self._key = key.encode()
         self._events = KNOWN_EVENTS | events
+        self._refuses = refuses
         self.authenticated = False
         self.topics = Topics()
 
@@ -80,7 +85,7 @@ class Dialogue:
                 return Answer()
 
     def _authenticate(self, key: str) -> Answer:
-        self.authenticated = hmac.compare_digest(key.encode(), self._key)
+        self.authenticated = hmac.compare_digest(key.encode(), self._key) and not self._refuses()
         return Answer(AUTHENTICATED) if self.authenticated else Answer(AUTH_FAILED, refused=True)
 
     def _known(self, params: str) -> list[Topic]:

@@ -1,28 +1,48 @@
 """The command line of `lb-replay`: what each option means, its unit and default, and what excludes what. No I/O."""
 
 import argparse
-import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
+from lb.numbers import above_zero, quoted, seconds, whole
 from lb.replay.errors import UsageError
+from lb.replay.faults import Fault
+from lb.replay.selection import Begin
 from lb.replay.stage import Patience
 from lb.version import VERSION
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _DESCRIPTION = """\
 Serves recorded or synthetic market data over a websocket, in the protocol of the
-Polygon/Massive feeds. Give FILES of one message (a JSON array of records) per line, as .jsonl,
-.gz or .zst, or --synthetic. Every new session is sent the data from its beginning. The first
-line on standard output names the URL, the last one is a command of lb to paste."""
+Polygon/Massive feeds. Give FILES: recordings of lb-record, or a message (a JSON array of records,
+or one record) per line, as .jsonl, .gz or .zst; or --synthetic. Every new session is sent the
+data from its beginning. The first line on standard output names the URL, the last one is a
+command of lb to paste. `lb-replay info FILE` tells what is in a file."""
 
 _EPILOG = """\
 examples:
-  lb-replay trades.jsonl.zst                       a recording, as fast as it came
+  lb-replay recording-*.jsonl.zst                  what lb-record has written, as fast as it came
+  lb-replay --from 2026-11-27T14:30 --speed 0.5 recording-*.jsonl.zst
+                                                   the opening in slow motion
   lb-replay --speed max --once trades.jsonl.zst    as fast as the client reads, then exit
   lb-replay --synthetic --rate 100000 --stamp      a synthetic market with the times of now
   lb-replay --synthetic --speed max --self-signed  the same over wss, as fast as it goes
   lb-replay --synthetic --rate 400000 --slow-consumer-after 2s
                                                    a market that only fast clients can follow
+  lb-replay --fault 10s:reset --fault 20s:auth_failed trades.jsonl.zst
+                                                   a bad day: see how your programs take it
+
+faults (--fault AFTER:KIND[=VALUE]); the next session goes on with the very next record:
+  drop                 the stream ends without a close frame
+  reset                TCP RST: what the client has not read yet is lost
+  stall[=S]            nothing is sent and nothing read, for S seconds or (default) for ever
+  slow[=BYTES]         from then on BYTES a second (default 1000), a few at a time
+  close[=CODE]         a close frame (default 1011)
+  auth_failed[=N]      the stream ends, and the next N authentications (default 1) are
+                       refused; with AFTER 0 the first ones
+  max_connections      the status, and close 1008: as if the key were used elsewhere
 
 exit codes: 0 at SIGTERM, SIGINT or the end of --once; 64 wrong usage; 66 unusable input;
 69 port in use, package missing or report not writable"""
@@ -33,53 +53,26 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def _above_zero(text: str) -> float:
-    number = _number(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
-    return number
-
-
-def _zero_or_more(text: str) -> float:
-    number = _number(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return number
-
-
-def _count(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is below 1")
-    return count
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
-    return int(text)
-
-
 def _speed(text: str) -> float | None:
     """None for `max`."""
-    return None if text == "max" else _above_zero(text)
+    return None if text == "max" else above_zero(text)
 
 
 def _patience(text: str) -> Patience:
-    return Patience(time_s=_above_zero(text[:-1])) if text.endswith("s") else Patience(size_bytes=_count(text))
+    return (
+        Patience(time_s=above_zero(text[:-1])) if text.endswith("s") else Patience(size_bytes=whole("bytes", 1)(text))
+    )
+
+
+def _begin(text: str) -> Begin:
+    if text.startswith("+"):
+        return Begin(round(seconds(text[1:]) * 1e9), is_offset=True)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is neither a time such as 2026-11-27T14:30 nor +S") from None
+    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return Begin((aware - _EPOCH) // timedelta(microseconds=1) * 1000)
 
 
 def _path(text: str) -> str:
@@ -107,11 +100,25 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is sent")
     group.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings, played one after the other")
     group.add_argument(
+        "--from",
+        dest="begin",
+        type=_begin,
+        metavar="WHEN",
+        help="begin with what was received then, or is of then, or next after it: a time such as 2026-11-27T14:30:00, "
+        "in UTC unless it says otherwise (...-05:00), or +S, so many seconds after the first (default: the beginning)",
+    )
+    group.add_argument(
+        "--by",
+        choices=["received", "t"],
+        help="the times by which FILES are played: of recordings (lb-record) when the records were received, which is "
+        "the default, or the records' t; of all other files t",
+    )
+    group.add_argument(
         "--synthetic", action="store_true", help="a made-up market of 6,000 symbols, in a loop of 65,536 trades"
     )
     group.add_argument("--seed", type=int, metavar="N", help="what the market is made from (default 1)")
     group.add_argument(
-        "--rate", type=_above_zero, metavar="R", help="trades per second of market time (default 10000, at most 1e8)"
+        "--rate", type=above_zero, metavar="R", help="trades per second of market time (default 10000, at most 1e8)"
     )
     group.add_argument(
         "--layout",
@@ -131,8 +138,10 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
         help="X times as fast as the t of the records says, or max: as fast as the client reads (default 1)",
     )
     group.add_argument("--loop", action="store_true", help="begin FILES again at their end (--synthetic always does)")
-    group.add_argument("--count", type=_count, metavar="N", help="end after exactly N records (default: no bound)")
-    group.add_argument("--duration", type=_above_zero, metavar="S", help="end after S seconds (default: no bound)")
+    group.add_argument(
+        "--count", type=whole("records", 1), metavar="N", help="end after exactly N records (default: no bound)"
+    )
+    group.add_argument("--duration", type=above_zero, metavar="S", help="end after S seconds (default: no bound)")
     group.add_argument(
         "--end",
         choices=["close", "abort", "stay"],
@@ -148,7 +157,9 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         "--key", default="demo", help="the key that is accepted: itself, @FILE or env:NAME (default demo)"
     )
     group.add_argument("--host", default="127.0.0.1", help="address or name to listen on (default 127.0.0.1)")
-    group.add_argument("--port", type=_port, default=0, help="port to listen on (default 0: any free one)")
+    group.add_argument(
+        "--port", type=whole("as a port", 0, 65535), default=0, help="port to listen on (default 0: any free one)"
+    )
     group.add_argument("--path", type=_path, default="/stocks", help="path of the URL (default /stocks)")
     group.add_argument("--tls", action="store_true", help="wss; needs --self-signed, or --cert and --key-file")
     group.add_argument("--cert", type=Path, metavar="FILE", help="certificate chain for --tls, PEM")
@@ -161,14 +172,14 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--connections",
-        type=_count,
+        type=whole("connections", 1),
         default=1,
         metavar="N",
         help="subscribed connections the key may have; a further one evicts the eldest (default 1)",
     )
     group.add_argument(
         "--ping-interval",
-        type=_zero_or_more,
+        type=seconds,
         default=30.0,
         metavar="S",
         help="seconds between pings; 0: none (default 30)",
@@ -180,12 +191,22 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("trouble for the client")
     group.add_argument(
         "--drop-every",
-        type=_count,
+        type=whole("records", 1),
         metavar="N",
         help="end the stream without a close frame after the message that completes N records since the last time; the "
         "next session goes on with the very next record",
     )
-    group.add_argument("--drops", type=_count, metavar="K", help="at most K such disconnects (default: no bound)")
+    group.add_argument(
+        "--fault",
+        type=Fault.parse,
+        action="append",
+        default=[],
+        metavar="AFTER:KIND[=VALUE]",
+        help="after AFTER records, or Ss of playing (as in 10s), something happens, once; may be repeated; see below",
+    )
+    group.add_argument(
+        "--drops", type=whole("times", 1), metavar="K", help="at most K such disconnects (default: no bound)"
+    )
     group.add_argument(
         "--slow-consumer-after",
         type=_patience,
@@ -196,7 +217,10 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
         "top. Not with --speed max, at which everything is due at once (default: no bound)",
     )
     group.add_argument(
-        "--fragment", type=_count, metavar="N", help="send messages in frames of N bytes of payload, with pings between"
+        "--fragment",
+        type=whole("bytes", 1),
+        metavar="N",
+        help="send messages in frames of N bytes of payload, with pings between",
     )
 
 
@@ -207,6 +231,8 @@ def _check(options: argparse.Namespace) -> None:
         for name in ("seed", "rate", "layout"):
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name} needs --synthetic")
+    if options.synthetic and (options.begin or options.by):
+        raise UsageError("--from and --by need FILES")
     if options.self_signed and (options.cert or options.key_file):
         raise UsageError("--self-signed and --cert exclude each other")
     if bool(options.cert) != bool(options.key_file):

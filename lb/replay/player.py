@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from lb.replay.faults import Fault, Faults
 from lb.replay.reel import TIME_DIGITS, Reel
 from lb.replay.tape import Tape, records_of
 from lb.replay.topics import Topics
@@ -52,6 +53,7 @@ class Playback:
     stamp: bool = False
     """Replace each record's `t` by the wall clock at sending. Not with fragments, which may cut a time in two."""
     end: End = End.CLOSE
+    faults: Sequence[Fault] = ()
 
 
 @dataclass
@@ -109,14 +111,23 @@ class Halt(enum.Enum):
 class Player:
     """Plays one tape for one connection.
 
-    `reel_of` gives the reel of a subscription; `head` is where to go on. Before the first `tune` nothing is selected.
+    `reel_of` gives the reel of a subscription; `head` is where to go on; `faults` are those that have not happened yet.
+    Before the first `tune` nothing is selected.
     """
 
-    def __init__(self, tape: Tape, playback: Playback, reel_of: Callable[[Topics], Reel], head: Playhead) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        playback: Playback,
+        reel_of: Callable[[Topics], Reel],
+        head: Playhead,
+        faults: Faults | None = None,
+    ) -> None:
         self._tape = tape
         self._playback = playback
         self._reel_of = reel_of
         self._head = head
+        self._faults = faults or Faults()
         self._silent_since_ns: int | None = None
         self._topics = Topics()
         self._load(Reel(b"", (), (), (), (), (), ()))
@@ -134,8 +145,9 @@ class Player:
         self._load(self._reel_of(topics))
         self._silent_since_ns = None if len(self._reel) else now_ns
 
-    def advance(self, now_ns: int) -> Span | Pause | Halt:
-        """What to send at this monotonic time. The caller must send it, for the playhead has then passed it."""
+    def advance(self, now_ns: int) -> Span | Pause | Halt | Fault:
+        """What to send at this monotonic time, or to suffer. The caller must do so, for the playhead has then passed
+        it."""
         head, playback = self._head, self._playback
         if not len(self._reel):
             return Pause(None)
@@ -143,9 +155,11 @@ class Player:
             head.origin_ns = now_ns
         if self._next == len(self._reel) and playback.loop:
             self._rewind()
+        if (fault := self._faults.take(head.records_sent, (now_ns - head.origin_ns) / 1e9)) is not None:
+            return fault
         if self._is_over(now_ns):
             return Halt.END
-        if self._records_to_drop() <= 0:
+        if self._records_to_forced_drop() <= 0:
             head.drops += 1
             head.records_since_drop = 0
             return Halt.DROP
@@ -199,8 +213,11 @@ class Player:
             or (duration_s is not None and now_ns - self._head.origin_ns >= duration_s * 1e9)
         )
 
-    def _records_to_drop(self) -> float:
-        """How many records may be sent before the next forced disconnect."""
+    def _records_to_break(self) -> float:
+        """How many records may be sent before the next forced disconnect or fault."""
+        return min(self._records_to_forced_drop(), self._faults.records_left(self._head.records_sent))
+
+    def _records_to_forced_drop(self) -> float:
         every, drops = self._playback.drop_every_records, self._playback.drops
         if every is None or (drops is not None and self._head.drops >= drops):
             return math.inf
@@ -215,12 +232,14 @@ class Player:
         return bisect_right(self._reel.due_ns, played_ns - self._head.passes * self._tape.duration_ns)
 
     def _next_due_ns(self) -> int:
-        """When to ask again: at the next message's time, or at the end of the duration if that is earlier."""
+        """When to ask again: at the time of the next message, of the end, or of a fault, whichever is the earliest."""
         assert self._head.origin_ns is not None
         # One more than the quotient, or rounding could name a time at which the message is not due yet.
         wait_ns = int(self._clock_ns(self._head.passes, self._next)) + 1
         if self._playback.duration_s is not None:
             wait_ns = min(wait_ns, math.ceil(self._playback.duration_s * 1e9))
+        if (fault_s := self._faults.next_s()) < math.inf:
+            wait_ns = min(wait_ns, math.ceil(fault_s * 1e9))
         return self._head.origin_ns + wait_ns
 
     def _last_of_span(self, due: int) -> int:
@@ -228,9 +247,9 @@ class Player:
         reel, first = self._reel, self._next
         last = min(due, max(first + 1, bisect_right(reel.ends, reel.start_of(first) + SPAN_BYTES)))
         before = reel.records_before(first)
-        to_drop = self._records_to_drop()
-        if to_drop < math.inf:
-            last = min(last, bisect_left(reel.records_total, before + to_drop) + 1)
+        to_break = self._records_to_break()
+        if to_break < math.inf:
+            last = min(last, bisect_left(reel.records_total, before + to_break) + 1)
         if self._playback.record_limit is not None:
             allowed = self._playback.record_limit - self._head.records_sent
             last = min(last, bisect_right(reel.records_total, before + allowed))

@@ -18,6 +18,7 @@ from lb.replay.files import read_tape
 from lb.replay.key import read_key
 from lb.replay.player import End, Playback
 from lb.replay.progress import INTERVAL_S, ProgressBar
+from lb.replay.selection import Selection
 from lb.replay.server import ReplayServer
 from lb.replay.synthetic import Layout, synthetic_market
 from lb.replay.tally import Totals
@@ -62,13 +63,17 @@ def serve(options: argparse.Namespace) -> None:
 
 def _tape(options: argparse.Namespace) -> Tape:
     if not options.synthetic:
-        return read_tape(options.files)
+        return read_tape(options.files, Selection(options.begin, options.by), _tell)
     return synthetic_market(
         seed=1 if options.seed is None else options.seed,
         rate=options.rate or 10_000.0,
         layout=Layout(options.layout or "2026"),
         behind=options.speed is None,
     )
+
+
+def _tell(text: str) -> None:
+    print(f"lb-replay: {text}", file=sys.stderr, flush=True)
 
 
 def _playback(options: argparse.Namespace) -> Playback:
@@ -82,6 +87,7 @@ def _playback(options: argparse.Namespace) -> Playback:
         fragment_bytes=options.fragment,
         stamp=options.stamp,
         end=End(options.end),
+        faults=options.fault,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from lb.replay.faults import Faults
 from lb.replay.player import Playback, Player, Playhead
 from lb.replay.reel import Reel
 from lb.replay.tally import Tally
@@ -56,6 +57,7 @@ class Stage:
         self.playback = playback
         self.house = house
         self.tally = Tally()
+        self.faults = Faults(playback.faults)
         self.on_input_end = on_input_end
         self._lock = threading.Lock()
         self._reels: dict[Topics, Reel] = {}
@@ -75,7 +77,7 @@ class Stage:
             head, self._left_head = self._left_head or Playhead(), None
         for elder in surplus:
             elder.evict()
-        return Player(self.tape, self.playback, self._reel_of, head)
+        return Player(self.tape, self.playback, self._reel_of, head, self.faults)
 
     def leave(self, connection: Evictable, head: Playhead | None = None) -> None:
         """A connection plays no more; `head` is where its successor goes on after a forced disconnect."""

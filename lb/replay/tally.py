@@ -16,6 +16,8 @@ class Totals:
     """Connections that completed the upgrade."""
     drops_total: int = 0
     """Forced disconnects."""
+    faults_total: int = 0
+    """Faults that were asked for and have happened."""
     evictions_total: int = 0
     slow_consumers_total: int = 0
     """Clients that were cut off because they read too slowly."""
@@ -30,7 +32,7 @@ class Totals:
     def __str__(self) -> str:
         return (
             f"sent {self.records_total} records in {self.messages_total} messages, {self.sent_bytes} bytes; "
-            f"connections: {self.connections_total}"
+            f"connections: {self.connections_total}" + (f"; faults: {self.faults_total}" if self.faults_total else "")
         )
 
 

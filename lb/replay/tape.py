@@ -5,7 +5,7 @@ A message is one JSON array of objects (records), as the feed sends it, and is k
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -32,6 +32,15 @@ class Message:
     events: frozenset[str]
 
     @classmethod
+    def of_records(cls, records: Sequence[bytes], time_ns: int | None = None) -> "Message":
+        """One message of these JSON objects, due at `time_ns` where that is given; raises ValueError for anything
+        else."""
+        message = cls.parse(b"[" + b",".join(records) + b"]")
+        if message.records != len(records):
+            raise ValueError("a record is more than one object")
+        return message if time_ns is None else replace(message, time_ns=time_ns)
+
+    @classmethod
     def parse(cls, text: bytes) -> "Message":
         """Reads a JSON array of objects; raises ValueError for anything else."""
         try:
@@ -39,7 +48,7 @@ class Message:
         except orjson.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from None
         if not isinstance(records, list):
-            raise ValueError("not a JSON array")
+            raise ValueError("not a JSON array, and no object")
         for number, record in enumerate(records, 1):
             if not isinstance(record, dict):
                 raise ValueError(f"element {number} of the array is not an object")

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import threading
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ TLS_RECORD_BYTES = 1 << 14
 """So many bytes behind those that were sent may be in a TLS record that is made already: they must be the next sent."""
 
 _READ_BYTES = 1 << 16
+_LINGER = struct.Struct("ii")  # on, seconds: socket(7)
 
 
 class WakeUp:
@@ -68,6 +70,8 @@ class Wire:
             self._socket = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self._readable = select.poll()
         self._either = select.poll()
+        self._alone = select.poll()
+        self._alone.register(wake_up, select.POLLIN)
         for poll, events in (self._readable, select.POLLIN), (self._either, select.POLLIN | select.POLLOUT):
             poll.register(self._socket, events)
             poll.register(wake_up, select.POLLIN)
@@ -108,6 +112,11 @@ class Wire:
         poll.poll(None if timeout_s is None else max(timeout_s, 0) * 1e3)
         self._wake_up.clear()
 
+    def rest(self, timeout_s: float | None) -> None:
+        """Waits for a wake-up, or for the time to pass, whatever the peer does."""
+        self._alone.poll(None if timeout_s is None else max(timeout_s, 0) * 1e3)
+        self._wake_up.clear()
+
     def finish(self, notify: bool) -> None:
         """Ends our half of the stream, after all that was sent; the other half stays readable.
 
@@ -122,6 +131,10 @@ class Wire:
                 self._socket.unwrap()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+
+    def reset_at_close(self) -> None:
+        """`close` resets the connection: what is on its way, and what the peer has not read, is lost."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
 
     def close(self) -> None:
         self._socket.close()

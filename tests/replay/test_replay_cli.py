@@ -205,10 +205,29 @@ def test_a_bar_on_a_terminal(recording: Path) -> None:
         (["--synthetic", "--speed", "inf"], 64, "argument --speed: 'inf' is not a number"),
         (["--synthetic", "--speed", "-1"], 64, "argument --speed: '-1' is not above 0"),
         (["--synthetic", "--count", "1.5"], 64, "argument --count: '1.5' is not a whole number"),
-        (["--synthetic", "--count", "0"], 64, "argument --count: '0' is below 1"),
-        (["--synthetic", "--port", "65536"], 64, "argument --port: '65536' is not a port (0 to 65535)"),
+        (["--synthetic", "--count", "0"], 64, "argument --count: 0 records is below 1"),
+        (["--synthetic", "--port", "65536"], 64, "argument --port: 65536 as a port is outside of 0 to 65535"),
         (["--synthetic", "--path", "stocks"], 64, "argument --path: 'stocks' does not begin with /"),
-        (["--synthetic", "--ping-interval", "-1"], 64, "argument --ping-interval: '-1' is below 0"),
+        (["--synthetic", "--ping-interval", "-1"], 64, "argument --ping-interval: -1 s is outside of 0 to 1e9 s"),
+        (
+            ["--synthetic", "--fault", "9:melt"],
+            64,
+            "argument --fault: '9:melt' is not AFTER:KIND[=VALUE] with",
+        ),
+        (
+            ["--synthetic", "--fault", "drop"],
+            64,
+            "argument --fault: 'drop' is not AFTER:KIND[=VALUE] with one",
+        ),
+        (["--synthetic", "--fault", "9:drop=1"], 64, "argument --fault: drop takes no value"),
+        (["--synthetic", "--fault=-1:drop"], 64, "argument --fault: -1 records is below 0"),
+        (["--synthetic", "--fault", "xs:drop"], 64, "argument --fault: 'x' is not a number of seconds"),
+        (
+            ["--synthetic", "--fault", "9:close=1005"],
+            64,
+            "argument --fault: 1005 is no code that a close",
+        ),
+        (["--synthetic", "--fault", "9:stall=0"], 64, "argument --fault: '0' is not above 0"),
         (["--synthetic", "--tls"], 64, "--tls needs --self-signed, or --cert and --key-file"),
         (["--synthetic", "--cert", "c.pem"], 64, "--cert and --key-file need each other"),
         (["--synthetic", "--self-signed", "--cert", "c.pem"], 64, "--self-signed and --cert exclude each other"),
@@ -228,6 +247,10 @@ def test_a_bar_on_a_terminal(recording: Path) -> None:
             "the environment variable 'NO_SUCH_KEY', named by --key, is not",
         ),
         (["--synthetic", "--key", "@none"], 66, "the key file none cannot be read: No such file or directory"),
+        (["--synthetic", "--from", "+1"], 64, "--from and --by need FILES"),
+        (["--from", "noon", "a.jsonl"], 64, "argument --from: 'noon' is neither a time such as"),
+        (["--by", "received", "good.jsonl"], 64, "good.jsonl: no recording of lb-record: nothing says when"),
+        (["--from", "+1", "good.jsonl"], 66, "the files end before the time of --from"),
         (["none.jsonl"], 66, "none.jsonl: No such file or directory"),
         (["bad.jsonl"], 66, "bad.jsonl:2: not a JSON array"),
         (["--synthetic", "--cert", "none", "--key-file", "none"], 66, "none or none cannot be read: No such file"),
@@ -247,7 +270,8 @@ def test_errors(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "bad.jsonl").write_text("[]\n{}\n")
+    (tmp_path / "bad.jsonl").write_text("[]\n5\n")
+    (tmp_path / "good.jsonl").write_bytes(message(record(1)))
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == code
     printed = capsys.readouterr()

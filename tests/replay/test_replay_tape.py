@@ -98,7 +98,7 @@ def test_files_are_read(tmp_path: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("a.jsonl", b"[]\n\n{}\n", ":3: not a JSON array"),
+        ("a.jsonl", b"[]\n\n5\n", ":3: not a JSON array"),
         ("a.jsonl.gz", gzip.compress(TEXT, mtime=0)[:-9], ": cannot be decompressed: "),
         ("a.jsonl.gz", b"no gzip", ": cannot be decompressed: "),
         ("a.jsonl.zst", zstandard.compress(TEXT)[:-1], ": cannot be decompressed: the file is truncated"),
