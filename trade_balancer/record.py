@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trade_balancer.acknowledgement import Unfinished
 from trade_balancer.control.attach import attach, leave_on_signals
 from trade_balancer.errors import WorkerError, report, tell
 from trade_balancer.line_files import Rotation
@@ -59,6 +60,7 @@ class Record(Worker):
     description = """\
 Records what it gets, as `lb-record PATH` does; a worker that lb starts. Records of a pipe keep their order."""
     summary_help = "; files and file_bytes, of complete files, as they lie on the disk"
+    finishes_later = True
     output: Callable[[], RecordingFiles]
 
     def __init__(self, output: Callable[[], RecordingFiles]) -> None:
@@ -77,13 +79,15 @@ Records what it gets, as `lb-record PATH` does; a worker that lb starts. Records
         return contextlib.nullcontext(partial(RecordingFiles, settings))
 
     def read(self, pipes: Pipes) -> None:
-        for count in recorded(pipes, self._files):
+        for count in recorded(pipes, self._files, self.unfinished):
             stamp_ms = stamp_ms_of(self._files.last_record)
             if stamp_ms is not None:
                 self.tally.note_stamp(stamp_ms, count)
 
     def finish(self) -> None:
         self._files.close()
+        if not self.has_failed:
+            self.unfinished.finish(self.unfinished.mark())
         self.tally.results.update(files=self._files.files_total, file_bytes=self._files.bytes_total)
 
     @staticmethod
@@ -91,21 +95,28 @@ Records what it gets, as `lb-record PATH` does; a worker that lb starts. Records
         return {name: total.results[name] for name in ("files", "file_bytes")}
 
 
-def recorded(pipes: Pipes, files: RecordingFiles) -> Iterator[int]:
-    """Records the pipes to their ends; after each read, how many records it was.
+def recorded(pipes: Pipes, files: RecordingFiles, unfinished: Unfinished) -> Iterator[int]:
+    """Records the pipes to their ends; after each read, how many records it was. What a written block has is finished.
 
     Raises:
         ReadError, OutputError: at once.
     """
+    taken = unfinished.mark()
     for ready in pipes.readable(_TICK_S):
-        for fd in ready:
+        fds: list[int | None] = [*ready] or [None]  # at idle times, too, blocks become old
+        for fd in fds:
             before = pipes.records_total
-            frames = pipes.read_frames(fd)
+            frames = None if fd is None else pipes.read_frames(fd)
+            now_ns = time.time_ns()
+            files.tick(now_ns)
+            if unfinished.is_much():
+                files.flush(now_ns)
+            if files.is_flushed:
+                unfinished.finish(taken)
             if frames:
-                files.add(frames, time.time_ns())
+                files.add(frames, now_ns)
+                taken = unfinished.mark()
                 yield pipes.records_total - before
-        if not ready:
-            files.tick(time.time_ns())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +170,7 @@ def _join(options: argparse.Namespace, topics: Sequence[str]) -> None:
     ) as reader:
         leave_on_signals(reader)
         try:
-            for _ in recorded(Pipes(reader.fds), files):
+            for _ in recorded(Pipes(reader.fds), files, Unfinished()):
                 pass
         finally:
             files.close()

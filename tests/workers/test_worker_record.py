@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +183,30 @@ def test_a_killed_recorder_loses_no_block_that_was_written_and_the_next_one_comp
     assert ended.code == 0
     assert f"of an earlier run is completed: {len(written)} records in " in ended.err
     assert sorted(stored(tmp_path)) == sorted([*written, b"next"])
+
+
+def test_a_killed_worker_of_an_lb_that_redelivers_costs_no_record(tmp_path: Path) -> None:
+    """It acknowledges what is in written blocks; copies come at most of what was not yet."""
+    worker = (sys.executable, *RECORD, "--worker", "--block-bytes", "3000")
+    options = ("--redeliver", "--spawn", "per-pipe")
+    with (
+        Feed() as feed,
+        Lb(feed.url, 2, *options, worker=worker, records=False, directory=tmp_path, environment=lb_environment()) as lb,
+        feed.session() as peer,
+    ):
+        pid = lb.await_line("worker started", slot=0)["pid"]
+        with Flood(peer, limit=40_000) as flood:
+            while not any(path.stat().st_size > 20_000 for path in tmp_path.iterdir() if f"-{pid}-" in path.name):
+                pass
+            os.kill(pid, signal.SIGKILL)
+            flood.wait()
+        while lb.balance()["received"] < 40_000:
+            pass
+        assert lb.stop().exit_code == 0
+    assert list(tmp_path.glob(f"recording-*-{pid}-1.jsonl.zst"))  # its successor has completed it
+    numbers = Counter(json.loads(line)["n"] for path in tmp_path.iterdir() for line in stored_in(path))
+    assert numbers.keys() == set(range(40_000))
+    assert max(numbers.values()) <= 2
 
 
 def test_a_full_disk_ends_it_with_74_and_what_was_whole_is_completed_at_the_next_start(tmp_path: Path) -> None:

@@ -89,6 +89,15 @@ class RecordingFiles:
         elif self._block.times_ns and not 0 <= now_ns - self._block.times_ns[0] < BLOCK_S * _NS_PER_S:
             self._put_block(now_ns)
 
+    def flush(self, now_ns: int) -> None:
+        """Writes the block, full or not."""
+        self._put_block(now_ns)
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the kernel has all that was added."""
+        return not self._block.times_ns
+
     def close(self) -> None:
         """Writes the block, and completes the file, if there is one that has not failed."""
         if self._file is None or not self._file.has_failed:
