@@ -21,6 +21,9 @@ LEFT_OUT = (".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-in
 PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 
 
+pytestmark = pytest.mark.slow  # each builds the C parts
+
+
 def build(what: str, source: Path, target: Path) -> Path:
     """`what`: sdist or wheel; with the tools of this environment, so that nothing is fetched."""
     call = f"from setuptools import build_meta; build_meta.build_{what}({str(target)!r})"
