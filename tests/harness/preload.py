@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -27,4 +28,5 @@ def preload(folder: Path, source: str) -> dict[str, str]:
     code, library = folder / "preload.c", folder / "preload.so"
     code.write_text(_HEAD + source)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, code, "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library)}
+    first = os.environ.get("LD_PRELOAD", "")  # the sanitizers' libraries have to come first (scripts/test --sanitize)
+    return {"LD_PRELOAD": f"{first} {library}".strip()}
