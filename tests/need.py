@@ -24,6 +24,12 @@ def need_libfuzzer() -> None:
         leave_untested("clang's sanitizers")
 
 
+def need_plain_build(why: str) -> None:
+    """Skip under scripts/test --sanitize, where `why` is not as it is without."""
+    if "libasan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip(f"not with sanitizers: {why}")
+
+
 def leave_untested(what: str) -> NoReturn:
     """Skip; in CI, fail: a test must not go missing there unseen."""
     text = f"NOT TESTED here, for want of {what}"

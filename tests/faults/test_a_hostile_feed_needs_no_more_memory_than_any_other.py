@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from harness import SOON, Feed, Lb, frame, message
 from harness.feed import CONTINUATION, PING, TEXT, Peer
+from need import need_plain_build
 
 ROUNDS = 4
 FLAT_BYTES = 6 << 20
@@ -93,6 +94,7 @@ def taken(lb: Lb, peer: Peer) -> None:
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_a_session_brings(kind: str) -> None:
+    need_plain_build("they keep for a while what is freed")
     with Feed() as feed, lb_of(feed) as lb, feed.session() as peer:
         lb.await_line("session open")
         limit_memory(lb)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from harness import Feed, Lb, inline, message
 from harness.flood import record
+from need import need_plain_build
 
 from lb.errors import EX_IOERR
 from lb.slots.ending import EXIT_CODES, SIGNALS
@@ -18,6 +19,8 @@ NO_FEED = "ws://127.0.0.1:1/stocks"
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT, signal.SIGHUP])
 def test_its_signal_is_told_and_the_next_one_reads_on(number: signal.Signals) -> None:
+    if number == signal.SIGSEGV:
+        need_plain_build("they catch it")
     with Feed() as feed, Lb(feed.url, 2) as lb, feed.session() as peer:
         (first,) = lb.await_recorders(1)
         peer.say(message([record(0), record(1), record(2)]))
