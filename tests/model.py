@@ -151,7 +151,17 @@ def key_of(record: bytes) -> bytes | None:
     return next((key for key in found if key is not None), None)
 
 
+def is_own_event(record: bytes) -> bool:
+    return (string_member(record, b"event") or b"").startswith(b"bts:") or not string_member(record, b"channel")
+
+
+def pair_of_channel(record: bytes) -> bytes | None:
+    channel = string_member(record, b"channel")
+    return channel.rpartition(b"_")[2] if channel else None
+
+
 POLYGON, BINANCE = Venue(is_status, key_of), Venue(is_no_event, symbol_of_stream)
+BITSTAMP = Venue(is_own_event, pair_of_channel)
 
 
 def is_utf8(text: bytes) -> bool:

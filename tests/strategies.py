@@ -198,6 +198,34 @@ def stream_events(draw: st.DrawFn) -> bytes:
     return outline.format(name, data).encode()
 
 
+_CHANNEL_EVENTS = [
+    ("order_book_{low}", '{{"timestamp":"1","microtimestamp":"{ms}000","bids":[["{price}","9.0"]],"asks":[]}}'),
+    ("live_trades_{low}", '{{"id":{number},"price":{price},"type":0}}'),
+    ("nothing", "{{}}"),
+    ("", '""'),
+    ("_", "null"),
+    ('x_\\"_{low}', "[1]"),
+]
+_OWN_EVENTS = [
+    b'{"event":"bts:subscription_succeeded","channel":"order_book_btcusd","data":{}}',
+    b'{"event":"bts:request_reconnect","channel":"","data":null}',
+    b'{"channel":null,"event":"data"}',
+    b'{"event":"data","data":{"channel":"order_book_btcusd"}}',
+]
+
+
+@st.composite
+def channel_events(draw: st.DrawFn) -> bytes:
+    """An event of a channel, {"data":...,"channel":NAME,"event":"data"}, in whatever order."""
+    name, data = draw(st.sampled_from(_CHANNEL_EVENTS))
+    values = {"low": draw(st.sampled_from(["btcusd", "x", "fooxyz-perp", "a" * 90])), "price": draw(_price)}
+    values |= {"ms": draw(_ms), "number": draw(_number)}
+    members = [f'"data":{data.format(**values)}', f'"channel" : "{name.format(**values)}"', '"event":"data"']
+    return ("{" + ",".join(draw(st.permutations(members))) + "}").encode()
+
+
+channel_messages = channel_events() | st.sampled_from(_OWN_EVENTS) | odd_objects()
+"""Messages of a venue whose object names its channel."""
 stream_messages = stream_events() | st.sampled_from(_ANSWERS) | odd_objects()
 """Messages of a venue that sends an object each."""
 

@@ -242,11 +242,14 @@ PARSERS = {
     "binance.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
     " { return binance_is_notice(text, size) || binance_shard_key(text, size, key) || binance_kind(text, size, key)"
     " || binance_flat_bytes(text, size); }",
+    "bitstamp.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
+    " { return bitstamp_is_notice(text, size) || bitstamp_shard_key(text, size, key)"
+    " || bitstamp_kind(text, size, key); }",
     "polygon.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
     " { return polygon_is_notice(text, size) || polygon_shard_key(text, size, key) || polygon_kind(text, size, key); }",
 }
-ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "strlen", "strnlen"}
-OWN_SYMBOLS = ("polygon_", "binance_", "scan_", "ws_", "number_", "json_", "recording_")
+ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "memrchr", "strlen", "strnlen"}
+OWN_SYMBOLS = ("polygon_", "binance_", "bitstamp_", "scan_", "ws_", "number_", "json_", "recording_")
 """What a header declares stands in its own .c, and one parser may use another."""
 
 

@@ -12,3 +12,5 @@ class Layout(IntEnum):
     """Arrays of events, and of the venue's status records."""
     BINANCE = lib.PUMP_LAYOUT_BINANCE
     """Combined streams: an object per message, with the stream's name and the event. All else is the venue's word."""
+    BITSTAMP = lib.PUMP_LAYOUT_BITSTAMP
+    """An object per message, with its data, channel and event."""

@@ -31,6 +31,14 @@ STREAM_EVENTS = [
     b'{"result":null,"id":1}',
 ]
 
+CHANNEL_EVENTS = [
+    b'{"data":{"microtimestamp":"1641343691244908","bids":[["1.1","9.0"]],"asks":[]},"channel":"order_book_btcusd",'
+    b'"event":"data"}',
+    b'{"event": "data", "data": {"id": 1}, "channel": "live_trades_fooxyz-perp"}',
+    b'{"event":"bts:subscription_succeeded","channel":"order_book_btcusd","data":{}}',
+    b'{"event":"bts:request_reconnect","channel":"","data":""}',
+]
+
 
 def messages() -> Iterator[bytes]:
     yield b"[" + b",".join([TRADE, *OTHERS, TRADE, TRADE]) + b"]"
@@ -46,7 +54,7 @@ def frame_headers() -> Iterator[bytes]:
 
 
 def sessions() -> Iterator[bytes]:
-    for some in (list(messages())[:20], STREAM_EVENTS * 4):
+    for some in (list(messages())[:20], (STREAM_EVENTS + CHANNEL_EVENTS) * 4):
         yield b"".join(wire(Frame(TEXT, message)) for message in some)
     for number, message in enumerate(messages()):
         at = number % (len(message) + 1)
@@ -98,6 +106,9 @@ def inputs(target: str) -> Iterator[bytes]:
             yield from (record[1:-1] for record in STREAM_EVENTS)
             yield from (value + b'@trade","data":' + value for value in VALUES)
             yield from (b'"s":"BTCUSDT","b":' + value for value in VALUES)
+        case "bitstamp":
+            yield from (record[1:-1] for record in CHANNEL_EVENTS)
+            yield from (b'"channel":' + value + b',"event":' + value for value in VALUES)
         case "pump":
             for number, session in enumerate(sessions()):
                 yield bytes([number % 16 | number % 2 << 7, 200, number % 4, number % 256]) + session

@@ -20,6 +20,7 @@ TARGETS = [
     "json_member",
     "polygon",
     "binance",
+    "bitstamp",
     "realign",
     "pump",
     "spill",

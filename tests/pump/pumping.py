@@ -41,7 +41,7 @@ from lb.pump import (
     Wake,
 )
 
-VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE}
+VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE, Layout.BITSTAMP: model.BITSTAMP}
 
 _LENGTH_BYTES = 4
 _IDLE_ROUNDS_MAX = 5

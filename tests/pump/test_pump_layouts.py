@@ -103,3 +103,25 @@ def test_a_name_that_is_not_utf_8_ends_the_session() -> None:
         rig.drain()
         assert rig.events == [Failure(1007)]
         assert rig.pump.counters().records_total == 1
+
+
+BOOK_OF_CHANNEL = b'{"data":{"bids":[["1.1","2"]],"asks":[]},"channel":"order_book_btcusd","event":"data"}'
+
+
+def test_bitstamp_s_own_words_are_no_records_and_a_pair_s_channels_share_a_pipe() -> None:
+    words = [
+        b'{"event":"bts:subscription_succeeded","channel":"order_book_btcusd","data":{}}',
+        b'{"event":"bts:request_reconnect","channel":"","data":""}',
+        b'{"data":{"channel":"order_book_btcusd"},"event":"data"}',
+    ]
+    events = [BOOK_OF_CHANNEL, BOOK_OF_CHANNEL.replace(b"order_book", b"live_trades"), b'{"channel":"btcusd"}']
+    other = BOOK_OF_CHANNEL.replace(b"btcusd", b"ethusd")
+    with Rig(pipes=7, route=Route.SYMBOL, layout=Layout.BITSTAMP) as rig:
+        rig.send_frames(sent_of([*words, *events, *words, other]))
+        rig.finish()
+        assert rig.events == [Status(word) for word in words * 2]
+        counted = [rig.pump.pipe_counters(pipe).records_total for pipe in range(7)]
+        wanted = [0] * 7
+        for key, count in ((b"btcusd", len(events)), (b"ethusd", 1)):
+            wanted[model.pipe_of_key(key, 7)] += count
+        assert counted == wanted

@@ -3,7 +3,7 @@
 #define LAYOUTS_H
 
 /* cffi: begin */
-enum pump_layout { PUMP_LAYOUT_POLYGON, PUMP_LAYOUT_BINANCE };
+enum pump_layout { PUMP_LAYOUT_POLYGON, PUMP_LAYOUT_BINANCE, PUMP_LAYOUT_BITSTAMP };
 /* cffi: end */
 
 #endif

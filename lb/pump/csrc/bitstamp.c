@@ -1,0 +1,4 @@
+#include "bitstamp.h"
+
+#define LAYOUT(name) bitstamp_##name
+#include "layout_row.h"

@@ -1,0 +1,36 @@
+/* A record is the venue's own word or has a pair, and what is found stays inside of it.
+ *
+ * Input: what stands between a record's braces. */
+#include "bitstamp.h"
+#include "input.h"
+
+enum { RECORD_MAX_BYTES = 4096 };
+
+static void require_inside(const uint8_t *record, size_t length, const struct json_span *span)
+{
+    REQUIRE(span->bytes > record && span->bytes + span->length < record + length);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t bytes[RECORD_MAX_BYTES + 2] = {'{'};
+    if (size > RECORD_MAX_BYTES)
+        return 0;
+    memcpy(bytes + 1, data, size);
+    bytes[size + 1] = '}';
+    const uint8_t *record = guarded(bytes, size + 2, 0);
+    struct json_span key, kind, channel;
+    const int has_key = bitstamp_shard_key(record, size + 2, &key);
+    REQUIRE(bitstamp_kind(record, size + 2, &kind) == has_key);
+    if (!has_key) {
+        REQUIRE(bitstamp_is_notice(record, size + 2));
+        return 0;
+    }
+    require_inside(record, size + 2, &key);
+    require_inside(record, size + 2, &kind);
+    REQUIRE(json_find_string(record, size + 2, "channel", &channel));
+    REQUIRE(kind.bytes == channel.bytes && kind.bytes + kind.length == key.bytes);
+    REQUIRE(kind.length + key.length == channel.length);
+    REQUIRE(!memchr(key.bytes, '_', key.length));
+    return 0;
+}
