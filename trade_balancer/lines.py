@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from trade_balancer.channel import say_ready
+from trade_balancer.control.attach import add_options, attached_of_command_line
 from trade_balancer.errors import WorkerError, report
 from trade_balancer.pipes import batches
 from trade_balancer.runner import fds_of_command_line
@@ -29,7 +30,7 @@ _EPILOG = """\
 A PROGRAM whose own last argument is a number wants -- behind it: lb-lines head -n 5 --
 
 exit codes: PROGRAM's, 128 + N after signal N; 0 too where it reads no further; 64 usage; 65 a pipe ended inside a
-frame; 69 PROGRAM can't be started; 74 input failed."""
+frame; 69 PROGRAM can't be started, or no lb is there; 74 input failed."""
 
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
@@ -43,28 +44,39 @@ def as_lines(records: Sequence[bytes]) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`lb-lines PROGRAM [ARGS...] FD...`; returns the exit code."""
+    """`lb-lines [--attach PATH [--topics TOPICS]] PROGRAM [ARGS...] [FD...]`; returns the exit code."""
     words = list(sys.argv if argv is None else argv)
-    command, fds = _parted(words)
     if words[1:] in (["--help"], ["-h"]):
         _parser().print_help()
         return 0
-    if not command or not fds:
+    options = _leading_options(words)
+    command, fds = (words[1 + len(options) :], []) if options else _parted(words)
+    if not command or not (options or fds):
         _parser().print_help(sys.stderr)
         return os.EX_USAGE
     outlive_stop_signals()
     try:
-        say_ready()
+        with attached_of_command_line([words[0], *options]) as reader:
+            return _feed(command, reader.fds if reader else fds)
+    except WorkerError as fault:
+        return report(fault)
+
+
+def _leading_options(argv: Sequence[str]) -> list[str]:
+    """--attach and --topics with their values, in front of PROGRAM."""
+    end = 1
+    while end < len(argv) and argv[end].partition("=")[0] in ("--attach", "--topics"):
+        end += 1 if "=" in argv[end] else 2
+    return list(argv[1:end])
+
+
+def _feed(command: Sequence[str], fds: Sequence[int]) -> int:
+    say_ready()
+    try:
         program = subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0)
     except OSError as error:
         print(f"lb-lines: {command[0]!r} can't be started: {error.strerror}", file=sys.stderr)
         return os.EX_UNAVAILABLE
-    except WorkerError as fault:
-        return report(fault)
-    return _feed(program, fds)
-
-
-def _feed(program: subprocess.Popen[bytes], fds: Sequence[int]) -> int:
     assert program.stdin is not None
     fault_code = 0
     try:
@@ -90,11 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     """For what --help shows alone: argparse would take the options of PROGRAM for its own."""
     parser = argparse.ArgumentParser(
         prog="lb-lines",
-        usage="lb-lines PROGRAM [ARGS...] FD...",
+        usage="lb-lines PROGRAM [ARGS...] FD...\n       lb-lines --attach PATH [--topics TOPICS] PROGRAM [ARGS...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_options(parser)
     parser.add_argument("program", metavar="PROGRAM", help="the program to start; ARGS are its arguments")
     parser.add_argument("fds", metavar="FD", nargs="+", help="the number of an open pipe, from which records come")
     return parser

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from trade_balancer.acknowledgement import Unfinished
+from trade_balancer.control.attach import add_options, attached
 from trade_balancer.errors import OutputError, TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
 from trade_balancer.pipes import Batch, Pipes, check_fds
@@ -31,8 +32,9 @@ follows. lb starts the worker so; when all pipes have ended, the worker finishes
 if lb has started it, SIGINT and SIGHUP do not either. A record that is no JSON object is shown on standard error,
 counted, and passed over.
 
-exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame; 74 input or output failed; 76 lb speaks another
-version of the pipe protocol; with --processes also the code of a process that failed, 128 + N after signal N."""
+exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame; 69 no lb there (--attach); 74 input or output
+failed; 76 lb speaks another version of the protocol; 77 lb is another user's; with --processes also the code of a
+process that failed, 128 + N after signal N."""
 
 _SUMMARY_HELP = """\
 replace FILE at the end, in one step, by one JSON object: records; bytes (of records, without their 4-byte lengths);
@@ -110,11 +112,17 @@ class ReadyMade(Worker):
 
 def serve(kind: type[Worker], argv: Sequence[str] | None = None) -> int:
     """Runs a ready-made worker from its command line to its exit code."""
-    options = _parser(kind).parse_args(argv)
+    parser = _parser(kind)
+    options = parser.parse_args(argv)
+    if bool(options.fds) == (options.attach is not None):
+        parser.error("FDs are wanted, or --attach, and not both")
     outlive_stop_signals()
     try:
-        check_fds(options.fds)
-        _serve(kind, options)
+        with attached(options.attach, options.topics) as reader:
+            if reader is not None:
+                options.fds += reader.fds
+            check_fds(options.fds)
+            _serve(kind, options)
     except WorkerError as fault:
         return report(fault)
     return 0
@@ -179,7 +187,8 @@ def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
         action="store_true",
         help="read each pipe in a forked process of its own (default: one process for all)",
     )
-    parser.add_argument("fds", metavar="FD", type=int, nargs="+", help="file descriptor number of a pipe's read end")
+    add_options(parser)
+    parser.add_argument("fds", metavar="FD", type=int, nargs="*", help="file descriptor number of a pipe's read end")
     return parser
 
 

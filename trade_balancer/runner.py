@@ -171,13 +171,13 @@ def run(
     if columns is not None:
         read = partial(_read_columns, handler, columns, acknowledge)
     try:
-        reader = attached_of_command_line(sys.argv) if fds is None else None
-        pipes = reader.fds if reader else fds_of_command_line(sys.argv) if fds is None else fds
-        if processes:
-            pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(read([fd], Skips(on_error))))
-            parts = [pickle.loads(part) for part in pickled]
-        else:
-            parts = [read(pipes, Skips(on_error))]
+        with attached_of_command_line(sys.argv if fds is None else []) as reader:
+            pipes = reader.fds if reader else fds_of_command_line(sys.argv) if fds is None else fds
+            if processes:
+                pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(read([fd], Skips(on_error))))
+                parts = [pickle.loads(part) for part in pickled]
+            else:
+                parts = [read(pipes, Skips(on_error))]
         totals = sum((part.totals for part in parts), Totals())
         if totals.undecodable or totals.failed:
             tell(str(totals))

@@ -40,5 +40,10 @@ def outlive_stop_signals() -> None:
             atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
+def is_free(number: int) -> bool:
+    """Whether the program has left it to us what this signal does."""
+    return signal.getsignal(number) in (*_STANDARD, _go_on)
+
+
 def _go_on(_number: int, _frame: FrameType | None) -> None:
     pass

@@ -155,7 +155,9 @@ def test_the_command_line_is_explained_and_checked() -> None:
     for word in ("--output", "--summary", "--processes", "FD", "ms", "bytes", "default", "exit codes"):
         assert word in told.out
     for arguments, word in [
-        ([], "required: FD"),
+        ([], "FDs are wanted, or --attach"),
+        (["--attach", "/none", "0"], "FDs are wanted, or --attach"),
+        (["--topics", "T.A", "0"], "--topics is for --attach"),
         (["x"], "invalid int value: 'x'"),
         (["99999"], "fd 99999: not an open"),
     ]:

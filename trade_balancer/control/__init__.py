@@ -5,9 +5,11 @@ Law: needs neither lb nor ktls. A line is a JSON object; each request has its nu
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
@@ -22,6 +24,7 @@ ANSWER_S = 30.0
 NO_ARGUMENTS: Mapping[str, object] = {}
 _READ_BYTES = 64 << 10
 _MOST_FDS = 4
+_FD = struct.Struct("i")
 
 
 class Control:
@@ -50,6 +53,12 @@ class Control:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def end(self) -> None:
+        """Close the connection, also where a forked process still holds it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self.close()
 
     def close(self) -> None:
@@ -95,11 +104,10 @@ class Control:
     def _receive(self) -> dict[str, Any]:
         while b"\n" not in self._rest:
             try:
-                data, fds, _, _ = socket.recv_fds(self._socket, _READ_BYTES, _MOST_FDS)
+                data = self._receive_some()
             except OSError as fault:
                 text = f"no answer: {fault.strerror or fault}"
                 raise NoBalancerError(f"{self._path}: {text}") from None
-            self._fds += fds
             if not data:
                 raise NoBalancerError(f"{self._path}: lb has ended, or has cut us off")
             self._rest += data
@@ -111,3 +119,12 @@ class Control:
         if not isinstance(said, dict):
             raise NoBalancerError(f"{self._path}: who answers there is no lb")
         return said
+
+    def _receive_some(self) -> bytes:
+        """What there is, and the descriptors that come with it: not for programs that this one starts."""
+        room_bytes = socket.CMSG_SPACE(_MOST_FDS * _FD.size)
+        data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, room_bytes, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, numbers in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self._fds += [fd for (fd,) in _FD.iter_unpack(numbers[: len(numbers) // _FD.size * _FD.size])]
+        return data

@@ -6,22 +6,26 @@ ends. A reader that is too slow loses records, which are counted, and never dela
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import itertools
 import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from trade_balancer.control import Control
-from trade_balancer.errors import NoBalancerError
+from trade_balancer.errors import NoBalancerError, RefusedError, UsageError, tell
 from trade_balancer.pipes import OF_READERS
+from trade_balancer.signals import is_free
 
 Policy = Literal["drop-oldest", "drop-newest"]
 
 _RETRY_S = 0.1
+_NOT_NOW = ("not-possible", "too-many")
+"""What lb says while it stops, and while others take all the room: what comes next may differ."""
 
 
 class Attached:
@@ -33,6 +37,7 @@ class Attached:
         self._join()
 
     def _join(self) -> None:
+        self._pid = os.getpid()
         self._control = Control(self._path)
         try:
             result = self._control.ask("attach", self._asked)
@@ -62,12 +67,13 @@ class Attached:
 
     def leave(self) -> dict[str, int]:
         """lb writes no more, and the pipe ends behind what is in it. Returns the counts up to then; empty where lb has
-        ended before. The second time, they are returned again."""
-        if not self._has_left:
+        ended before. The second time, they are returned again. In a forked process nothing happens: the reader is its
+        parent's."""
+        if not self._has_left and os.getpid() == self._pid:
             self._has_left = True
             with contextlib.suppress(NoBalancerError):
                 self._counts = self.counts()
-            self._control.close()
+            self._control.end()
         return self._counts
 
     def reattach(self, within_s: float | None = None) -> float:
@@ -76,14 +82,16 @@ class Attached:
         Returns for how long (s) that took; what came meanwhile is not seen.
 
         Raises:
-            NoBalancerError: none has come within so many seconds.
+            NoBalancerError, RefusedError: none has come within so many seconds, or none with room for us.
         """
         self.close()
         began_s = time.monotonic()
         while True:
             try:
                 self._join()
-            except NoBalancerError:
+            except (NoBalancerError, RefusedError) as fault:
+                if isinstance(fault, RefusedError) and fault.name not in _NOT_NOW:
+                    raise
                 if within_s is not None and time.monotonic() - began_s > within_s:
                     raise
                 time.sleep(_RETRY_S)
@@ -138,27 +146,83 @@ def attach(
     return Attached(path, asked | {"pipe_size": pipe_size, "backlog": backlog})
 
 
-def attached_of_command_line(argv: Sequence[str]) -> Attached | None:
-    """The reader that `--attach PATH [--topics TOPICS]` among the words of a worker's command line asks for; None where
-    they do not. It leaves on SIGINT and SIGTERM: then its pipe ends, and the worker finishes.
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """--attach and --topics, of a program that else reads the pipes that its command line names."""
+    parser.add_argument(
+        "--attach",
+        metavar="PATH",
+        help="instead of FDs: be a reader of the lb that serves the control socket PATH, until SIGINT or SIGTERM",
+    )
+    parser.add_argument(
+        "--topics",
+        metavar="TOPICS",
+        action="append",
+        help="with --attach: comma-separated, such as T.AAPL,Q.*; may be repeated (default: all that lb gets)",
+    )
+
+
+def attached(path: str | None, topics: Sequence[str] | None) -> contextlib.AbstractContextManager[Attached | None]:
+    """The reader that these options ask for; None where they do not. It leaves on SIGINT and SIGTERM: then its pipe
+    ends, and the program finishes. At the end it is told what the reader was too slow for.
 
     Raises:
         NoBalancerError, RefusedError: as `attach`.
+        UsageError: --topics without --attach.
     """
-    if "--attach" not in argv[1:-1]:
-        return None
-    path = argv[argv.index("--attach") + 1]
-    words = [word for option, word in itertools.pairwise(argv) if option == "--topics"]
-    reader = attach(path, [topic for word in words for topic in word.split(",") if topic] or ["*"])
-    leave_on_signals(reader)
-    return reader
+    if path is None:
+        if topics:
+            raise UsageError("--topics is for --attach")
+        return contextlib.nullcontext()
+    wanted = [topic for word in topics or () for topic in word.split(",") if topic] or ["*"]
+    return _telling(until_signals(lambda: attach(path, wanted)))
 
 
-def leave_on_signals(reader: Attached) -> None:
-    """On SIGINT and SIGTERM the reader leaves: its pipe ends behind what is in it."""
+def attached_of_command_line(argv: Sequence[str]) -> contextlib.AbstractContextManager[Attached | None]:
+    """As `attached`, with `--attach PATH [--topics TOPICS]...` among the words of any program's command line.
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        reader.leave()
+    Raises:
+        UsageError: a word is missing behind one of them.
+    """
+    parser = _Options(add_help=False, allow_abbrev=False)
+    add_options(parser)
+    options, _ = parser.parse_known_args(argv[1:])
+    return attached(options.attach, options.topics if options.attach else None)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+
+class _Options(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+@contextlib.contextmanager
+def _telling(attaching: contextlib.AbstractContextManager[Attached]) -> Iterator[Attached]:
+    with attaching as reader:
+        yield reader
+        if dropped := reader.leave().get("dropped_total"):
+            tell(f"{dropped} records dropped: too slow for lb")
+
+
+@contextlib.contextmanager
+def until_signals(join: Callable[[], Attached]) -> Iterator[Attached]:
+    """The reader that `join` makes. On SIGINT and SIGTERM it leaves: its pipe ends behind what is in it. The second one
+    ends the process. A signal for which the program has a handler of its own is left alone.
+    """
+    reader: Attached | None = None
+    is_over = False
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_over
+        signal.signal(number, signal.SIG_DFL)
+        is_over = True
+        if reader is not None:
+            reader.leave()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if is_free(number):
+                signal.signal(number, leave)
+    with join() as joined:
+        reader = joined
+        if is_over:  # it came before there was a reader that could leave
+            joined.leave()
+        yield joined

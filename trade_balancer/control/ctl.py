@@ -32,7 +32,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 _EPILOG = "\n".join(
     [
         "verbs:",
-        *(f"  {f'{verb} {words}':<18} {text}" for verb, (words, text) in VERBS.items()),
+        *(f"  {f'{verb} {words}':<20} {text}" for verb, (words, text) in VERBS.items()),
         "",
         "exit codes: 0 done; 64 usage; 69 no lb there, or can't be done; 74 output failed; 76 another version of lb;",
         "            77 lb is another user's",
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the answer as a line of JSON (default: for people)")
     add("path", metavar="PATH", help="of the socket, as in lb --control PATH")
     add("verb", metavar="VERB", choices=VERBS, help="see below")
-    add("words", metavar="WORD", nargs="*", help="what the verb wants")
+    add("words", metavar="WORD", nargs="*", default=[], help="what the verb wants")
     return parser
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from trade_balancer.control.attach import Attached, attach, leave_on_signals
+from trade_balancer.control.attach import Attached, attach, until_signals
 from trade_balancer.errors import WorkerError, report, tell
+from trade_balancer.lines import as_lines
 from trade_balancer.pipes import batches
 
 _LENGTH_BYTES = 4
@@ -22,10 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     topics = [topic for word in options.topics for topic in word.split(",") if topic] or ["*"]
     try:
         with (
-            attach(options.path, topics, policy=options.policy, markers=options.markers) as reader,
             _opened(options.output) as output,
+            until_signals(
+                lambda: attach(options.path, topics, policy=options.policy, markers=options.markers)
+            ) as reader,
         ):
-            leave_on_signals(reader)
             records = _print(reader, output, options.frames, options.count)
             _tell_counts(reader, records)
     except BrokenPipeError:  # whoever read it has had enough
@@ -48,7 +50,7 @@ def _print(reader: Attached, output: BinaryIO, as_frames: bool, most: int | None
     for _, records in batches(reader.fds):
         if most is not None:
             records = records[: most - printed]  # noqa: PLW2901
-        _write(output, _framed(records) if as_frames else b"\n".join([*records, b""]))
+        _write(output, _framed(records) if as_frames else as_lines(records))
         printed += len(records)
         if printed == most:
             break
@@ -70,6 +72,12 @@ def _tell_counts(reader: Attached, records: int) -> None:
     tell(f"{records} records" + (f", {dropped} dropped: too slow" if dropped else ""))
 
 
+def _above_zero(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -83,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done; 64 usage; 69 no lb there; 74 output failed; 77 lb is another user's",
     )
     add = parser.add_argument
-    add("--count", type=int, metavar="N", help="end after N records (default: never)")
+    add("--count", type=_above_zero, metavar="N", help="end after N records (default: never)")
     add(
         "--frames", action="store_true", help="a 4-byte little-endian length before each record, no line feed behind it"
     )
