@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.acknowledgement import Unfinished
-from trade_balancer.control.attach import attach, leave_on_signals
+from trade_balancer.control.attach import attach, until_signals
 from trade_balancer.errors import WorkerError, report, tell
 from trade_balancer.line_files import Rotation
 from trade_balancer.part_files import check_folder, file_name
@@ -165,10 +165,11 @@ def _join(options: argparse.Namespace, topics: Sequence[str]) -> None:
     from trade_balancer.recording.files import RecordingFiles  # only here: an extra
 
     files = RecordingFiles(settings)
-    with attach(
-        options.path, topics, policy=options.policy, markers=True, pipe_size=_PIPE_BYTES, backlog=options.backlog
-    ) as reader:
-        leave_on_signals(reader)
+    join = partial(
+        attach, options.path, topics,
+        policy=options.policy, markers=True, pipe_size=_PIPE_BYTES, backlog=options.backlog,
+    )  # fmt: skip
+    with until_signals(join) as reader:
         try:
             for _ in recorded(Pipes(reader.fds), files, Unfinished()):
                 pass
