@@ -14,7 +14,7 @@ import orjson
 from trade_balancer.columnar.batch import Batch, Why
 from trade_balancer.columnar.decoder import Decoder
 from trade_balancer.columnar.reader import Columns
-from trade_balancer.pipes import Pipes
+from trade_balancer.pipes import COLUMNS_READ_BYTES, Pipes
 from trade_balancer.ready_made import Worker
 from trade_balancer.tally import stamp_ms_of
 
@@ -26,6 +26,8 @@ class ColumnWorker(Worker):
 
     `decoder` has the symbols.
     """
+
+    read_bytes = COLUMNS_READ_BYTES
 
     def __init__(self, output: Any, names: Sequence[str] = (), events: Sequence[str] | None = None) -> None:
         super().__init__(output)

@@ -20,7 +20,7 @@ from trade_balancer.acknowledgement import Unfinished
 from trade_balancer.control.attach import add_options, attached
 from trade_balancer.errors import OutputError, TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
-from trade_balancer.pipes import Batch, Pipes, check_fds
+from trade_balancer.pipes import READ_BYTES, Batch, Pipes, check_fds
 from trade_balancer.processes import fork_per_pipe
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import Skips
@@ -53,6 +53,7 @@ class Worker(ABC):
     summary_help: str = ""
     idle_s: float | None = None
     """After how long without a record `take` is called with none."""
+    read_bytes = READ_BYTES
     finishes_later = False
     """With `lb --redeliver`, what a round brought is finished when the next one is taken; or, if so, when the worker
     has told `unfinished`."""
@@ -148,7 +149,7 @@ def _serve(kind: type[Worker], options: argparse.Namespace) -> None:
 def drain(worker: Worker, fds: Sequence[int]) -> Tally:
     """Feeds the worker until its pipes have ended or its input is at fault; the tally says which."""
     tally = worker.tally
-    pipes = Pipes(fds, acknowledge=not worker.finishes_later)
+    pipes = Pipes(fds, acknowledge=not worker.finishes_later, read_bytes=worker.read_bytes)
     if worker.finishes_later:
         worker.unfinished.watch(pipes.cutters)
     try:

@@ -51,6 +51,7 @@ def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None
     """
     from trade_balancer.columnar.decoder import Decoder
     from trade_balancer.columnar.reader import Columns
-    from trade_balancer.pipes import Pipes
+    from trade_balancer.pipes import COLUMNS_READ_BYTES, Pipes
 
-    return Columns(Pipes(fds, acknowledge=acknowledge), Decoder(names, events))
+    pipes = Pipes(fds, acknowledge=acknowledge, read_bytes=COLUMNS_READ_BYTES)
+    return Columns(pipes, Decoder(names, events))

@@ -82,29 +82,22 @@ class Exacts(Sequence[Decimal]):
         return Decimal(int(self.mantissas[row])).scaleb(int(self.exponents[row]))
 
 
-_VALUES = {
-    kind: np.dtype(name)
-    for kind, name in {
-        Kind.SYMBOL: "i4", Kind.INT32: "i4", Kind.INT64: "i8", Kind.TIME_MS: "i8", Kind.TIME_NS: "i8",
-        Kind.DECIMAL: "f8", Kind.EXACT: "i8", Kind.BOOL: "i1", Kind.TEXT: "i4", Kind.INTS: "i4",
-    }.items()
-}  # fmt: skip
+_DTYPES = {letter: np.dtype(name) for letter, name in {"b": "i1", "i": "i4", "q": "i8", "d": "f8"}.items()}
 
 
 def column(memory: memoryview, place: Place, rows: int) -> Any:
     """What `Table.__getitem__` says, of the column at this place of a block."""
-    dtype = _VALUES[place.kind]
-    match place.kind:
-        case Kind.TEXT | Kind.INTS:
-            offsets = np.frombuffer(memory, dtype, rows + 1, place.values)
-            count = int(offsets[-1])
-            if place.kind is Kind.TEXT:
-                return Texts(offsets, np.frombuffer(memory, np.uint8, count, place.more))
-            return Lists(offsets, np.frombuffer(memory, np.int32, count, place.more))
-        case Kind.EXACT:
-            exponents = np.frombuffer(memory, np.int16, rows, place.more)
-            return Exacts(np.frombuffer(memory, dtype, rows, place.values), exponents)
-    return np.frombuffer(memory, dtype, rows, place.values)
+    dtype = _DTYPES[place.letter]
+    if place.is_plain:
+        return np.frombuffer(memory, dtype, rows, place.values)
+    if place.kind is Kind.EXACT:
+        exponents = np.frombuffer(memory, np.int16, rows, place.more)
+        return Exacts(np.frombuffer(memory, dtype, rows, place.values), exponents)
+    offsets = np.frombuffer(memory, dtype, rows + 1, place.values)
+    count = int(offsets[-1])
+    if place.kind is Kind.TEXT:
+        return Texts(offsets, np.frombuffer(memory, np.uint8, count, place.more))
+    return Lists(offsets, np.frombuffer(memory, np.int32, count, place.more))
 
 
 def valid(bitmap: memoryview, rows: int) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.columnar import arrow
@@ -34,19 +35,25 @@ _ITEMS = {
 }
 """Bytes and struct's letter of what a column has for each row: a value or an offset."""
 
+_LISTS = (Kind.TEXT, Kind.INTS)
 _MORE = {"EXACT": (2, "h"), "TEXT": (1, "B"), "INTS": (4, "i")}
 """The same of what it has besides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a column is in every block of a decoder, in bytes; `number` is its own in the table."""
+    """Where a column is in every block of a decoder, in bytes; `number` is its own in the table.
+
+    `letter` is struct's of what it has for each row. `is_plain`: that is all of it.
+    """
 
     number: int
     kind: Kind
     values: int
     more: int
     validity: int
+    letter: str
+    is_plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ def layouts(tables: Mapping[str, Sequence[Column]], block: Block) -> dict[str, L
                 block.offset_bytes(pointers.values),
                 block.offset_bytes(pointers.more) if column.kind.in_memory in _MORE else 0,
                 block.offset_bytes(pointers.validity),
+                _ITEMS[column.kind.in_memory][1],
+                column.kind.in_memory not in _MORE,
             )
         found[event] = Layout(number, block.offset_bytes(table.order), places)
     return found
@@ -132,9 +141,7 @@ class Table:
             KeyError: it was not chosen, or the event has none of that name.
             MissingExtraError: NumPy is not installed.
         """
-        from trade_balancer.columnar import arrays
-
-        return arrays.column(self._block.memory, self._place(name), self._rows)
+        return _arrays().column(self._block.memory, self._place(name), self._rows)
 
     def valid(self, name: str) -> Any:
         """Which rows have a value: an array of bool; None where all have.
@@ -142,9 +149,7 @@ class Table:
         Raises:
             KeyError, MissingExtraError: as above.
         """
-        from trade_balancer.columnar import arrays
-
-        bitmap = self.validity(name)
+        arrays, bitmap = _arrays(), self.validity(name)
         return None if bitmap is None else arrays.valid(bitmap, self._rows)
 
     def view(self, name: str) -> memoryview[Any]:
@@ -153,7 +158,7 @@ class Table:
         Of exact values these are the mantissas, of texts and lists the offsets, one more than rows, into `more(name)`.
         """
         place = self._place(name)
-        count = self._rows + (place.kind in (Kind.TEXT, Kind.INTS))
+        count = self._rows + (place.kind in _LISTS)
         return self._block.view(place.values, count, *_ITEMS[place.kind.in_memory])
 
     def more(self, name: str) -> memoryview:
@@ -217,6 +222,14 @@ class Table:
             return self._layout.places[name]
         except KeyError:
             raise KeyError(f"{name}: {self.event} was decoded into {', '.join(self.names)}") from None
+
+
+@cache
+def _arrays() -> Any:
+    """NumPy is imported by who asks for it, and found once: an import costs as much as a view."""
+    from trade_balancer.columnar import arrays
+
+    return arrays
 
 
 class Trades(Table):
