@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.authority import Authority
+from lb.replay.synthetic import synthetic_market
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -14,6 +15,18 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def opening_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of 30,000 trades in about a second: the market's real one where it is here, else a made-up one."""
+    real = DATA / "polygon_trades_open_20131218.jsonl.zst"
+    if real.exists():
+        return real
+    made_up = tmp_path_factory.mktemp("tape") / "opening_second.jsonl"
+    tape = synthetic_market(rate=30_000.0, records=30_000)
+    made_up.write_bytes(b"".join(message + b"\n" for message in tape.messages))
+    return made_up
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import pytest
 from event_forge import OTHERS, T_MS, records_of_all_events
 from feeding import framed, pipes_with, ready_worker, run_worker, start_worker
 from harness import Lb, lb_environment, replay
-from harness.fixtures import data
+from harness.fixtures import opening_second
 from pyarrow import parquet
 
 from trade_balancer.columnar.decoder import Decoder
@@ -31,7 +31,7 @@ from trade_balancer.parquet_files import NO_DATE, ParquetFiles, column_names, is
 from trade_balancer.part_files import PART, FileNames, PartFile, remove_left_over
 from trade_balancer.zones import Zone
 
-__all__ = ["data"]
+__all__ = ["opening_second"]
 
 PARQUET = ["-m", "trade_balancer.parquet"]
 DAY_MS = 86_400_000
@@ -292,9 +292,9 @@ def test_without_its_extra_it_says_so_in_one_sentence(tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (69, told)
 
 
-def test_the_opening_second_is_stored_trade_by_trade(data: Path, tmp_path: Path) -> None:
+def test_the_opening_second_is_stored_trade_by_trade(opening_second: Path, tmp_path: Path) -> None:
     """Against DuckDB's own reading of the recording; the files are no larger than its own of the same rows."""
-    source = str(data / "polygon_trades_open_20131218.jsonl.zst")
+    source = str(opening_second)
     worker = (sys.executable, *PARQUET)
     with (
         replay("--speed", "max", source) as server,
@@ -304,7 +304,7 @@ def test_the_opening_second_is_stored_trade_by_trade(data: Path, tmp_path: Path)
     ):
         assert lb.wait().exit_code == 0, lb.log
     connection = duckdb.connect()
-    connection.execute(f"CREATE VIEW stored AS FROM read_parquet('{tmp_path}/T/date=2013-12-18/*.parquet')")
+    connection.execute(f"CREATE VIEW stored AS FROM read_parquet('{tmp_path}/T/*/*.parquet')")
     connection.execute(
         "CREATE TABLE texts AS SELECT unnest(CAST(json AS JSON[])) AS record FROM read_json_objects(?)", [source]
     )
@@ -316,7 +316,6 @@ def test_the_opening_second_is_stored_trade_by_trade(data: Path, tmp_path: Path)
     ours = f"SELECT {names}, epoch_ms(t) AS t FROM stored"
     for one, other in [(raw, ours), (ours, raw)]:
         assert connection.execute(f"SELECT count(*) FROM (({one}) EXCEPT ALL ({other}))").fetchone() == (0,)
-    assert connection.execute("SELECT count(*), count(DISTINCT sym) FROM stored").fetchone() == (32_444, 5_381)
     theirs = tmp_path / "theirs.parquet"
     connection.execute(f"COPY (FROM stored) TO '{theirs}' (FORMAT parquet, COMPRESSION zstd)")
     assert sum(path.stat().st_size for path in tmp_path.glob("T/*/*")) <= theirs.stat().st_size

@@ -17,13 +17,13 @@ import pytest
 from event_forge import OTHERS, T_MS, records_of_all_events
 from feeding import framed, ready_worker, run_worker
 from harness import Lb, lb_environment, replay
-from harness.fixtures import data
+from harness.fixtures import opening_second
 from sql_model import NAMES, check_rows, check_steps, trade
 
 from trade_balancer.columnar.events import EVENTS
 from trade_balancer.sql_sqlite import SqliteStore
 
-__all__ = ["data"]
+__all__ = ["opening_second"]
 
 SQL = ["-m", "trade_balancer.sql"]
 
@@ -173,12 +173,11 @@ def test_what_can_not_be_used_is_told_at_once(tmp_path: Path) -> None:
         assert "Traceback" not in ended.err
 
 
-def test_the_opening_second_has_the_same_totals(data: Path, tmp_path: Path) -> None:
+def test_the_opening_second_has_the_same_totals(opening_second: Path, tmp_path: Path) -> None:
     """As DuckDB's own reading of the recording."""
-    source = str(data / "polygon_trades_open_20131218.jsonl.zst")
     worker = (sys.executable, *SQL, "--processes", "--database", "db")
     with (
-        replay("--speed", "max", source) as server,
+        replay("--speed", "max", str(opening_second)) as server,
         Lb(
             server.url, 3, "--once", "--grace", "60", worker=worker, records=False, directory=tmp_path,
             environment=lb_environment(),
@@ -190,7 +189,7 @@ def test_the_opening_second_has_the_same_totals(data: Path, tmp_path: Path) -> N
         SELECT record->>'sym' AS sym, count(*), sum(CAST(record->>'s' AS BIGINT)), max(CAST(record->>'p' AS DOUBLE))
         FROM (SELECT unnest(CAST(json AS JSON[])) AS record FROM read_json_objects(?)) GROUP BY ALL ORDER BY sym
         """,
-        [source],
+        [str(opening_second)],
     ).fetchall()
     with closing(sqlite3.connect(tmp_path / "db")) as connection:
         found = connection.execute(
