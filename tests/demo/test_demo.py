@@ -35,9 +35,9 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
-        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
-        (["--fast"], 64, "usage: scripts/demo [--bars | --plain] [--seconds S]"),
+        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
+        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
+        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
@@ -69,7 +69,14 @@ def test_every_trade_of_the_market_is_in_a_bar() -> None:
     assert "every trade is in a bar" in told
 
 
-@pytest.mark.parametrize("show", ["market", "bars", "plain"])
+def test_a_market_that_was_recorded_and_played_is_the_same_when_it_is_recorded_again() -> None:
+    with start("record", "2") as process:
+        told, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, told
+    assert "lb-record verify: the same " in told
+
+
+@pytest.mark.parametrize("show", ["market", "bars", "plain", "record"])
 def test_ctrl_c_ends_it_and_all_it_has_started_without_a_traceback(show: str) -> None:
     """A terminal sends SIGINT to all of them."""
     with start(show, "1000") as process:

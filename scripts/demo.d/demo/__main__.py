@@ -1,4 +1,4 @@
-"""`python -m demo market|bars|plain SECONDS`. Law: SIGINT is taken from Python before anything else is imported."""
+"""`python -m demo market|bars|plain|record SECONDS`. Law: SIGINT is taken from Python before all other imports."""
 
 import signal
 import sys
@@ -6,12 +6,12 @@ import sys
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from demo import bars, market, plain
+    from demo import bars, market, plain, record
     from demo.programs import Failed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    show = {"market": market.show, "bars": bars.show, "plain": plain.show}[sys.argv[1]]
+    show = {"market": market.show, "bars": bars.show, "plain": plain.show, "record": record.show}[sys.argv[1]]
     try:
         return show(int(sys.argv[2]))
     except KeyboardInterrupt:

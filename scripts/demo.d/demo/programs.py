@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,20 @@ class Feed:
 @contextlib.contextmanager
 def feed(*options: str) -> Iterator[Feed]:
     """`lb-replay` with a made-up market."""
-    command = [_BESIDE / "lb-replay", "--synthetic", "--key", "env:LB_DEMO_KEY", *options]
+    with _replay("--synthetic", *options) as source:
+        yield source
+
+
+@contextlib.contextmanager
+def player(folder: Path, *options: str) -> Iterator[Feed]:
+    """`lb-replay` with the recordings of a folder."""
+    with _replay(*options, *map(str, sorted(folder.iterdir()))) as source:
+        yield source
+
+
+@contextlib.contextmanager
+def _replay(*words: str) -> Iterator[Feed]:
+    command = [_BESIDE / "lb-replay", "--key", "env:LB_DEMO_KEY", *words]
     with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("listening on ").rstrip("\n")
@@ -101,6 +115,33 @@ def balancer(source: Feed, folder: Path, worker: str, *worker_args: str) -> Iter
     with _running([_BESIDE / "lb", *options, *words], stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         yield Program(process, process.stderr)
+
+
+@contextlib.contextmanager
+def balancer_for_readers(source: Feed, socket: Path) -> Iterator[Program]:
+    """`lb` without workers, once its control socket is there."""
+    words = ["--log-format", "json", "--control", socket, "env:LB_DEMO_KEY", source.url, "0"]
+    with _running([_BESIDE / "lb", *words], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        lb = Program(process, process.stderr)
+        while not socket.exists() and lb.runs:
+            time.sleep(0.01)
+        yield lb
+
+
+@contextlib.contextmanager
+def recorder(socket: Path, folder: Path) -> Iterator[Program]:
+    """`lb-record`, of all trades."""
+    command = [_BESIDE / "lb-record", socket, "T.*", "--directory", folder]
+    with _running(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        yield Program(process, process.stderr)
+
+
+def said_by(program: str, *words: str) -> tuple[int, str]:
+    """Its exit code and what it has said, once it has ended."""
+    done = subprocess.run([_BESIDE / program, *words], capture_output=True, text=True, check=False)
+    return done.returncode, (done.stdout + done.stderr).strip()
 
 
 @contextlib.contextmanager
