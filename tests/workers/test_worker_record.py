@@ -108,7 +108,8 @@ def test_lb_waits_for_no_recorder_and_what_is_missing_is_counted_in_its_place(tm
     numbers = [json.loads(line)["n"] for line in records if not line.startswith(b'{"ev":"lb"')]
     assert sum(markers) == reader["dropped_total"] > 0
     assert len(numbers) + sum(markers) == count
-    assert f", {sum(markers)} dropped: too slow" in told
+    assert told.startswith(f"record.py: {len(numbers)} records in 1 files of ")
+    assert told.endswith(f", {sum(markers)} dropped: too slow\n")
     assert [record(number) for number in numbers] == [line for line in records if not line.startswith(b'{"ev":"lb"')]
     expected = 0
     for line in records:  # each marker stands where the records are missing

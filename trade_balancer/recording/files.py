@@ -42,7 +42,8 @@ class Settings:
 
 
 class RecordingFiles:
-    """Takes batches of frames; `files_total` and `bytes_total`, as they lie on the disk, are those of complete files.
+    """Takes batches of frames; `files_total` and `bytes_total`, as they lie on the disk, are those of complete files;
+    `records_total` are in blocks that were written, markers left out, which say that `dropped_total` are missing.
 
     Raises, in each method:
         OutputError: a file can't be written. It stays behind as .part, and nothing is written any more.
@@ -141,7 +142,7 @@ class RecordingFiles:
         self._block.text = memoryview(self._text)[: self._used_bytes]
         self._block.dropped = self._lines.dropped
         self._file.put(self._block, self._compressor)
-        self.records_total += self._lines.records
+        self.records_total += self._lines.records - self._lines.markers
         self.dropped_total += self._lines.dropped
         self._block = Block(b"")
         self._used_bytes = 0

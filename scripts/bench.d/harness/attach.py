@@ -6,8 +6,10 @@ the feed must reach the workers, readers or not; what readers got and lost must 
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +26,8 @@ TEN_SYMBOLS = "throughput beside a reader of 10 symbols, to none"
 EVERYTHING = "throughput beside a reader of everything that keeps up, to none"
 STUCK = "throughput beside a reader of everything that never reads, to none"
 STUCK_P99 = "p99 of the workers at 100k records/s beside a reader that never reads, to none"
+RECORDED = "throughput beside lb-record of everything, to none"
+RECORDED_SHARE = "share of the records that lb-record has, beside four pipes at full speed"
 MANY = "throughput beside 64 readers of 100 symbols each, to none"
 FIRST_RECORD = "attach to first record at 10k records/s"
 
@@ -48,6 +52,8 @@ def measure(terms: Terms, say: Callable[[str], None]) -> FaultResults:
         STUCK: lambda: _ratio(terms, [["*"]], are_stuck=True),
         STUCK_P99: lambda: _p99_ns(terms, [["*"]]) / _p99_ns(terms, []),
         MANY: lambda: _ratio(terms, shares),
+        RECORDED: lambda: _recorded(terms)[0] / _records_per_s(terms, [], are_stuck=False),
+        RECORDED_SHARE: lambda: _recorded(terms)[1],
         FIRST_RECORD: lambda: _first_record_ms(terms),
     }
     results = FaultResults()
@@ -74,10 +80,48 @@ def _ratio(terms: Terms, readers: Sequence[Topics], *, are_stuck: bool = False) 
 def _records_per_s(terms: Terms, readers: Sequence[Topics], *, are_stuck: bool) -> float:
     setting = Setting(feed.synthetic(terms.build, "160", 20), _PIPES, seconds=terms.seconds)
     with _playing(terms, setting, readers, are_stuck=are_stuck) as play:
-        play.feeder.go()
-        sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
-        workers = _await_bytes(play, setting.feed.piped_bytes(sent))
-    return sent / (max(each.last_ns for each in workers) - min(each.first_ns for each in workers)) * 1e9
+        return _rate_of(play, setting)[0]
+
+
+def _rate_of(play: Play, setting: Setting) -> tuple[float, int]:
+    """The workers' records per second, and how many records were sent."""
+    play.feeder.go()
+    sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
+    workers = _await_bytes(play, setting.feed.piped_bytes(sent))
+    return sent / (max(each.last_ns for each in workers) - min(each.first_ns for each in workers)) * 1e9, sent
+
+
+def _recorded(terms: Terms) -> tuple[float, float]:
+    """The workers' records per second beside lb-record, and its share of the records: the rest it has lost, counted."""
+    setting = Setting(feed.synthetic(terms.build, "160", 20), _PIPES, seconds=terms.seconds)
+    with _playing(terms, setting, [], are_stuck=False) as play, tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "trade_balancer.record", str(_socket(play)), "--directory", folder]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as recorder:
+            try:
+                _await_reader(_socket(play))
+                rate, sent = _rate_of(play, setting)
+                _await_reader(_socket(play), until_it_has_all=True)
+                recorder.terminate()
+                _, words = recorder.communicate(timeout=_FEED_S)
+            finally:
+                recorder.kill()
+    told = re.match(r".*: (\d+) records in \d+ files of \d+ bytes(?:, (\d+) dropped: too slow)?\n$", words)
+    if recorder.returncode or not told:
+        raise TrialError(f"lb-record ended with {recorder.returncode}: {words[-500:]}")
+    if int(told[1]) + int(told[2] or 0) != sent:
+        raise TrialError(f"lb-record's counts are not exact: {sent} records were sent, and it says: {words}")
+    return rate, int(told[1]) / sent
+
+
+def _await_reader(socket: Path, *, until_it_has_all: bool = False) -> None:
+    """Until there is a reader, or until nothing waits for it."""
+    _attach()
+    from trade_balancer.control import Control
+
+    with Control(socket) as control:
+        while not (readers := control.ask("status")["readers"]) or (until_it_has_all and readers[0]["waiting_records"]):
+            time.sleep(_POLL_S)
 
 
 def _p99_ns(terms: Terms, readers: Sequence[Topics]) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.attach import EVERYTHING, FIRST_RECORD, MANY, STUCK, STUCK_P99, TEN_SYMBOLS
+from harness.attach import EVERYTHING, FIRST_RECORD, MANY, RECORDED, RECORDED_SHARE, STUCK, STUCK_P99, TEN_SYMBOLS
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
 from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
@@ -96,6 +96,8 @@ def attach_figures(readers: FaultResults, results: Results) -> list[Figure]:
         _fault(readers, STUCK_P99, Bound("<=", 1.05)),
         _fault(readers, FIRST_RECORD, Bound("<=", 20, "ms")),
         _fault(readers, MANY, Bound(">=", 0.5)),
+        _fault(readers, RECORDED, Bound(">=", 0.9)),
+        _fault(readers, RECORDED_SHARE, Bound(">=", 0)),
     ]
 
 

@@ -41,6 +41,7 @@ from trade_balancer.output import LineOutput
 from trade_balancer.parquet import Parquet, settings
 from trade_balancer.parquet import Settings as ParquetSettings
 from trade_balancer.ready_made import Worker, drain
+from trade_balancer.record import Record
 from trade_balancer.sql import Settings as SqlSettings
 from trade_balancer.sql import Sql
 from trade_balancer.sql_queue import TRANSACTION_ROWS
@@ -246,6 +247,16 @@ def _bars_of_minutes(feed: Input) -> int:
 def _jsonl(feed: Input) -> int:
     with tempfile.TemporaryDirectory() as folder:
         return _drained(Jsonl(lambda: LineFiles(Path(folder), "bench", ".jsonl", Rotation(1 << 28, 0))), feed)
+
+
+@row("lb-record", wants="zstandard")
+def _record(feed: Input) -> int:
+    from trade_balancer.recording.files import RecordingFiles
+    from trade_balancer.recording.files import Settings as RecordSettings
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = RecordSettings(Path(folder), "bench", Rotation(1 << 28, 0))
+        return _drained(Record(lambda: RecordingFiles(settings)), feed)
 
 
 @contextmanager

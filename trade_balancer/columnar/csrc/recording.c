@@ -47,7 +47,9 @@ int64_t recording_lines(const uint8_t *frames, size_t length, uint8_t *to, struc
             memcpy(end, record, record_bytes);
             lines->newlines += newlines_to_spaces(end, record_bytes);
         }
-        lines->dropped += dropped_by(record, record_bytes);
+        const uint64_t dropped = dropped_by(record, record_bytes);
+        lines->markers += dropped > 0;
+        lines->dropped += dropped;
         end[record_bytes] = '\n';
         end += record_bytes + 1;
         at += LENGTH_BYTES + record_bytes;

@@ -9,7 +9,8 @@
 struct recording_lines {
     uint64_t records;
     uint64_t newlines; /* line feeds inside of records: each stands as a space in the lines */
-    uint64_t dropped;  /* what the markers of a reader, {"ev":"lb","dropped":N}, add up to */
+    uint64_t markers;  /* of a reader, {"ev":"lb","dropped":N}, among the records */
+    uint64_t dropped;  /* what they add up to */
 };
 
 /* Writes the records of whole frames, a line feed behind each; `to` has room for `length` bytes, which is more than that takes. Adds to
