@@ -110,7 +110,7 @@ def test_ktls_needs_nothing_but_the_standard_library() -> None:
 
 def test_only_the_session_knows_tls() -> None:
     users = importers("ssl", "ktls", among="lb")
-    assert {module for module in users if not within(module, "lb.feed.session", "lb.replay")} == set()
+    assert {module for module in users if not within(module, "lb.feed.session", "lb.replay", "lb.setup")} == set()
 
 
 VENUES = {layout.name.lower() for layout in Layout}
@@ -135,7 +135,9 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
 
 def test_only_the_supervisor_starts_processes() -> None:
     assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor"}
-    assert importers("subprocess", "multiprocessing", among="lb") == set()
+    assert {
+        name for name in importers("subprocess", "multiprocessing", among="lb") if not within(name, "lb.setup")
+    } == set()
 
 
 def test_only_the_command_line_knows_the_balancer() -> None:
@@ -204,6 +206,15 @@ def test_the_feed_simulator_is_a_program_of_its_own() -> None:
             assert {name for name in of_lb if not within(name, "lb.replay", "lb.version", "lb.numbers")} == set(), (
                 module
             )
+
+
+def test_lb_setup_is_a_program_of_its_own() -> None:
+    assert importers("lb.setup", among="lb") == set()
+
+
+def test_what_a_service_manager_is_told_knows_neither_feed_nor_workers() -> None:
+    known = {name for module in IMPORTS if within(module, "lb.service") for name in IMPORTS[module]}
+    assert {name for name in known if within(name, "lb.feed", "lb.slots", "lb.pump", "lb.balancer")} == set()
 
 
 def includes_of(stem: str) -> set[str]:

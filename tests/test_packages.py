@@ -81,7 +81,8 @@ def test_the_wheel_fits_every_python_and_holds_the_packages_only(unpacked: Path,
     names = {name for name in listed if ".data/data/" not in name}
     compiled = {name for name in names if name.endswith(".so")}
     packaged = {name for name in files(unpacked) if name.startswith(PACKAGES)}
-    assert names - compiled == {name for name in packaged if name.endswith((".py", ".pyi", "/py.typed"))}
+    data = {name for name in packaged if name.endswith("/py.typed") or name.startswith("lb/setup/files/")}
+    assert names - compiled == data | {name for name in packaged if name.endswith((".py", ".pyi"))}
     # Each compiled module has a stub beside it.
     assert compiled == {name.replace(".pyi", ".abi3.so") for name in packaged if name.endswith(".pyi")}
     places = ("share/man/man1/{}.1", "share/bash-completion/completions/{}", "share/zsh/site-functions/_{}")

@@ -50,9 +50,9 @@ class Opener:
         try:
             hold(sock)
             if self._proxy is not None:
-                _converse(sock, Tunnel(self._proxy, self._endpoint, time.time()))
+                converse(sock, Tunnel(self._proxy, self._endpoint, time.time()))
             stream, description = self._security.shake_hands(sock)
-            early = _converse(stream, Upgrade(self._endpoint, os.urandom(NONCE_BYTES), time.time()))
+            early = converse(stream, Upgrade(self._endpoint, os.urandom(NONCE_BYTES), time.time()))
             logs.debug("upgraded", url=self._endpoint.url, tls=description)
             return Session(stream, description, early)
         except BaseException:
@@ -60,7 +60,7 @@ class Opener:
             raise
 
 
-def _converse(stream: Stream, exchange: Upgrade | Tunnel) -> bytes:
+def converse(stream: Stream, exchange: Upgrade | Tunnel) -> bytes:
     """One HTTP request and its answer, within the time of a step. Returns what came behind the answer.
 
     Raises ConnectFailed.
