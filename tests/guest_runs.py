@@ -1,11 +1,11 @@
-"""Tests that need a kernel with TLS, run in guest kernels, shown as ordinary tests.
+"""Tests that need a kernel with TLS, or systemd, run in guest kernels, shown as ordinary tests.
 
 A module says `pytestmark = pytest.mark.kernel_tls`, and each of its tests becomes one test per kernel:
 `test_x[uml-6.1]`, `test_x[uml-7]`, and `test_x[native]` where the host itself has kernel TLS. Selection (-k, paths)
 works as always. Each guest is booted once (scripts/guest) with a pytest of its own, which runs there what was selected
 here, beside the tests of the host. Those come first; then the guests' reports, tracebacks included, are given out as if
 their tests had run here. `kernel_tls(native=True)` is for tests that also mean something without kernel TLS: they run
-on the host, too.
+on the host, too. A test marked `systemd` runs in a guest whose first process that is: `test_x[uml-systemd]`.
 
 Law: a guest that dies, or takes too long, fails its tests. Where no guest can be had, they are skipped, or fail if CI
 is set. Guests belong to the pytest that was called, also where others work for it (pytest-xdist); what they leave is in
@@ -31,6 +31,9 @@ import pytest
 import ktls
 
 GUEST_KERNELS = ("uml-6.1", "uml-7")
+GUEST_SYSTEMD = "uml-systemd"
+GUESTS = {kernel: f"--kernel {kernel}" for kernel in GUEST_KERNELS} | {GUEST_SYSTEMD: "--kernel uml-6.1 --systemd"}
+"""Name, and what scripts/guest is told."""
 NATIVE = "native"
 # One boot, all selected tests; and before it, on a cold machine, the fetching of the kernel.
 GUEST_TIMEOUT_S = 900
@@ -45,9 +48,9 @@ _GUEST = _PROJECT / "scripts/guest"
 _EXIT_UNAVAILABLE = 69
 
 _BOOT = f"""
-guest=$1 kernel=$2 folder=$3; shift 3
-timeout {PREPARE_TIMEOUT_S} "$guest" --kernel "$kernel" --prepare && SECONDS=0 &&
-    "$guest" --kernel "$kernel" --timeout {GUEST_TIMEOUT_S} --share "$folder" -- "$@"
+guest=$1 kernel=$2 told=$3 folder=$4; shift 4
+timeout {PREPARE_TIMEOUT_S} "$guest" $told --prepare && SECONDS=0 &&
+    "$guest" $told --timeout {GUEST_TIMEOUT_S} --share "$folder" -- "$@"
 echo "$? $SECONDS" >"$folder/$kernel.ending" && mv "$folder/$kernel.ending" "$folder/$kernel.end"
 """
 
@@ -71,7 +74,7 @@ class Guest:
         tests = ["env", *inside, sys.executable, "-m", "pytest", *options]
         with self._output.open("wb") as output:
             return subprocess.Popen(
-                ["bash", "-c", _BOOT, "boot", _GUEST, self.kernel, self._folder, *tests],
+                ["bash", "-c", _BOOT, "boot", _GUEST, self.kernel, GUESTS[self.kernel], self._folder, *tests],
                 cwd=_PROJECT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -120,7 +123,7 @@ class Guests:
         """Those that have a test among these; once."""
         if self._processes or config.option.collectonly:
             return
-        for kernel in GUEST_KERNELS:
+        for kernel in GUESTS:
             if theirs := [name for name in names if _kernel_of(name) == kernel]:
                 self._processes.append(Guest(kernel, self.folder).boot(theirs, config.getoption("maxfail") or 0))
 
@@ -140,6 +143,7 @@ _BY_KERNEL = pytest.StashKey[dict[str, Guest]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; find the folder of the guests, or make it."""
     config.addinivalue_line("markers", "kernel_tls(native=False): needs kernel TLS; runs once per guest kernel")
+    config.addinivalue_line("markers", "systemd: needs systemd as the first process; runs in a guest")
     if os.environ.get(_INSIDE):
         return
     if hasattr(config, "workerinput"):
@@ -147,7 +151,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.stash[_GUESTS] = Guests()
         folder = config.stash[_GUESTS].folder
-    config.stash[_BY_KERNEL] = {kernel: Guest(kernel, folder) for kernel in GUEST_KERNELS}
+    config.stash[_BY_KERNEL] = {kernel: Guest(kernel, folder) for kernel in GUESTS}
     config.pluginmanager.register(WaitsForGuests())
 
 
@@ -180,12 +184,16 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test per kernel of each that is marked."""
     mark = metafunc.definition.get_closest_marker("kernel_tls")
-    if mark is None:
+    needs_systemd = metafunc.definition.get_closest_marker("systemd") is not None
+    if mark is None and not needs_systemd:
         return
     inside = os.environ.get(_INSIDE)
     if inside:
         kernels = [inside]
+    elif needs_systemd:
+        kernels = [GUEST_SYSTEMD]
     else:
+        assert mark is not None
         natively = mark.kwargs.get("native", False) or ktls.probe().usable
         kernels = [NATIVE] * natively + list(GUEST_KERNELS)
     metafunc.fixturenames.insert(0, "kernel_name")
@@ -194,7 +202,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def kernel_name(request: pytest.FixtureRequest) -> str:
-    """The name of the kernel that the test runs on: uml-6.1, uml-7, or native."""
+    """The name of the guest that the test runs in: uml-6.1, uml-7, uml-systemd; or native."""
     return str(request.param)
 
 
@@ -264,7 +272,7 @@ def _release(guest: Guest) -> str:
     return "?"
 
 
-_KERNEL_IN_NAME = re.compile(r"\[(" + "|".join(map(re.escape, GUEST_KERNELS)) + r")[-\]]")
+_KERNEL_IN_NAME = re.compile(r"\[(" + "|".join(map(re.escape, GUESTS)) + r")[-\]]")
 
 
 def _kernel_of(name: str) -> str | None:
@@ -290,7 +298,7 @@ def _reports(item: pytest.Item, guest: Guest) -> Iterator[pytest.TestReport]:
         return
     exit_code = guest.exit_code_and_seconds()[0] if guest.has_ended else None
     if exit_code == _EXIT_UNAVAILABLE and not os.environ.get("CI"):
-        reason = f"no guest kernel {guest.kernel} here, and this kernel has no TLS: {guest.output.splitlines()[-1]}"
+        reason = f"NOT TESTED here, for want of the guest {guest.kernel}: {guest.output.splitlines()[-1]}"
         yield _report(item, "skipped", (str(item.path), item.location[1] or 0, f"Skipped: {reason}"))
     else:
         reason = f"guest {guest.kernel} did not report this test; exit code {exit_code}"

@@ -1,8 +1,8 @@
 """The guest's first process: makes the host's tree a throw-away one, brings up what tests need, runs the command,
-powers off.
+powers off. Or, with GUEST_SYSTEMD, hands over to systemd, which starts this file once more, to run the command.
 
-Its parameters come from the kernel's command line: GUEST_MACHINE (uml or qemu), GUEST_EXCHANGE, GUEST_MODULES and
-GUEST_SHARE.
+Its parameters come from the kernel's command line: GUEST_MACHINE (uml or qemu), GUEST_EXCHANGE, GUEST_MODULES,
+GUEST_SHARE and GUEST_SYSTEMD (a folder of packages that the host's tree lacks).
 
 Law: system calls, no commands of the host's. mount(8) hands hostfs its directory in a way that the kernel does not take
 from util-linux 2.41 on, a bare Debian has no ip(8), and many have no kmod.
@@ -12,9 +12,11 @@ import ctypes
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import struct
+import sys
 import termios
 import time
 import traceback
@@ -22,6 +24,7 @@ from pathlib import Path
 
 SYS_FINIT_MODULE = 313  # x86-64, the only machine there is User-mode Linux for
 RB_POWER_OFF = 0x4321FEDC
+MS_MOVE = 8192
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 INTERFACE_FLAGS = "16sh22x"  # struct ifreq
 
@@ -29,6 +32,26 @@ COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MODULES = ("overlay", "tls", "gcm", "ctr", "ghash_generic")
 MODULES += ("chacha20poly1305", "chacha", "chacha_generic", "poly1305_generic")
 ROOT = Path("/run/root")
+SYSTEMD = Path("/usr/lib/systemd/systemd")
+MASKED = (
+    "systemd-udevd.service",
+    "systemd-udev-trigger.service",
+    "systemd-firstboot.service",
+    "systemd-repart.service",
+)
+MASKED += ("systemd-update-utmp.service", "systemd-random-seed.service", "systemd-hwdb-update.service")
+MASKED += ("systemd-modules-load.service", "systemd-sysctl.service", "kmod-static-nodes.service")
+MASKED += ("systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service", "systemd-tmpfiles-clean.timer")
+"""Of what systemd brings up, what a guest has no use for, has done already, or must not do: tmpfiles would empty
+/tmp, where the shared folder may be."""
+COMMAND_UNIT = """\
+[Unit]
+Description=The command that this guest was booted for
+[Service]
+Type=exec
+ExecStart={python} -I -S {init} GUEST_COMMAND
+Environment=GUEST_MACHINE={machine}
+"""
 CONSOLES = {"uml": {"out": (4, 1), "err": (4, 2)}, "qemu": {"out": (4, 65), "err": (4, 66)}}  # qemu: serial ports
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 
@@ -72,16 +95,24 @@ def enter_throw_away_root() -> None:
     upper, work = Path("/run/upper/tree"), Path("/run/upper/work")
     for directory in (upper, work, ROOT):
         directory.mkdir(parents=True)
-    mount("overlay", ROOT, f"lowerdir=/,upperdir={upper},workdir={work}")
+    lower = "/"
+    if packages := os.environ.get("GUEST_SYSTEMD"):
+        lower = "/run/packages:/"
+        Path("/run/packages").mkdir()
+        share("packages", packages, Path("/run/packages"))
+    mount("overlay", ROOT, f"lowerdir={lower},upperdir={upper},workdir={work}")
     mount("proc", ROOT / "proc")
     mount("sysfs", ROOT / "sys")
     make_devices(ROOT / "dev")
-    mount("tmpfs", ROOT / "run")
+    mount("tmpfs", ROOT / "run", "mode=755")
     (ROOT / "run/exchange").mkdir()
     share("exchange", os.environ["GUEST_EXCHANGE"], ROOT / "run/exchange")
     if directory := os.environ.get("GUEST_SHARE"):
         share("share", directory, ROOT / directory.lstrip("/"))
-    os.chroot(ROOT)
+    os.chdir(ROOT)
+    # As switch_root(8) does: systemd makes roots for its services, which it can't from within a chroot.
+    check(libc.mount(b".", b"/", None, ctypes.c_ulong(MS_MOVE), None), "moving the root")
+    os.chroot(".")
     os.chdir("/")
 
 
@@ -130,7 +161,38 @@ def run_command() -> int:
             return code if code >= 0 else 128 - code
 
 
+def become_systemd() -> None:
+    """Its units are its own and the command's: what the host has enabled is the host's affair."""
+    units = Path("/run/systemd/system")
+    units.mkdir(parents=True)
+    command = COMMAND_UNIT.format(python=sys.executable, init=__file__, machine=os.environ["GUEST_MACHINE"])
+    (units / "guest.service").write_text(command)
+    shutil.rmtree("/etc/systemd/system")
+    Path("/etc/systemd/system").mkdir()
+    for name in MASKED:
+        (units / name).symlink_to("/dev/null")
+    Path("/etc/fstab").write_text("")
+    Path("/.dockerenv").unlink(missing_ok=True)  # the host may be a container, this machine is none
+    modules = Path("/usr/lib/modules")
+    modules.mkdir(exist_ok=True)
+    (modules / os.uname().release).symlink_to(os.environ["GUEST_MODULES"])
+    os.execve(SYSTEMD, ["systemd", "--unit=guest.service", "--show-status=no"], {"PATH": COMMAND_PATH})
+
+
+def run_and_power_off() -> None:
+    try:
+        code = run_command()
+        Path("/run/exchange/exit-code").write_text(f"{code}\n")
+    except BaseException:
+        traceback.print_exc()
+    os.sync()
+    libc.reboot(RB_POWER_OFF)
+    time.sleep(60)
+
+
 def main() -> None:
+    if sys.argv[1:] == ["GUEST_COMMAND"] and Path("/run/exchange/command").exists():
+        run_and_power_off()
     # Safety: the root is the host's tree. Nothing may be done to it, nor to the machine, unless this is the guest.
     if os.getpid() != 1 or "GUEST_MACHINE" not in os.environ:
         raise SystemExit("init.py: this is not a guest's first process")
@@ -140,13 +202,12 @@ def main() -> None:
         load_modules(Path(os.environ["GUEST_MODULES"]))
         enter_throw_away_root()
         bring_up_loopback()
-        code = run_command()
-        Path("/run/exchange/exit-code").write_text(f"{code}\n")
+        if "GUEST_SYSTEMD" in os.environ:
+            become_systemd()
     except BaseException:
         traceback.print_exc()
-    os.sync()
-    libc.reboot(RB_POWER_OFF)
-    time.sleep(60)
+        libc.reboot(RB_POWER_OFF)
+    run_and_power_off()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,252 @@
+"""lb as a service of a real systemd, put in place by lb-setup, in a guest where all of it is thrown away.
+
+Law: a test waits for what systemd or the journal tell. The tests run in their order, on one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from harness.installed import install_project
+from harness.lb_process import KEY
+from harness.replay import replay
+
+pytestmark = pytest.mark.systemd
+
+TIMEOUT_S = 100.0
+UNIT = "lb@demo"
+SETTINGS = Path("/etc/lb/demo.env")
+KEY_FILE = Path("/etc/lb/demo.key")
+CA_FILE = Path("/opt/ca.pem")
+COUNT = Path("/var/lib/lb/demo/count.json")
+ETC = ("/etc/systemd/system", "/etc/sysctl.d", "/etc/modules-load.d", "/etc/sysusers.d", "/etc/lb")
+WORST_SCORE = 1.5
+ERROR, WARNING, INFO = "3", "4", "6"
+"""Priorities of syslog(3)."""
+
+_Found = TypeVar("_Found")
+
+
+def run(*command: str | Path, code: int | None = 0) -> str:
+    """What it prints. `code`: the exit code that it must have."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    told = f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert code is None or done.returncode == code, told + last_lines()
+    return done.stdout
+
+
+def last_lines() -> str:
+    return subprocess.run(["journalctl", "-n", "60", "-u", UNIT], capture_output=True, text=True, check=False).stdout
+
+
+def show(*names: str) -> list[str]:
+    """Properties of the unit."""
+    told = dict(line.split("=", 1) for line in run("systemctl", "show", UNIT).splitlines() if "=" in line)
+    return [told[name] for name in names]
+
+
+def journal() -> list[tuple[str, str]]:
+    """Priority and text of the lines of the unit's present or last run, workers' too."""
+    lines = [json.loads(line) for line in run("journalctl", "-o", "json", "-u", UNIT).splitlines()]
+    own = [line for line in lines if "_SYSTEMD_INVOCATION_ID" in line]  # the others are systemd's own
+    last = [line for line in own if line["_SYSTEMD_INVOCATION_ID"] == own[-1]["_SYSTEMD_INVOCATION_ID"]]
+    return [(line["PRIORITY"], line["MESSAGE"]) for line in last]
+
+
+def await_(find: Callable[[], _Found | None], what: str) -> _Found:
+    until_s = time.monotonic() + TIMEOUT_S
+    while not (found := find()):
+        assert time.monotonic() < until_s, f"{what} did not come\n{last_lines()}"
+        time.sleep(0.3)  # each look is a few processes, and the guest has one CPU
+    return found
+
+
+def await_line(pattern: str) -> tuple[str, str]:
+    """Priority and text of the first of the unit's lines that has it."""
+    return await_(lambda: next((line for line in journal() if re.search(pattern, line[1])), None), pattern)
+
+
+def state_of_machine() -> dict[str, str]:
+    """What installing may change."""
+    files = {str(file): file.read_text() for folder in ETC for file in Path(folder).rglob("*") if file.is_file()}
+    limits = {str(file): file.read_text() for file in Path("/proc/sys/fs").glob("pipe-*")}
+    return files | limits | {name: Path(name).read_text() for name in ("/etc/passwd", "/etc/group")}
+
+
+def configure(url: str, key: str = KEY, options: str = "") -> None:
+    worker = f"lb-count --output {os.devnull} --summary {COUNT.name}"
+    SETTINGS.write_text(f"LB_URL={url}\nLB_NPIPES=2\nLB_WORKER={worker}\nLB_OPTIONS=--ca-file {CA_FILE} {options}\n")
+    KEY_FILE.touch(0o600)
+    KEY_FILE.write_text(key + "\n")
+
+
+@pytest.fixture(scope="module")
+def feed() -> Iterator[str]:
+    """Over wss; its authority's certificate is where the service can read it."""
+    with replay("--synthetic", "--rate", "200", "--stamp", "--self-signed") as there:
+        shutil.copy(there.trust[1], CA_FILE)
+        CA_FILE.chmod(0o644)
+        yield there.url
+
+
+@pytest.fixture(scope="module")
+def commands() -> Path:
+    return install_project()
+
+
+@pytest.fixture(scope="module")
+def before(commands: Path) -> dict[str, str]:
+    """The machine before lb was installed."""
+    return state_of_machine()
+
+
+@pytest.fixture(scope="module")
+def installed(before: dict[str, str], commands: Path) -> str:
+    """What lb-setup said."""
+    return run(commands / "lb-setup", "install", "demo")
+
+
+@pytest.fixture(scope="module")
+def started(installed: str, feed: str) -> str:
+    """The service runs; its feed."""
+    configure(feed, options="--tls kernel --cpu 0")
+    run("systemctl", "start", UNIT)
+    return feed
+
+
+def test_install_says_what_it_does_and_does_it(installed: str, commands: Path) -> None:
+    for said in (
+        "wrote    /etc/systemd/system/lb@.service", "wrote    /etc/lb/demo.env", "set      fs.pipe-user-pages-soft = 0",
+        "ran      systemctl daemon-reload", "ran      modprobe tls", "systemctl enable --now lb@demo",
+    ):  # fmt: skip
+        assert said in installed
+    assert run("id", "-un", "lb").strip() == "lb"
+    assert Path("/sys/module/tls").exists()
+    again = run(commands / "lb-setup", "install", "demo")
+    assert "wrote" not in again
+    assert "set " not in again
+
+
+def test_it_is_active_when_the_feed_has_let_it_in(started: str, commands: Path) -> None:
+    assert show("ActiveState", "NRestarts") == ["active", "0"]
+    assert await_line("session open")[0] == INFO
+    status = r"[\d,]+ records/s, lag .* ms, backlog .* MB, 1 of 1 workers, kernel TLS 1.3 .*"
+    await_(lambda: re.fullmatch(status, show("StatusText")[0]), "STATUS")
+    told = json.loads(run(commands / "lbctl", "--json", "/run/lb/demo.sock", "status"))
+    assert told["session"]["state"] == "open"
+    run(
+        "setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=lb", commands / "lbctl", "/run/lb/demo.sock", "status"
+    )
+
+
+def test_it_has_large_pipes_and_its_cpu_and_no_capability(started: str) -> None:
+    sizes = re.search(r"pipe_size_bytes=(\d+)", await_line("pipes ready")[1])
+    assert sizes is not None
+    assert int(sizes[1]) > 1 << 24
+    status = Path(f"/proc/{show('MainPID')[0]}/status").read_text()
+    assert re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)", status, re.MULTILINE) == ["0" * 16] * 5
+    assert re.search(r"^Cpus_allowed_list:\s+0$", status, re.MULTILINE)
+    assert re.search(r"^Seccomp:\s+2$", status, re.MULTILINE)
+
+
+def test_the_key_is_a_credential_and_nowhere_to_be_seen(started: str) -> None:
+    (pid,) = show("MainPID")
+    for name in ("cmdline", "environ"):
+        assert KEY.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()
+    assert not [text for _, text in journal() if KEY in text]
+    for place in (KEY_FILE, Path("/run/credentials/lb@demo.service/api-key")):
+        run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "cat", place, code=1)
+
+
+def test_it_is_hardened(started: str) -> None:
+    score = re.search(rf"level for {UNIT}.service: ([\d.]+)", run("systemd-analyze", "security", UNIT))
+    assert score is not None
+    assert float(score[1]) <= WORST_SCORE
+
+
+def test_a_frozen_main_loop_is_killed_and_replaced_and_its_workers_finish(started: str) -> None:
+    frozen = int(show("MainPID")[0])
+    os.kill(frozen, signal.SIGSTOP)
+    await_(lambda: show("NRestarts", "ActiveState") == ["1", "active"], "a restart")
+    assert int(show("MainPID")[0]) != frozen
+    assert "Watchdog timeout" in run("journalctl", "-u", UNIT)
+    assert json.loads(COUNT.read_text())["records"] > 0  # written at the end of its pipes: it was not killed
+
+
+def test_a_stop_delivers_everything(started: str) -> None:
+    await_(lambda: re.match(r"[1-9]", show("StatusText")[0]), "records")
+    run("systemctl", "stop", UNIT)
+    assert show("Result", "ExecMainStatus", "ActiveState") == ["success", "0", "inactive"], last_lines()
+    priority, balance = await_line("^balance ")
+    assert priority == INFO
+    received = re.search(r"received=(\d+) .* unread=0 exact=True", balance)
+    assert received is not None, balance
+    assert int(received[1]) == json.loads(COUNT.read_text())["records"] > 0
+
+
+def test_a_refused_key_is_told_and_not_tried_again(started: str) -> None:
+    configure(started, key="another-key")
+    run("systemctl", "start", UNIT, code=1)
+    assert show("ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "77", "0"], last_lines()
+    assert "refuse" in show("StatusText")[0]
+    assert await_line("refuse")[0] == ERROR
+
+
+def test_check_tells_what_is_wrong_with_its_remedy(started: str, commands: Path) -> None:
+    def check(code: int) -> dict[str, dict[str, str]]:
+        told = json.loads(run(commands / "lb-setup", "check", "demo", "--json", code=code))
+        return {f"{one['instance'] or ''}:{one['check']}": one for one in told["checks"]}
+
+    run("systemctl", "reset-failed", UNIT)
+    configure(started)
+    found = check(0)
+    of_demo = [f"demo:{check}" for check in ("key", "settings", "worker", "folder", "name", "feed", "certificate")]
+    for name in (":kernel", ":systemd", ":service", ":pipes", *of_demo):
+        assert found[name]["state"] == "ok", found[name]
+    configure(started.replace("127.0.0.1", "no-such-host.invalid"), options="--no-such")
+    KEY_FILE.chmod(0o644)
+    found = check(69)
+    assert found["demo:key"]["remedy"] == f"chmod 600 {KEY_FILE}"
+    assert "--no-such" in found["demo:settings"]["text"]
+
+
+def test_with_a_capability_instead_it_is_given_up_once_the_pipes_are_made(started: str, commands: Path) -> None:
+    run(commands / "lb-setup", "install", "--large-pipes", "capability")
+    assert Path("/proc/sys/fs/pipe-user-pages-soft").read_text().strip() != "0"
+    configure(started)
+    KEY_FILE.chmod(0o600)
+    run("systemctl", "start", UNIT)
+    sizes = re.search(r"pipe_size_bytes=(\d+)", await_line("pipes ready")[1])
+    assert sizes is not None
+    assert int(sizes[1]) > 1 << 24
+    for pid in (
+        show("MainPID")[0],
+        Path("/sys/fs/cgroup/system.slice/system-lb.slice/lb@demo.service/cgroup.procs").read_text().split()[-1],
+    ):
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert re.findall(r"^Cap(?:Inh|Prm|Eff|Amb):\s+(\w+)", status, re.MULTILINE) == ["0" * 16] * 4
+    run("systemctl", "stop", UNIT)
+
+
+def test_remove_undoes_it_and_keeps_what_is_the_user_s(started: str, before: dict[str, str], commands: Path) -> None:
+    run("systemctl", "enable", UNIT)
+    said = run(commands / "lb-setup", "remove")
+    assert f"kept     {SETTINGS}" in said
+    assert SETTINGS.exists()
+    assert KEY_FILE.exists()
+    assert not Path("/etc/systemd/system/lb@.service").exists()
+    run(commands / "lb-setup", "remove", "--purge")
+    assert {name: text for name, text in state_of_machine().items() if before.get(name) != text} == {}
+    assert before.keys() <= state_of_machine().keys()
+    assert not Path("/var/lib/lb").exists()
+    assert not Path("/run/lb").exists()
