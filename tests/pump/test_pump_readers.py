@@ -207,9 +207,9 @@ def test_no_more_readers_than_there_are_numbers() -> None:
 
 
 def test_many_topics() -> None:
-    """More than the table begins with, of all lengths, some of which share a hash with none."""
-    keys = [b"K%d" % number for number in range(5000)]
-    records = [b'{"ev":"T","sym":"%s","i":1}' % key for key in keys]
+    """More than the table begins with, of all lengths, in records short and long (which the fast path takes)."""
+    keys = [b"K%d" % number + b"LONGERTHANEIGHT"[: number % 15] for number in range(5000)]
+    records = [b'{"ev":"T","sym":"%s","x":"%s"}' % (key, b"x" * (100 * (at % 7 > 0))) for at, key in enumerate(keys)]
     with Rig(high_water_bytes=1 << 20, pipe_size_bytes=1 << 20) as rig:
         readers = Readers(rig, [(b"T", key) for key in keys[::3]])
         reader = readers.join(Reader(rig, [(b"T", key) for key in keys[::2]], pipe_size_bytes=1 << 20))

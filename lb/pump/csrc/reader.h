@@ -19,7 +19,8 @@
 enum {
     READER_LENGTH_BYTES = 4,
     READER_MARKER_MAX_BYTES = 64,
-    READER_SPARE_BYTES = READER_MARKER_MAX_BYTES + SCAN_PAD_BYTES /* a marker before the next frame; copies in vectors */
+    READER_COPY_BYTES = 64, /* copied at once: so the records of a feed take equally many turns, which are foreseen */
+    READER_SPARE_BYTES = READER_MARKER_MAX_BYTES + READER_COPY_BYTES /* a marker before the next frame; copies */
 };
 
 #define READER_NO_MARKER UINT64_MAX
@@ -55,12 +56,12 @@ static inline __attribute__((always_inline)) int reader_has_room(const struct re
     return reader->tail + bytes + READER_SPARE_BYTES <= reader->head + reader->ring.capacity;
 }
 
-/* Offers a record. Reads SCAN_PAD_BYTES behind it at most. */
+/* Offers a record. Reads READER_COPY_BYTES behind it at most. */
 static inline __attribute__((always_inline)) void reader_offer(struct reader *reader, const uint8_t *record, size_t length)
 {
     const size_t framed = READER_LENGTH_BYTES + length;
-    reader->counters.offered_total++;
     if (__builtin_expect(!reader_has_room(reader, framed) || reader->gap_records, 0) && !reader_make_room(reader, framed)) {
+        reader->counters.offered_total++;
         reader->counters.dropped_total++;
         reader->gap_records++;
         return;
@@ -68,9 +69,10 @@ static inline __attribute__((always_inline)) void reader_offer(struct reader *re
     uint8_t *frame = ring_at(&reader->ring, reader->tail);
     const uint32_t wire_length = htole32((uint32_t)length);
     memcpy(frame, &wire_length, READER_LENGTH_BYTES);
-    for (size_t at = 0; at < length; at += SCAN_PAD_BYTES)
-        memcpy(frame + READER_LENGTH_BYTES + at, record + at, SCAN_PAD_BYTES);
+    for (size_t at = 0; at < length; at += READER_COPY_BYTES)
+        memcpy(frame + READER_LENGTH_BYTES + at, record + at, READER_COPY_BYTES);
     reader->tail += framed;
+    reader->counters.offered_total++;
 }
 
 #endif

@@ -5,7 +5,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { LOOK_NS = 1000 * 1000 }; /* between two looks at full pipes while the feed never pauses */
+/* While the feed never pauses: */
+enum {
+    LOOK_NS = 1000 * 1000,     /* between two looks at full pipes */
+    HOLD_NS = 5 * 1000 * 1000, /* so long may wait what is not worth a system call, and the wake-up of its reader ... */
+    WORTH_BYTES = 32 * 1024    /* ... as this much is */
+};
 
 /* What there is, made where there is none. Returns NULL with errno. */
 static struct readers *get(struct pump *pump)
@@ -140,18 +145,43 @@ void readers_look(struct readers *readers)
     }
 }
 
-void readers_flush(struct readers *readers, int64_t at_ns)
+/* Of those whose pipes are not known to be full, writes what waits where it is at least so much. Returns whether a pipe
+ * is full. */
+static int write_from(struct readers *readers, uint64_t least_bytes)
 {
-    readers->staged_bytes = 0;
-    uint64_t full = 0;
+    int is_any_full = 0;
     for (uint64_t bits = readers->waiting; bits; bits &= bits - 1) {
         const uint32_t number = (uint32_t)__builtin_ctzll(bits);
-        if (readers->reader[number].is_full)
-            full = 1;
-        else
+        const struct reader *reader = &readers->reader[number];
+        if (reader->is_full)
+            is_any_full = 1;
+        else if (reader->tail - reader->head >= least_bytes)
             flush(readers, number);
     }
-    if (full && at_ns - readers->looked_ns >= LOOK_NS) {
+    return is_any_full;
+}
+
+void readers_flush_all(struct readers *readers)
+{
+    write_from(readers, 0);
+}
+
+int readers_hold(const struct readers *readers)
+{
+    for (uint64_t bits = readers->waiting; bits; bits &= bits - 1)
+        if (!readers->reader[__builtin_ctzll(bits)].is_full)
+            return 1;
+    return 0;
+}
+
+void readers_flush(struct readers *readers, int64_t at_ns)
+{
+    const int is_time = at_ns - readers->written_ns >= HOLD_NS;
+    readers->staged_bytes = 0;
+    if (is_time)
+        readers->written_ns = at_ns;
+    const int is_any_full = write_from(readers, is_time ? 0 : WORTH_BYTES);
+    if (is_any_full && at_ns - readers->looked_ns >= LOOK_NS) {
         readers->looked_ns = at_ns;
         readers_look(readers);
     }

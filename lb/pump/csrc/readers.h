@@ -14,6 +14,7 @@ struct readers {
     uint64_t waiting;  /* something waits */
     uint64_t gone;     /* nobody reads any more, and that is still to be told */
     uint64_t staged_bytes; /* offered since the last flush */
+    int64_t written_ns; /* when all was last written, as far as there was room */
     int64_t looked_ns;
     int epoll_fd;      /* readable when a full pipe has room, or a pipe's other end is closed */
     uint8_t limits_pipes;
@@ -22,8 +23,14 @@ struct readers {
     struct reader reader[PUMP_READERS_MAX];
 };
 
-/* Writes what waits, and looks from time to time whether full pipes have room. */
+/* Writes what waits and is much, or has waited long enough, and looks from time to time whether full pipes have room. */
 void readers_flush(struct readers *readers, int64_t at_ns);
+
+/* Writes all that waits, as far as there is room: before a sleep. */
+void readers_flush_all(struct readers *readers);
+
+/* Whether something waits that there may be room for. */
+int readers_hold(const struct readers *readers);
 
 /* Obeys what epoll_fd tells. */
 void readers_look(struct readers *readers);
@@ -33,7 +40,7 @@ int readers_event(struct pump *pump);
 
 void readers_free(struct pump *pump);
 
-/* Offers a record to the readers of these bits. Reads SCAN_PAD_BYTES behind it at most. */
+/* Offers a record to the readers of these bits. Reads READER_COPY_BYTES behind it at most. */
 static inline __attribute__((always_inline)) void
 readers_offer(struct readers *readers, uint64_t bits, const uint8_t *record, size_t length)
 {

@@ -109,6 +109,9 @@ int topics_add(struct topics *topics, struct wanted by, struct topic_word kind, 
             return -1;
         *topic = (struct topic){.hash = hash, .text_at = text_at, .kind_bytes = (uint32_t)kind.length,
                                 .key_bytes = (uint32_t)key.length, .has_key = key.bytes != NULL, .is_used = 1};
+        topic->letter = key.bytes && kind.length == 1 ? *kind.bytes : 0;
+        if (key.length)
+            memcpy(&topic->key_begin, key.bytes, key.length < sizeof topic->key_begin ? key.length : sizeof topic->key_begin);
         topics->count++;
     }
     merge(&topic->by, by);

@@ -15,9 +15,11 @@ struct wanted {
 struct topic {
     uint64_t hash;
     struct wanted by;
-    uint32_t text_at; /* the kind, and behind it the key */
+    uint64_t key_begin; /* the key's first eight bytes, zero behind a shorter one: most keys need no look at the text */
+    uint32_t text_at;   /* the kind, and behind it the key */
     uint32_t kind_bytes;
     uint32_t key_bytes;
+    uint8_t letter;     /* where there is a key: the kind, if that has one letter */
     uint8_t has_key;
     uint8_t is_used;
 };
@@ -49,6 +51,18 @@ int topics_add(struct topics *topics, struct wanted by, struct topic_word kind, 
 /* Who wants a record of this kind and key. */
 struct wanted topics_of(const struct topics *topics, struct topic_word kind, struct topic_word key);
 
+/* Whether it is the topic's key that begins there, up to the byte `end`. Reads eight bytes. */
+static inline __attribute__((always_inline)) int
+topics_is_key(const struct topics *topics, const struct topic *topic, const uint8_t *key, uint8_t end)
+{
+    uint64_t begin;
+    memcpy(&begin, key, sizeof begin);
+    if (topic->key_bytes < sizeof begin)
+        return topic->key_begin == (begin & ((UINT64_C(1) << 8 * topic->key_bytes) - 1)) && key[topic->key_bytes] == end;
+    const uint8_t *text = topics->text + topic->text_at + topic->kind_bytes;
+    return topic->key_begin == begin && !memcmp(text, key, topic->key_bytes) && key[topic->key_bytes] == end;
+}
+
 /* The same for a kind of one letter, and a key up to the byte `end` with its shard_hash(). */
 static inline __attribute__((always_inline)) struct wanted
 topics_of_letter(const struct topics *topics, uint8_t letter, const uint8_t *key, uint8_t end, uint64_t key_hash)
@@ -59,9 +73,7 @@ topics_of_letter(const struct topics *topics, uint8_t letter, const uint8_t *key
     const uint64_t hash = shard_step(key_hash, letter);
     for (uint32_t at = (uint32_t)(hash >> 32) & topics->slots_mask; topics->slots[at].is_used; at = (at + 1) & topics->slots_mask) {
         const struct topic *topic = &topics->slots[at];
-        const uint8_t *text = topics->text + topic->text_at;
-        if (topic->hash == hash && topic->has_key && topic->kind_bytes == 1 && *text == letter &&
-            !memcmp(text + 1, key, topic->key_bytes) && key[topic->key_bytes] == end) {
+        if (topic->hash == hash && topic->letter == letter && topics_is_key(topics, topic, key, end)) {
             wanted.readers |= topic->by.readers;
             wanted.pipes |= topic->by.pipes;
             break;

@@ -71,6 +71,18 @@ static int poll_or_pause(struct pump *pump, struct pollfd *polled, nfds_t count,
     return 0;
 }
 
+/* Before a sleep, readers get all that waits for them: nothing tells when more will come. */
+static int poll_or_sleep(struct pump *pump, struct pollfd *polled, nfds_t count, int64_t deadline_ns)
+{
+    if (pump->readers && readers_hold(pump->readers)) {
+        const int ready = poll(polled, count, 0);
+        if (ready > 0)
+            return ready;
+        readers_flush_all(pump->readers);
+    }
+    return poll_or_pause(pump, polled, count, timeout_ms(pump, deadline_ns));
+}
+
 /* Writes to the pipes that have room again. `polled` lists the full pipes in their order. */
 static int flush_writable(struct pump *pump, const struct pollfd *polled)
 {
@@ -102,7 +114,7 @@ int wait_for_work(struct pump *pump, int64_t deadline_ns)
 {
     struct pollfd *polled = (struct pollfd *)(void *)pump_at(pump, pump->polled_offset);
     const nfds_t count = list_polled(pump, polled);
-    const int ready = poll_or_pause(pump, polled, count, timeout_ms(pump, deadline_ns));
+    const int ready = poll_or_sleep(pump, polled, count, deadline_ns);
     if (ready < 0)
         return errno == EINTR ? (int)PUMP_WAKE : (int)PUMP_ERR_POLL;
     const int rc = flush_writable(pump, polled + 2);
