@@ -19,7 +19,7 @@ from websockets.server import ServerProtocol
 
 from lb.replay import dialogue
 from lb.replay.faults import Fault, Kind
-from lb.replay.player import End, Halt, Pause, Player, Span
+from lb.replay.player import End, Halt, Pause, Player, Playhead, Span
 from lb.replay.stage import Stage
 from lb.replay.wire import TLS_RECORD_BYTES, WakeUp, Wire
 
@@ -101,6 +101,7 @@ class Connection:
         self._next_data_ns: float = math.inf
         self._stalled_until_ns: float = 0
         self._pace = _Pace()
+        self._head_of_successor: Playhead | None = None
         self._evicted = threading.Event()
         self._stopped = threading.Event()
 
@@ -124,7 +125,7 @@ class Connection:
         finally:
             for parcel in self._outbox:
                 self._count(parcel)
-            self._stage.leave(self)
+            self._stage.leave(self, self._head_of_successor)
             self._wire.close()
             self._wake_up.close()
             if self._at_input_end:
@@ -311,7 +312,10 @@ class Connection:
                 self._end(abrupt=True)
             case Fault() as fault:
                 self._stage.tally.add(faults_total=1)
-                self._stage.leave(self, player.head)
+                if fault.kind is Kind.SLOW:
+                    self._head_of_successor = player.head
+                else:
+                    self._stage.leave(self, player.head)
                 self._suffer(fault)
             case Halt.END:
                 self._end_of_input()
@@ -337,7 +341,7 @@ class Connection:
 
     def _end_of_input(self) -> None:
         self._at_input_end = True
-        self._player = None
+        self._player = self._head_of_successor = None
         self._next_data_ns = math.inf
         match self._stage.playback.end:
             case End.CLOSE:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from feed_client import session
 from harness import SOON, Lb, replay
 
 from lb.replay.faults import Fault, Faults
+from lb.replay.player import Playback
+from lb.replay.server import ReplayServer
+from lb.replay.tape import Tape
 
 RECORDS = [b'{"ev":"T","sym":"A","i":%d,"t":1781622376036}' % number for number in range(400)]
 PATIENCE = SOON | {
@@ -87,6 +91,20 @@ def test_a_slow_feed_and_a_short_stall_cost_nothing(tape: Path) -> None:
     ):
         assert lb.await_records(400).pipes == {0: RECORDS}
         assert lb.stop().statistics["reconnects"] == 0
+
+
+def test_who_leaves_a_feed_that_has_become_slow_goes_on_and_after_the_end_it_begins_again(tape: Path) -> None:
+    messages = [b"[" + b",".join(RECORDS[begin : begin + 4]) + b"]" for begin in range(0, len(RECORDS), 4)]
+    with ReplayServer(Tape.of(messages), Playback(faults=[Fault.parse("200:slow=1")])) as server:
+        with session(server.url) as client:
+            client.subscribe()
+            assert [client.hear() for _ in range(50)] == messages[:50]
+        with session(server.url) as client:  # what the first was owed has been passed: a span may hold all of it
+            client.subscribe()
+            client.hear_all()
+        with session(server.url) as client:
+            client.subscribe()
+            assert client.hear_all() == messages
 
 
 def test_each_happens_once_at_its_time_or_record() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import struct
+import zlib
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 from trade_balancer.errors import InputError
 from trade_balancer.line_files import Rotation
 from trade_balancer.part_files import PART
+from trade_balancer.recording.block import Block, new_compressor, pack_block, pack_head, unpack_block_head
 from trade_balancer.recording.files import RecordingFiles, Settings
 from trade_balancer.recording.left_over import complete_left_over
 from trade_balancer.recording.reader import Recording, is_recording
@@ -169,6 +173,33 @@ def test_reading_begins_at_any_time_with_or_without_an_index(
     first = next((number for number, block in enumerate(whole) if block[-1][0] >= from_ns), len(whole))
     with Recording(path) as recording:
         assert [list(block.batches()) for block in recording.blocks(from_ns)] == whole[first:]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"text_bytes": 1 << 31}, "is longer than any"),
+        ({"text_bytes": 7}, "has another length than its head says"),
+        ({"batches": 1 << 31}, "is longer than any"),
+        ({"records": 4}, "has another number of records than its head says"),
+        ({"newlines": 1, "batches": 1}, "a block"),
+        ({"number": 1}, "block 1 stands where block 0 should"),
+        ({"lines_bytes": 1 << 31}, "it ends inside a block"),
+        ({"table_bytes": 0}, "contradict each other"),
+    ],
+)
+def test_what_lies_with_a_right_checksum_is_not_believed(change: dict[str, int], why: str, tmp_path: Path) -> None:
+    compressor = new_compressor(1)
+    begin = pack_head({})
+    data = bytearray(pack_block(0, Block(b"a\nb\nc\n", [1, 2], [1, 2]), compressor))
+    head = replace(unpack_block_head(bytes(data)), **change)
+    data[16:72] = struct.pack("<QqqQIIIIII", *astuple(head))
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    path = tmp_path / "r-x.jsonl.zst"
+    path.write_bytes(begin + data)
+    blocks, damage = blocks_of(path)
+    assert blocks == []
+    assert why in damage
 
 
 def test_a_file_that_is_being_written_is_nobody_s_left_over(tmp_path: Path) -> None:
