@@ -5,6 +5,8 @@ Law: text of a feed's is in it: none of it reaches a terminal but what can be pr
 
 import argparse
 import json
+import os
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,10 +43,14 @@ def main(arguments: list[str]) -> None:
     add("--json", action="store_true", help="for programs: a JSON object")
     asked = parser.parse_args(arguments)
     contents = contents_of(asked.files, asked.by)
-    if asked.json:
-        print(json.dumps(_as_json(contents, asked.gap)))
-    else:
-        _show(contents, asked.gap)
+    try:
+        if asked.json:
+            print(json.dumps(_as_json(contents, asked.gap)))
+        else:
+            _show(contents, asked.gap)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _as_json(contents: Contents, gap_s: float) -> dict[str, Any]:
