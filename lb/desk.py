@@ -131,6 +131,7 @@ class Desk:
         wishes = self._keeper.wishes
         if unknown := [topic for topic in topics if topic not in wishes.base]:
             raise Refusal("bad-argument", f"workers have no topic {', '.join(unknown)[:80]}")
+        sent = self._keeper.subscriptions.acknowledged
         wishes.base = tuple(topic for topic in wishes.base if topic not in topics)
         self._retune()
         until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
@@ -138,7 +139,7 @@ class Desk:
         def look() -> Mapping[str, object] | None:
             subscriptions = self._keeper.subscriptions
             wanted = [topic for topic in topics if wishes.is_covered(topic, subscriptions.wanted)]
-            left = [topic for topic in topics if topic in subscriptions.brought and topic not in wanted]
+            left = [topic for topic in topics if topic in subscriptions.brought & sent and topic not in wanted]
             if left and time.monotonic_ns() < until_ns:
                 return None
             words = dict.fromkeys(wanted, "still wanted") | dict.fromkeys(left, "unacknowledged")

@@ -165,7 +165,7 @@ class Keeper:
 
     def retune(self) -> None:
         """The wishes have changed: ask the session for what is new, and take back what nobody wants."""
-        self.subscriptions.want(self.wishes.of_all())
+        self.subscriptions.want(self.wishes.of_all(self.subscriptions.acknowledged))
         self._mute.want(self.wishes.base)
         self._ask_for_changes()
 
@@ -338,6 +338,8 @@ class Keeper:
                     self._ready()
                 case said.Acknowledged(topic):
                     self.subscriptions.acknowledge(topic)
+                    if self._venue.topic(topic)[1] is None:
+                        self.retune()  # what it brings is no longer wanted by itself
                 case said.Left(topic):
                     self.subscriptions.left(topic)
                     self.is_retuned = True

@@ -1,12 +1,12 @@
 """Who wants which topics, and what is to be asked of the feed for all of them together.
 
-Law: pure; the clock is the caller's. A topic that a wider one covers is not asked for; one that nobody wants any more
+Law: pure; the clock is the caller's. A topic that a wider one brings is not asked for; one that nobody wants any more
 stays for a while, for whoever comes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from lb.pump import Topic
 
@@ -42,17 +42,29 @@ class Wishes:
         """Forget what has lingered for long enough."""
         self._lingering = {topic: until_ns for topic, until_ns in self._lingering.items() if now_ns < until_ns}
 
-    def of_all(self) -> tuple[str, ...]:
-        """What the feed is to be asked for."""
-        wanted = dict.fromkeys([*self.base, *(topic for topics in self._of.values() for topic in topics)])
-        wanted |= dict.fromkeys(self._lingering)
-        meant = {topic: self._parse(topic) for topic in wanted}
-        whole_kinds = {kind for kind, key in meant.values() if key is None}
-        return tuple(
-            topic
-            for topic, (kind, key) in meant.items()
-            if kind is not None and (key is None or kind not in whole_kinds)
-        )
+    def of_all(self, acknowledged: Collection[str] = ()) -> tuple[str, ...]:
+        """What the feed is to be asked for. What the wider topic of another covers is, too, until the feed has
+        `acknowledged` that one: it may refuse it, and then somebody's wish would cost others what they have."""
+        wanted = dict.fromkeys(topic for topics in (self.base, *self._of.values()) for topic in self._widest(topics))
+        whole_kinds = self._whole_kinds(wanted)
+        wanted |= dict.fromkeys(topic for topic in self._lingering if self._parse(topic)[0] not in whole_kinds)
+        sent_kinds = self._whole_kinds(topic for topic in wanted if topic in acknowledged)
+        return tuple(self._without(sent_kinds, wanted))
+
+    def _widest(self, topics: Iterable[str]) -> Iterator[str]:
+        """Those that no other of them covers."""
+        topics = [*topics]
+        return self._without(self._whole_kinds(topics), topics)
+
+    def _whole_kinds(self, topics: Iterable[str]) -> set[bytes | None]:
+        return {kind for kind, key in map(self._parse, topics) if key is None}
+
+    def _without(self, kinds: Collection[bytes | None], topics: Iterable[str]) -> Iterator[str]:
+        """Those that are no part of these kinds; "*", which no feed knows, is none."""
+        for topic in topics:
+            kind, key = self._parse(topic)
+            if kind is not None and (key is None or kind not in kinds):
+                yield topic
 
     def is_covered(self, topic: str, topics: Iterable[str]) -> bool:
         """Whether it is one of them, or part of one."""

@@ -35,9 +35,9 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
-        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
-        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --record] [--seconds S]"),
+        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
+        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
+        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
@@ -76,7 +76,16 @@ def test_a_market_that_was_recorded_and_played_is_the_same_when_it_is_recorded_a
     assert "lb-record verify: the same " in told
 
 
-@pytest.mark.parametrize("show", ["market", "bars", "plain", "record"])
+def test_programs_that_join_are_shown_and_every_record_of_theirs_is_accounted_for() -> None:
+    with start("tap", "2") as process:
+        told, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, told
+    assert '"sym":"AAPL"' in told
+    assert "Q.AAPL acknowledged" in told
+    assert "every record accounted for" in told
+
+
+@pytest.mark.parametrize("show", ["market", "bars", "plain", "tap", "record"])
 def test_ctrl_c_ends_it_and_all_it_has_started_without_a_traceback(show: str) -> None:
     """A terminal sends SIGINT to all of them."""
     with start(show, "1000") as process:

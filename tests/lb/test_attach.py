@@ -74,6 +74,7 @@ def test_readers_and_workers_get_their_own_topics_and_the_feed_is_asked_for_all(
             lb.await_records(2)
             with attach(path, ["T.*"]):
                 assert peer.receive_action("subscribe") == "T.*"
+                peer.say(acknowledgement("T.*"))
                 assert peer.receive_action("unsubscribe") == "T.A,T.B"
             assert peer.receive_action("subscribe") == "T.A,T.B"
             assert peer.receive_action("unsubscribe") == "T.*"
@@ -81,6 +82,23 @@ def test_readers_and_workers_get_their_own_topics_and_the_feed_is_asked_for_all(
         end = lb.stop()
         assert (end.balance["received"], end.balance["exact"]) == (2, True)
         assert lb.recording.pipes[0] == [record("T", "A"), record("T", "A", 1)]
+
+
+def test_what_the_feed_refuses_a_reader_costs_the_workers_nothing(feed: Feed, path: Path) -> None:
+    with lb_of(feed, path, "--subscribe", "T.A") as lb, feed.session() as peer:
+        lb.await_line("session open")
+        with attach(path, ["T.*"]), attach(path, ["Q.A"]):
+            assert peer.receive_action("subscribe") == "T.*"
+            peer.say(b'[{"ev":"status","status":"error","message":"not authorized"}]')
+            assert peer.receive_action("subscribe") == "Q.A", "and T.A is not given up"
+
+
+def test_a_topic_that_the_feed_has_never_acknowledged_is_given_up_at_once(feed: Feed, path: Path) -> None:
+    constants = {"lb.desk.ACKNOWLEDGE_S": 0.1}
+    with lb_of(feed, path, constants=constants) as lb, feed.session(), Joined(path) as client:
+        lb.await_line("session open")
+        client.result("subscribe", topics=["V.A"])
+        assert client.result("unsubscribe", topics=["V.A"])["topics"] == {"V.A": "unsubscribed"}
 
 
 def test_what_lb_has_already_is_not_asked_for(feed: Feed, path: Path) -> None:

@@ -21,8 +21,28 @@ steps = st.lists(
 )
 
 
-@given(base=st.lists(st.sampled_from(TOPICS[:-1]), max_size=3), steps=steps)
-def test_all_that_is_wanted_is_asked_for_once(base: list[str], steps: list[tuple[str, int, list[str]]]) -> None:
+def agreed(wishes: Wishes, subscriptions: Subscriptions, asked: set[str], refused: set[str]) -> set[str]:
+    """What the feed sends once all has been said: it acknowledges all but `refused`, and is asked again."""
+    while True:
+        subscriptions.want(wishes.of_all(subscriptions.acknowledged))
+        fresh, over = subscriptions.changes()
+        assert not asked.intersection(fresh)
+        assert asked.issuperset(over)
+        asked = asked.union(fresh).difference(over)
+        if not fresh and not over:
+            return asked
+        for topic in asked - refused:
+            subscriptions.acknowledge(topic)
+
+
+@given(
+    base=st.lists(st.sampled_from(TOPICS[:-1]), max_size=3),
+    steps=steps,
+    refused=st.sets(st.sampled_from(TOPICS[:-1]), max_size=2),
+)
+def test_all_that_is_wanted_is_asked_for_once(
+    base: list[str], steps: list[tuple[str, int, list[str]]], refused: set[str]
+) -> None:
     wishes, model, subscriptions = Wishes(base, 5.0, meaning), {}, Subscriptions(())
     asked: set[str] = set()
     for now_s, (step, who, topics) in enumerate(steps):
@@ -33,20 +53,24 @@ def test_all_that_is_wanted_is_asked_for_once(base: list[str], steps: list[tuple
         else:
             wishes.release(who, now_s * S)
             model.pop(who, None)
-        subscriptions.want(wishes.of_all())
-        fresh, over = subscriptions.changes()
-        assert not asked.intersection(fresh)
-        assert asked.issuperset(over)
-        asked = asked.union(fresh).difference(over)
-        assert asked == set(wishes.of_all())
-        for topic in [*base, *(topic for topics in model.values() for topic in topics)]:
-            assert topic == "*" or wishes.is_covered(topic, asked)
+        asked = agreed(wishes, subscriptions, asked, refused)
+        for party in [base, *model.values()]:
+            for topic in party:
+                is_refused = not {topic, f"{topic.partition('.')[0]}.*"}.isdisjoint(refused.intersection(party))
+                assert topic == "*" or is_refused or wishes.is_covered(topic, asked - refused)
         for topic in asked:
-            assert not wishes.is_covered(topic, asked - {topic}), "covered by a wider one"
+            assert not wishes.is_covered(topic, asked - refused - {topic}), "a wider one brings it"
     for who in list(model):
         wishes.release(who, 100 * S)
     wishes.tend(106 * S)
-    assert set(wishes.of_all()) == set(Wishes(base, 0, meaning).of_all())
+    assert agreed(wishes, subscriptions, asked, refused) == set(Wishes(base, 0, meaning).of_all())
+
+
+def test_what_the_feed_refuses_one_costs_no_other() -> None:
+    wishes, subscriptions = Wishes(["T.A"], 0, meaning), Subscriptions(["T.A"])
+    wishes.want("one", ["T.*"])
+    assert agreed(wishes, subscriptions, {"T.A"}, {"T.*"}) == {"T.A", "T.*"}
+    assert agreed(wishes, Subscriptions([]), set(), set()) == {"T.*"}
 
 
 def test_a_topic_lingers() -> None:

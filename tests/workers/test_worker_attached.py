@@ -68,7 +68,6 @@ READY_MADE = ["count", "bars", "jsonl", "parquet", "sql"]
 
 
 def test_every_ready_made_worker_may(running: Running, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     asked = ("--attach", running.path, "--topics", "T.A")
     commands: dict[str, Sequence[str | Path]] = {
         name: ("-m", f"trade_balancer.{name}", *asked, "--summary", f"{name}.json") for name in READY_MADE

@@ -1,4 +1,4 @@
-"""`python -m demo market|bars|plain|record SECONDS`. Law: SIGINT is taken from Python before all other imports."""
+"""`python -m demo market|bars|plain|tap|record SECONDS`. Law: SIGINT is taken from Python before all other imports."""
 
 import signal
 import sys
@@ -6,12 +6,13 @@ import sys
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from demo import bars, market, plain, record
+    from demo import bars, market, plain, record, tap
     from demo.programs import Failed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    show = {"market": market.show, "bars": bars.show, "plain": plain.show, "record": record.show}[sys.argv[1]]
+    shows = {"market": market, "bars": bars, "plain": plain, "tap": tap, "record": record}
+    show = shows[sys.argv[1]].show
     try:
         return show(int(sys.argv[2]))
     except KeyboardInterrupt:

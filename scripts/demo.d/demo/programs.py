@@ -108,9 +108,11 @@ def _replay(*words: str) -> Iterator[Feed]:
 
 
 @contextlib.contextmanager
-def balancer(source: Feed, folder: Path, worker: str, *worker_args: str) -> Iterator[Program]:
+def balancer(
+    source: Feed, folder: Path, worker: str, *worker_args: str, options: Sequence[str] = ()
+) -> Iterator[Program]:
     """`lb`, which tells its statistics twice a second; its worker runs in `folder`."""
-    options = [*source.trust, "--stats-interval", "0.5", "--log-format", "json"]
+    options = [*source.trust, *options, "--stats-interval", "0.5", "--log-format", "json"]
     words = ["env:LB_DEMO_KEY", source.url, str(PIPES), folder, _BESIDE / worker, *worker_args]
     with _running([_BESIDE / "lb", *options, *words], stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -138,10 +140,29 @@ def recorder(socket: Path, folder: Path) -> Iterator[Program]:
         yield Program(process, process.stderr)
 
 
+@contextlib.contextmanager
+def tap(folder: Path, topic: str) -> Iterator[Program]:
+    """`lb-tap` of the lb whose socket is in `folder`; its lines come to tapped.jsonl there."""
+    tapped = folder / "tapped.jsonl"
+    tapped.touch()
+    command = [_BESIDE / "lb-tap", "--output", tapped, folder / "lb.sock", topic]
+    with _running(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        yield Program(process, process.stderr)
+
+
 def said_by(program: str, *words: str) -> tuple[int, str]:
     """Its exit code and what it has said, once it has ended."""
     done = subprocess.run([_BESIDE / program, *words], capture_output=True, text=True, check=False)
     return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def beside(folder: Path, name: str, *words: str) -> None:
+    """Runs one of our commands in `folder` to its end, and shows what it prints. Raises Failed where it fails."""
+    sys.stdout.flush()
+    code = subprocess.run([_BESIDE / name, *words], cwd=folder, check=False).returncode
+    if code != 0:
+        raise Failed(f"{name} {' '.join(words)} ended with exit code {code}")
 
 
 @contextlib.contextmanager
