@@ -33,11 +33,19 @@ FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")
 
 
-def build(kind: str, target: str, directory: Path, compiler: str) -> Path:
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For all processes of pytest-xdist one folder."""
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "objects"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def build(kind: str, target: str, directory: Path, objects: Path) -> Path:
     program = directory / f"{kind}_{target}"
-    done = subprocess.run(
-        [BUILD, kind, target, program], env=os.environ | {"CC": compiler}, capture_output=True, text=True, check=False
-    )
+    command = [BUILD, kind, target, program, objects]
+    done = subprocess.run(command, env=os.environ | {"CC": "gcc"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return program
 
@@ -48,16 +56,16 @@ def run(*arguments: str | Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nasty_inputs(target: str, tmp_path: Path) -> None:
+def test_nasty_inputs(target: str, tmp_path: Path, objects: Path) -> None:
     need("gcc")
-    program = build("replay", target, tmp_path, "gcc")
+    program = build("replay", target, tmp_path, objects)
     seeds.main(target, tmp_path / "seeds")
     run(program, *sorted((tmp_path / "seeds").iterdir()))
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_fuzzed(target: str, tmp_path: Path) -> None:
+def test_fuzzed(target: str, tmp_path: Path, objects: Path) -> None:
     need_libfuzzer()
-    program = build("fuzzer", target, tmp_path, "clang")
+    program = build("fuzzer", target, tmp_path, objects)
     seeds.main(target, tmp_path / "corpus")
     run(program, f"-max_total_time={FUZZING_S}", "-max_len=1500", f"-artifact_prefix={tmp_path}/", tmp_path / "corpus")
