@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.acknowledgement import Unfinished
+from trade_balancer.control import Control
 from trade_balancer.control.attach import attach, until_signals
 from trade_balancer.errors import WorkerError, report, tell
 from trade_balancer.line_files import Rotation
@@ -161,7 +162,9 @@ def _verify(words: Sequence[str]) -> int:
 
 
 def _join(options: argparse.Namespace, topics: Sequence[str]) -> None:
-    settings = _settings(options, {"control": str(options.path), "topics": topics})
+    with Control(options.path) as control:
+        feed = control.ask("status")["session"]["url"]
+    settings = _settings(options, {"feed": feed, "topics": topics})
     from trade_balancer.recording.files import RecordingFiles  # only here: an extra
 
     files = RecordingFiles(settings)

@@ -83,6 +83,8 @@ class Contents:
     events: Counter[str] = field(default_factory=Counter)
     symbols: Counter[str] = field(default_factory=Counter)
     rates: Rates = field(default_factory=Rates)
+    feeds: list[str] = field(default_factory=list)
+    """The URLs that recordings were made from, where they tell."""
     notes: list[str] = field(default_factory=list)
     """What is wrong with the files, in words."""
 
@@ -118,6 +120,9 @@ class _Survey:
                 self._take(text)
             return
         with recording:
+            feed = str(recording.about.get("feed", ""))
+            if feed and feed not in self._contents.feeds:
+                self._contents.feeds.append(feed)
             for block in recording.blocks():
                 self._contents.dropped += block.dropped
                 if self._contents.by == "received":

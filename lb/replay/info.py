@@ -58,6 +58,7 @@ def _as_json(contents: Contents, gap_s: float) -> dict[str, Any]:
     (per_s, second_ns), (per_tick, tick_ns) = rates.peak_of_second(), rates.peak_of_tick()
     return {
         "by": contents.by,
+        "feeds": contents.feeds,
         "first_ns": rates.first_ns,
         "last_ns": rates.last_ns,
         "records": contents.records,
@@ -96,6 +97,8 @@ def _show(contents: Contents, gap_s: float) -> None:
 def _rows(contents: Contents, gap_s: float) -> dict[str, str]:
     rates = contents.rates
     rows = {"records": f"{contents.records:,} of {contents.record_bytes / max(contents.records, 1):.0f} bytes"}
+    if contents.feeds:
+        rows["feed"] = "  ".join(contents.feeds)
     if rates.first_ns is not None and rates.last_ns is not None:
         rows["from"] = _time(rates.first_ns)
         rows["to"] = f"{_time(rates.last_ns)}, {(rates.last_ns - rates.first_ns) / NS_PER_S:,.3f} s later"

@@ -37,7 +37,7 @@ def trade(number: int, time_ms: int = BEGIN_MS, symbol: str = "A") -> bytes:
 
 
 def recorded(folder: Path, batches: list[tuple[int, list[bytes]]], block_bytes: int = 100) -> Path:
-    files = RecordingFiles(Settings(folder, "r", Rotation(0, 0), block_bytes=block_bytes))
+    files = RecordingFiles(Settings(folder, "r", Rotation(0, 0), block_bytes=block_bytes, about={"feed": "ws://x"}))
     for time_ns, records in batches:
         frames = b"".join(len(record).to_bytes(4, "little") + record for record in records)
         files.add([memoryview(frames)], time_ns)
@@ -184,7 +184,7 @@ def test_info_tells_span_events_symbols_gaps_and_peaks_of_a_recording(
     path = recorded(tmp_path, batches)
     told = told_by_json(capsys, path, "--gap", "10")
     assert told == {
-        "by": "received", "first_ns": BEGIN_NS, "last_ns": BEGIN_NS + 30 * 10**9, "records": 12,
+        "by": "received", "feeds": ["ws://x"], "first_ns": BEGIN_NS, "last_ns": BEGIN_NS + 30 * 10**9, "records": 12,
         "record_bytes": sum(len(record) for _, records in batches for record in records) - len(marker),
         "dropped": 12, "unusable": 1, "events": {"NOI": 1, "Q": 1, "T": 9}, "symbols": {"A": 9, "B": 1},
         "peak_per_s": {"records": 9, "at_ns": BEGIN_NS}, "peak_per_10_ms": {"records": 5, "at_ns": BEGIN_NS},

@@ -77,7 +77,7 @@ def test_a_joined_recorder_has_all_that_lb_has_received_in_its_order(tmp_path: P
         assert stored(tmp_path) == [record(number) for number in range(20_000)]
         with Recording(path) as recording:
             times_ns = [time_ns for block in recording.blocks() for time_ns in block.times_ns]
-            assert recording.about["topics"] == ["*"]
+            assert (recording.about["feed"], recording.about["topics"]) == (feed.url, ["*"])
         assert before_ns <= times_ns[0] <= times_ns[-1] <= time.time_ns()
         assert times_ns == sorted(times_ns)
         lb.stop()
