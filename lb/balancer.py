@@ -7,6 +7,7 @@ concerns, obey the signals. How it ends is a table (lifecycle.py); here its acti
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable
@@ -41,7 +42,7 @@ from lb.pump import (
     Wake,
 )
 from lb.reporter import Reporter
-from lb.service import Condition, Manager, Service, capability
+from lb.service import Condition, Manager, Page, Service, capability
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
@@ -98,6 +99,9 @@ class Balancer:
             listener = listen(config, allowance)
             if listener is not None:
                 stack.callback(listener.close)
+            page = None if config.metrics is None else Page(config.metrics, allowance)
+            if page is not None:
+                stack.callback(page.close)
             self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
             stack.callback(pipes.close)
             capability.give_up()
@@ -129,7 +133,7 @@ class Balancer:
             self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
             capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
             self._desk = Desk(
-                config, listener, self._wake_ups, pump, self._keeper, venue, supervisor,
+                config, listener, page, self._wake_ups, pump, self._keeper, venue, supervisor,
                 status=lambda: self._status(self._proven()),
                 pushed=lambda: self._status(self._snapshot()),
                 stop=lambda: self._stop_asked("lbctl"),
@@ -223,10 +227,11 @@ class Balancer:
 
     def _status(self, snapshot: Snapshot) -> dict[str, object]:
         """Everything there is to tell."""
-        status = snapshot.status()
         return {
             "lb": {
                 "version": VERSION,
+                "python": platform.python_version(),
+                "on_full": self._config.on_full.value,
                 "pid": os.getpid(),
                 "state": self._state.name.lower(),
                 "uptime_s": round((snapshot.taken_ns - self._began_ns) / 1e9, 3),
@@ -234,7 +239,7 @@ class Balancer:
             "session": self._keeper.status(),
             "slots": [slot.summary() for slot in self._supervisor.slots],
             "readers": self._desk.readers(),
-            **status,
+            **self._reporter.status(snapshot),
         }
 
     def _handle(self, event: Event) -> None:

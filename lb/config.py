@@ -72,6 +72,14 @@ class LogFormat(enum.Enum):
     JSON = "json"
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `host`: a name, or an address without brackets."""
+
+    host: str
+    port: int
+
+
 def topics_of(params: Iterable[str]) -> tuple[str, ...]:
     """The topics in comma-separated lists of them. Raises UsageError where there are none or they can't be sent."""
     topics = tuple(topic.strip() for param in params for topic in param.split(",") if topic.strip())
@@ -133,6 +141,8 @@ class Config:
     control_group: int | None = None
     """Whose members may use it, too."""
     control_clients: int = 64
+    metrics: Address | None = None
+    """Where metrics and the page are served; None: nowhere."""
     linger_s: float = 5.0
     """How long a topic stays subscribed that no reader wants any more."""
     log_level: LogLevel = LogLevel.INFO

@@ -17,6 +17,7 @@ from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
 from lb.feed.venue import Venue
 from lb.pump import MOST_READERS, Policy, Pump
 from lb.readers import Reader, Readers, Wish
+from lb.service.page import Page
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.slot import Slot
@@ -35,12 +36,12 @@ def listen(config: Config, allowance: Allowance) -> Listener | None:
 
 
 class Desk:
-    """To be closed before its `listener`, which is None where nobody may ask. `status` is everything there is to tell;
-    `pushed` the same for those who watch, without the proof that takes time; `is_running`: whether no stop has begun.
-    """
+    """To be closed before its `listener`, which is None where nobody may ask. `page`: None where none is served.
+    `status` is everything there is to tell; `pushed` the same for those who watch, without the proof that takes time;
+    `is_running`: whether no stop has begun."""
 
     def __init__(
-        self, config: Config, listener: Listener | None, wake_ups: WakeUps,
+        self, config: Config, listener: Listener | None, page: Page | None, wake_ups: WakeUps,
         pump: Pump, keeper: Keeper, venue: Venue, supervisor: Supervisor, *,
         status: Callable[[], Mapping[str, object]], pushed: Callable[[], Mapping[str, object]],
         stop: Callable[[], None], is_running: Callable[[], bool],
@@ -53,20 +54,24 @@ class Desk:
         self._is_running = is_running
         self._readers = Readers(pump, venue.topic)
         self._tell_topics()
+        self._page = page
         self._server: Server | None = None
-        if listener is not None:
+        if listener is not None or page is not None:
             verbs = verbs_of(self._ports(status, stop))
             self._server = Server(listener, wake_ups, verbs, pushed, config.control_clients)
 
     def close(self) -> None:
         self.end_readers()
+        if self._page is not None:
+            self._page.close()
         if self._server is not None:
             self._server.close()
 
     @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next (CLOCK_MONOTONIC)."""
-        return _NEVER_NS if self._server is None else self._server.deadline_ns
+        page_ns = _NEVER_NS if self._page is None else self._page.deadline_ns
+        return page_ns if self._server is None else min(self._server.deadline_ns, page_ns)
 
     def tend(self, now_ns: int) -> None:
         """Answer who has asked; tell the pump what the feed may send now."""
@@ -75,6 +80,8 @@ class Desk:
             self._tell_topics()
         if self._server is not None:
             self._server.tend(now_ns)
+            if self._page is not None:
+                self._page.tend(now_ns, self._server.join)
 
     def readers(self) -> list[dict[str, object]]:
         """What there is to tell about each."""

@@ -13,6 +13,7 @@
             |-- ConnectFailed    name, address, TLS or upgrade
             |-- SessionLost      closed, reset or silent
             |   |-- FeedClosed       by a close frame
+            |   |-- FeedSilent       nothing comes any more
             |   +-- KernelTlsFailed  the kernel's TLS can't go on with it
             |-- ProtocolError    the feed broke RFC 6455; has the close code
             +-- Evicted          the feed ended the session in its own words
@@ -36,6 +37,8 @@ class LbError(Exception):
 
     retry = False
     exit_code = EX_SOFTWARE
+    kind = "other"
+    """In a word, for who counts them by reason."""
 
 
 class UsageError(LbError):
@@ -65,32 +68,45 @@ class SessionError(LbError):
 
 
 class Refused(SessionError):
+    kind = "refused"
     retry = False
     exit_code = EX_NOPERM
 
 
 class ConnectFailed(SessionError):
-    pass
+    kind = "connect"
 
 
 class SessionLost(SessionError):
-    pass
+    kind = "lost"
 
 
 class FeedClosed(SessionLost):
     """`is_normal`: the close code says that the feed has nothing more to send (RFC 6455 section 7.4.1)."""
+
+    kind = "closed"
 
     def __init__(self, text: str, *, is_normal: bool) -> None:
         super().__init__(text)
         self.is_normal = is_normal
 
 
+class FeedSilent(SessionLost):
+    """No answer, no byte or no record for too long."""
+
+    kind = "silent"
+
+
 class KernelTlsFailed(SessionLost):
     """A session in userspace might have gone on, or not: a kernel's fault and a forged byte look alike."""
+
+    kind = "kernel-tls"
 
 
 class ProtocolError(SessionError):
     """`close_code`: RFC 6455 section 7.4.1."""
+
+    kind = "protocol"
 
     def __init__(self, close_code: int, text: str) -> None:
         super().__init__(f"{text} (close code {close_code})")
@@ -99,6 +115,8 @@ class ProtocolError(SessionError):
 
 class Evicted(SessionError):
     """The feed said why it ends the session."""
+
+    kind = "evicted"
 
 
 class OnceOver(SessionError):

@@ -6,10 +6,14 @@ told as it is.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Iterable
 
 from lb.pump import Arrival
+
+BOUNDS_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
+"""Of the histogram's buckets; those at most 0 come of clocks that differ."""
 
 MOST_KEPT = 10_000
 """Of a long run every second, then every fourth ... sample is kept."""
@@ -20,22 +24,27 @@ class Lag:
 
     def __init__(self, sent_ns: Callable[[bytes], int | None]) -> None:
         self._sent_ns = sent_ns
+        self._newest = _Samples()
         self._recent = _Samples()
         self._all = _Samples()
         self.newest_ms: float | None = None
         """The median of those taken last."""
+        self._in_bucket = [0] * (len(BOUNDS_MS) + 1)
+        self._sum_ms = 0.0
 
     def take(self, arrivals: Iterable[Arrival], epoch_ns: int) -> None:
-        """`epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
-        taken = _Samples()
+        """Of all that came since the last time. `epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
+        self._newest = _Samples()
         for arrival in arrivals:
             sent_ns = self._sent_ns(arrival.record)
             if sent_ns is not None:
                 lag_ms = (arrival.received_ns + epoch_ns - sent_ns) / 1e6
+                self._in_bucket[bisect.bisect_left(BOUNDS_MS, lag_ms)] += 1
+                self._sum_ms += lag_ms
+                self._newest.add(lag_ms)
                 self._recent.add(lag_ms)
                 self._all.add(lag_ms)
-                taken.add(lag_ms)
-        self.newest_ms = taken.percentile(0.5)
+        self.newest_ms = self._newest.percentile(0.5)
 
     def recent(self) -> dict[str, object]:
         """The values of a line of statistics, since the last one; None where no record has told its time."""
@@ -45,6 +54,16 @@ class Lag:
     def all(self) -> dict[str, object]:
         """... of the whole run."""
         return self._all.values()
+
+    def status(self) -> dict[str, object]:
+        """What was taken the last time, and the whole run as a histogram: how many samples each of `bounds_ms` was not
+        exceeded by since the bound before, and how many exceeded the last."""
+        return {
+            **self._newest.values(),
+            "sum_ms": self._sum_ms,
+            "bounds_ms": BOUNDS_MS,
+            "samples": self._in_bucket,
+        }
 
 
 class _Samples:

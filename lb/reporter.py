@@ -73,6 +73,10 @@ class Reporter:
             self._before = snapshot
             self._statistics_due_ns = now_ns + self._interval_ns
 
+    def status(self, snapshot: Snapshot) -> dict[str, object]:
+        """All that is counted, and what is expected of it."""
+        return {**snapshot.status(self._capacity_bytes, self._forecast.full_in_s), "lag": self._lag.status()}
+
     def balance(self, now: Snapshot) -> None:
         logs.info("balance", **now.balance())
 
@@ -121,9 +125,8 @@ class Reporter:
 
     def _take_arrivals(self) -> None:
         arrivals = self._pump.arrivals(self._arrival)
-        if arrivals:
-            self._arrival = arrivals[-1].number + 1
-            self._lag.take(arrivals, time.time_ns() - time.monotonic_ns())
+        self._arrival = arrivals[-1].number + 1 if arrivals else self._arrival
+        self._lag.take(arrivals, time.time_ns() - time.monotonic_ns())
 
     def _soonest_full_s(self) -> float | None:
         return min((left_s for left_s in self._forecast.full_in_s if left_s is not None), default=None)

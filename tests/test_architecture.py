@@ -81,6 +81,8 @@ EXTRAS = {
     "trade_balancer.recording.block": {"zstandard"},
     "trade_balancer.columnar.arrays": {"numpy"},
     "trade_balancer.control.picture": {"rich"},
+    "trade_balancer.control.screen": {"rich"},
+    "trade_balancer.page.exposition": {"prometheus_client"},
 }
 """The modules that need what an extra brings."""
 
@@ -133,8 +135,8 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
         assert {venue for venue in VENUES if venue in path.read_text().lower()} <= own, name
 
 
-def test_only_the_supervisor_starts_processes() -> None:
-    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor"}
+def test_only_the_supervisor_starts_workers_and_nobody_else_processes_but_the_page_s() -> None:
+    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor", "lb.service.page"}
     assert {
         name for name in importers("subprocess", "multiprocessing", among="lb") if not within(name, "lb.setup")
     } == set()

@@ -18,6 +18,7 @@ from need import need
 PROJECT = Path(__file__).parent.parent
 # What comes and goes beside the tests, or would stand in for MANIFEST.in: the last build's list of files (*.egg-info).
 LEFT_OUT = (".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info")
+FILES = ("lb/setup/files/", "trade_balancer/page/files/")
 PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 
 
@@ -81,7 +82,7 @@ def test_the_wheel_fits_every_python_and_holds_the_packages_only(unpacked: Path,
     names = {name for name in listed if ".data/data/" not in name}
     compiled = {name for name in names if name.endswith(".so")}
     packaged = {name for name in files(unpacked) if name.startswith(PACKAGES)}
-    data = {name for name in packaged if name.endswith("/py.typed") or name.startswith("lb/setup/files/")}
+    data = {name for name in packaged if name.endswith("/py.typed") or name.startswith(FILES)}
     assert names - compiled == data | {name for name in packaged if name.endswith((".py", ".pyi"))}
     # Each compiled module has a stub beside it.
     assert compiled == {name.replace(".pyi", ".abi3.so") for name in packaged if name.endswith(".pyi")}

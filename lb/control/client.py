@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lb.control.protocol import Fault, Id, Lines, Request, event_line
 
@@ -31,8 +31,10 @@ class Later:
 class Client:
     """`close()` is called once, by the server. What `on_close` holds is called then."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, may: Collection[str] | None = None) -> None:
+        """`may`: the verbs that it may use; None: all."""
         connection.setblocking(False)
+        self.may = may
         self._socket = connection
         self._lines = Lines()
         self._unsent: deque[tuple[bytes, list[int]]] = deque()

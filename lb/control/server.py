@@ -7,8 +7,9 @@ has one answer per turn, one that does not read is cut off, and one too many is 
 from __future__ import annotations
 
 import errno
+import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lb import logs
@@ -42,12 +43,12 @@ Verb = Callable[[Mapping[str, object], Client], Answer | Later]
 
 
 class Server:
-    """`verbs` by their names; `status` is what those who watch are told at intervals. To be closed; then all clients
-    are."""
+    """`listener`: where clients come from, besides those who are let in by join(). `verbs` by their names; `status` is
+    what those who watch are told at intervals. To be closed; then all clients are."""
 
     def __init__(
         self,
-        listener: Listener,
+        listener: Listener | None,
         wake_ups: WakeUps,
         verbs: Mapping[str, Verb],
         status: Callable[[], Mapping[str, object]],
@@ -60,18 +61,30 @@ class Server:
         self._clients: dict[int, Client] = {}
         self._status = status
         self._accept_ns = _NEVER_NS
+        self._own = 0
+        """Clients that came by join()."""
         self._has_callers = False
         self._push_ns = 0
         self._refusals = Ration(lines=1)
-        wake_ups.watch(listener.socket.fileno(), self._called)
+        if listener is not None:
+            wake_ups.watch(listener.socket.fileno(), self._called)
         logs.listen(self._tell_line)
 
     def close(self) -> None:
         logs.listen(None)
-        self._wake_ups.unwatch(self._listener.socket.fileno())
+        if self._listener is not None:
+            self._wake_ups.unwatch(self._listener.socket.fileno())
         for client in list(self._clients.values()):
             client.flush()
             self._remove(client)
+
+    def join(self, connection: socket.socket, may: Collection[str], on_close: Callable[[], object]) -> None:
+        """Serve one of lb's own, besides the others. `may`: the verbs that it may use."""
+        client = Client(connection, may)
+        client.on_close.append(on_close)
+        self._own += 1
+        client.on_close.append(self._one_less)
+        self._admit(client)
 
     @property
     def deadline_ns(self) -> int:
@@ -84,6 +97,11 @@ class Server:
         )
         later_ns = min((later.until_ns for client in clients for _, later in client.later), default=_NEVER_NS)
         return min(later_ns, self._accept_ns, self._push_ns if self._is_watched else _NEVER_NS, resend_ns)
+
+    @property
+    def _door(self) -> Listener:
+        assert self._listener is not None  # without it nobody calls
+        return self._listener
 
     @property
     def _is_watched(self) -> bool:
@@ -102,7 +120,7 @@ class Server:
         if now_ns >= self._accept_ns:
             self._accept_ns = _NEVER_NS
             self._has_callers = True
-            self._wake_ups.watch(self._listener.socket.fileno(), self._called)
+            self._wake_ups.watch(self._door.socket.fileno(), self._called)
         if now_ns >= self._push_ns and self._is_watched:
             self._push_ns = now_ns + int(PUSH_S * 1e9)
             self._tell({"name": "status", **self._status()})
@@ -138,6 +156,8 @@ class Server:
 
     def _answer(self, client: Client, request: Request) -> None:
         try:
+            if client.may is not None and request.verb not in client.may:
+                raise Refusal("forbidden", f"{request.verb[:40]!r} is not for this client")
             if (verb := self._verbs.get(request.verb)) is None:
                 raise Refusal("unknown-verb", f"{request.verb[:40]!r} is none of {', '.join(self._verbs)}")
             answer = verb(request.arguments, client)
@@ -155,23 +175,29 @@ class Server:
     def _accept(self) -> None:
         """Let one in. Not more: whether there is room for the next shows only when it is looked who has gone."""
         try:
-            connection, _ = self._listener.socket.accept()
+            connection, _ = self._door.socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 self._accept_later(error)
             return  # otherwise it has gone already
         client = Client(connection)
-        if not self._listener.admits(connection):
+        if not self._door.admits(connection):
             self._send_away(client, Refusal("forbidden", "another user's programs are not served"))
-        elif len(self._clients) >= self._most_clients:
+        elif len(self._clients) - self._own >= self._most_clients:
             self._send_away(client, Refusal("too-many", f"{self._most_clients} clients are served already"))
         else:
-            self._clients[client.fileno()] = client
-            self._wake_ups.watch(client.fileno(), client.receive)
+            self._admit(client)
+
+    def _admit(self, client: Client) -> None:
+        self._clients[client.fileno()] = client
+        self._wake_ups.watch(client.fileno(), client.receive)
+
+    def _one_less(self) -> None:
+        self._own -= 1
 
     def _accept_later(self, error: OSError) -> None:
         """For as long as a client waits and can't be let in, the socket would wake us again and again."""
-        self._wake_ups.unwatch(self._listener.socket.fileno())
+        self._wake_ups.unwatch(self._door.socket.fileno())
         self._accept_ns = time.monotonic_ns() + int(PAUSE_S * 1e9)
         logs.error("no descriptor for a client of the control socket", error=error.strerror)
 

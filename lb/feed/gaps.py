@@ -5,11 +5,14 @@ Law: no I/O; the clocks are the caller's. Sessions that brought no record are pa
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lb import logs
 from lb.pump import Arrival
+
+MOST_KEPT = 32
 
 
 class Gaps:
@@ -21,6 +24,7 @@ class Gaps:
         self.gaps_total = 0
         self.gap_s = 0.0
         """All of them together, by our clock."""
+        self._newest: deque[dict[str, object]] = deque(maxlen=MOST_KEPT)
 
     @property
     def first_number(self) -> int | None:
@@ -31,6 +35,10 @@ class Gaps:
         """A session begins. `newest`: the last record of those before; None: there was none."""
         self._last = newest
 
+    def status(self) -> dict[str, object]:
+        """What there is to tell; of the newest MOST_KEPT gaps what end() returned, the oldest first."""
+        return {"gaps": [*self._newest], "gaps_total": self.gaps_total, "gap_s": self.gap_s}
+
     def end(self, first: Arrival, epoch_ns: int) -> dict[str, object]:
         """Its first record has come. Returns the gap's length and its two ends by our clock, and by the feed's own,
         where both records tell. `epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
@@ -40,7 +48,8 @@ class Gaps:
         self.gaps_total += 1
         self.gap_s += (first.received_ns - last.received_ns) / 1e9
         sent_ns = self._sent_ns(last.record), self._sent_ns(first.record)
-        return _ends("received", *received_ns) | _ends("sent", *sent_ns)
+        self._newest.append(_ends("received", *received_ns) | _ends("sent", *sent_ns))
+        return self._newest[-1]
 
 
 def _ends(what: str, last_ns: int | None, first_ns: int | None) -> dict[str, object]:

@@ -29,10 +29,21 @@ from collections.abc import Callable
 from lb import logs
 from lb.backoff import Backoff
 from lb.config import Config, OnQuiet
-from lb.errors import FeedClosed, KernelTlsFailed, LbError, OnceOver, ProtocolError, Refused, SessionError, SessionLost
+from lb.errors import (
+    FeedClosed,
+    FeedSilent,
+    KernelTlsFailed,
+    LbError,
+    OnceOver,
+    ProtocolError,
+    Refused,
+    SessionError,
+    SessionLost,
+)
 from lb.feed import dialogue as said
 from lb.feed.dialogue import Action
 from lb.feed.gaps import Gaps
+from lb.feed.history import History
 from lb.feed.mute import Mute
 from lb.feed.pace import Pace
 from lb.feed.quiet import Quiet
@@ -85,6 +96,7 @@ class Keeper:
         self._mute = Mute(config, venue.topics_of)
         self._arrival = 0
         self.gaps = Gaps(venue.sent_ns)
+        self._history = History()
         self._gap_due_ns = _NEVER_NS
         self.wishes = Wishes(config.subscribe, config.linger_s, venue.topic)
         self.subscriptions = Subscriptions(self.wishes.of_all())
@@ -138,7 +150,16 @@ class Keeper:
             "topics": list(self.subscriptions.wanted),
             "unacknowledged": self.subscriptions.unacknowledged,
             "rejected": self.subscriptions.rejected,
+            "input_age_s": self._input_age_s,
+            **self._history.status(),
+            **self.gaps.status(),
         }
+
+    @property
+    def _input_age_s(self) -> float | None:
+        """Since when no byte has come, or reading stands still; None before the first."""
+        last_ns = self._pump.counters().last_input_ns
+        return round((time.monotonic_ns() - last_ns) / 1e9, 3) if last_ns else None
 
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
@@ -279,6 +300,7 @@ class Keeper:
 
     def _wait(self, error: LbError, *, was_open: bool = False) -> None:
         """Raises what no new session would mend."""
+        self._history.end(time.time(), error)
         self.state = Waiting(_NEVER_NS)
         if self._config.once and was_open and isinstance(error, SessionError) and error.retry:
             raise OnceOver(error)
@@ -300,13 +322,14 @@ class Keeper:
             if attempt.session is not None:
                 self._attach(attempt.session, until_ns)
             elif attempt.error is not None:
-                logs.error("no session", reason=str(attempt.error))
-                self._wait(attempt.error)
+                self._tell_no_session(attempt.error)
         elif not attempt.has_ended and now_ns >= until_ns:
             attempt.abandon()
-            error = SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s")
-            logs.error("no session", reason=str(error))
-            self._wait(error)
+            self._tell_no_session(FeedSilent(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
+
+    def _tell_no_session(self, error: LbError) -> None:
+        logs.error("no session", reason=str(error))
+        self._wait(error)
 
     def _attach(self, session: Session, until_ns: int) -> None:
         """The pump reads from the first byte behind the upgrade on."""
@@ -369,6 +392,7 @@ class Keeper:
             now_ns = time.monotonic_ns()
             self.state = Open(self.state.session, self.state.dialogue, now_ns)
             self.sessions_total += 1
+            self._history.begin(time.time(), self.tls)
             self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
             self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
             self._quiet.begin(_market_total(self._pump.counters()), now_ns)
@@ -407,11 +431,11 @@ class Keeper:
 
     def _check_progress(self, until_ns: int, now_ns: int) -> None:
         if now_ns >= until_ns:
-            self.lost(SessionLost(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
+            self.lost(FeedSilent(f"no session within {ATTEMPT_TIMEOUT_S:g} s"))
         elif now_ns >= self._health_due_ns:
             left_s = limits.STEP_TIMEOUT_S - self._quiet_s(now_ns)
             if left_s <= 0:
-                self.lost(SessionLost(f"no answer within {limits.STEP_TIMEOUT_S:g} s"))
+                self.lost(FeedSilent(f"no answer within {limits.STEP_TIMEOUT_S:g} s"))
             self._health_due_ns = now_ns + int(left_s * 1e9)
 
     def _check_health(self, session: Session, now_ns: int) -> None:
@@ -420,7 +444,7 @@ class Keeper:
         health = self._venue.health
         quiet_s = self._quiet_s(now_ns)
         if quiet_s >= health.lost_after_s:
-            self.lost(SessionLost(f"no byte from the feed for {quiet_s:.1f} s"))
+            self.lost(FeedSilent(f"no byte from the feed for {quiet_s:.1f} s"))
             return
         is_answered = self._pinged_ns < self._pump.counters().last_input_ns
         if quiet_s >= health.ping_after_s and is_answered:
@@ -439,7 +463,7 @@ class Keeper:
         if quiet_s is not None:
             logs.error("no record from a session that lives", for_s=quiet_s)
             if self._config.on_quiet is OnQuiet.RECONNECT:
-                self.lost(SessionLost(f"no record for {quiet_s:.1f} s"))
+                self.lost(FeedSilent(f"no record for {quiet_s:.1f} s"))
 
     def _check_topics(self) -> None:
         arrivals = self._pump.arrivals(self._arrival)

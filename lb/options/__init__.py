@@ -84,6 +84,7 @@ def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Con
         control=args.control,
         control_group=args.control_group,
         control_clients=args.control_clients,
+        metrics=args.metrics,
         linger_s=args.linger,
         log_level=args.log_level,
         log_format=args.log_format,

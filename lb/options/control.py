@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lb.numbers import seconds, whole
-from lb.options.values import group
+from lb.options.values import address, group
 
 
 def add_control(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,13 @@ def add_control(parser: argparse.ArgumentParser) -> None:
         default=64,
         metavar="N",
         help="how many programs may use it at a time (default: 64)",
+    )
+    add(
+        "--metrics",
+        type=address,
+        metavar="HOST:PORT",
+        help="serve metrics for Prometheus and a page to look at there, such as 127.0.0.1:9825; whoever can connect "
+        "may see them (docs/metrics.md) (default: nowhere)",
     )
     add(
         "--linger",

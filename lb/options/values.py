@@ -10,11 +10,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar
 
-from lb.config import OnFull
+from lb.config import Address, OnFull
 from lb.numbers import quoted, seconds
 
 LEAST_INTERVAL_S = 0.05
 """More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
+_MOST_PORT = 65535
+
 _Words = TypeVar("_Words", bound=Enum)
 
 
@@ -39,6 +41,14 @@ def group(text: str) -> int:
         return int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid
     except KeyError:
         raise argparse.ArgumentTypeError(f"there is no group {quoted(text)}") from None
+
+
+def address(text: str) -> Address:
+    """Of HOST:PORT; without HOST, programs of this machine alone can connect."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > _MOST_PORT or not host.isprintable():
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is no HOST:PORT, such as 127.0.0.1:9825")
+    return Address(host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port))
 
 
 def one_of(values: type[_Words]) -> Callable[[str], _Words]:

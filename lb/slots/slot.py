@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import signal
+import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -75,6 +77,10 @@ class Slot:
     """When it was started."""
     started_ns: int = 0
     ran_s: float = 0.0
+    last_end: Mapping[str, object] | None = None
+    """How the one before it ended; None where there was none."""
+    ends_total: Counter[str] = field(default_factory=Counter)
+    """Of its workers, by the signal's name or `exit CODE`."""
     taken_bytes_before: int = 0
     """What had been taken from the pipes when it was started."""
     still: Still | None = None
@@ -95,7 +101,7 @@ class Slot:
     @property
     def is_alive(self) -> bool:
         """Whether its worker can be signalled."""
-        return self.state in (State.STARTING, State.RUNNING, State.STUCK)
+        return self.pid > 0 and self.state in (State.STARTING, State.RUNNING, State.STUCK)
 
     @property
     def runs(self) -> bool:
@@ -111,6 +117,11 @@ class Slot:
     def pipes(self) -> Collection[int]:
         return self.pipe_by_fd.values()
 
+    def has_ended(self, cause: Mapping[str, object], why: str | None) -> None:
+        """Its worker has: by what lb/slots/ending.py calls the cause."""
+        self.last_end = {**cause, "ran_s": self.ran_s, "why": why}
+        self.ends_total[str(cause["signal"]) if "signal" in cause else f"exit {cause['exit_code']}"] += 1
+
     def summary(self) -> dict[str, object]:
         """What there is to tell about it."""
         return {
@@ -122,4 +133,7 @@ class Slot:
             "starts_total": self.starts_total,
             "failures": self.backoff.failures,
             "says": self.status,
+            "ran_s": round((time.monotonic_ns() - self.started_ns) / 1e9, 3) if self.is_alive else None,
+            "ends_total": self.ends_total,
+            "last_end": self.last_end,
         }

@@ -272,6 +272,7 @@ class Supervisor:
 
     def _spawn(self, slot: Slot) -> None:
         """Raises OSError; then there is no process. All that can fail comes before it."""
+        slot.pid = 0  # the one before has gone: whatever fails here, its number is not to be signalled, nor all of lb's
         try:
             slot.channel = Channel()
             self._wake_ups.watch(slot.channel.fileno(), lambda: self._hear(slot))
@@ -353,10 +354,11 @@ class Supervisor:
         slot.has_finished = self._is_ending(slot) and status == 0
         self.failures_total += self._is_ending(slot) and status != 0
         values = {"slot": slot.number, "pid": slot.pid, **cause(status), "ran_s": slot.ran_s}
+        why = explain(status, oom_kills=self._oom_kills_during(slot), sent=slot.sent)
+        slot.has_ended(cause(status), why)
         if slot.has_finished:
             logs.info("worker ended", **values)
         else:
-            why = explain(status, oom_kills=self._oom_kills_during(slot), sent=slot.sent)
             logs.error("worker ended", **values, why=why)
 
     def _oom_kills_during(self, slot: Slot) -> int | None:

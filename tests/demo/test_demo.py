@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,12 +36,13 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
-        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
-        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record] [--seconds S]"),
+        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
+        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
+        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
+        (["--page"], 3, "setup ran"),
     ],
 )
 def test_help_and_wrong_words_install_and_run_nothing(
@@ -60,6 +62,18 @@ def test_the_market_is_dealt_to_the_last_record() -> None:
         told, _ = process.communicate(timeout=100)
     assert process.returncode == 0, told
     assert "every record accounted for" in told
+
+
+def test_the_page_of_the_market_is_where_it_says() -> None:
+    with start("page", "3") as process:
+        assert process.stdout is not None
+        while "http://" not in (line := process.stdout.readline()):
+            assert line, "it has ended"
+        with urllib.request.urlopen(line.strip()) as page:
+            assert b"<title>lb</title>" in page.read()
+        told, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, told
+    assert "every one accounted for" in told
 
 
 def test_every_trade_of_the_market_is_in_a_bar() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.feed.venues.polygon import sent_ns
-from lb.lag import MOST_KEPT, Lag
+from lb.lag import BOUNDS_MS, MOST_KEPT, Lag
 from lb.pump import Arrival
 
 EPOCH_NS = 1_700_000_000_000_000_000
@@ -52,6 +52,17 @@ def test_a_line_tells_of_the_time_since_the_one_before_and_the_last_line_of_all(
     lag.take([arrival(0, b"%d" % (EPOCH_NS - 9_000_000))], EPOCH_NS)
     assert lag.recent()["lag_p50_ms"] == 9
     assert lag.all() == {"lag_p50_ms": 2, "lag_p99_ms": 9}
+
+
+@given(st.lists(st.integers(-5000, 90_000), max_size=200))
+def test_the_histogram_has_each_sample_once_below_the_first_bound_that_it_does_not_exceed(lags_ms: list[int]) -> None:
+    status = lag_of(*lags_ms).status()
+    samples, bounds_ms = status["samples"], [*BOUNDS_MS, float("inf")]
+    assert isinstance(samples, list)
+    assert sum(samples) == len(lags_ms)
+    for number, bound_ms in enumerate(bounds_ms):
+        assert sum(samples[: number + 1]) == sum(ms <= bound_ms for ms in lags_ms)
+    assert status["sum_ms"] == pytest.approx(sum(lags_ms))
 
 
 def test_a_long_run_needs_no_more_memory_and_forgets_no_part_of_it() -> None:

@@ -33,9 +33,9 @@ def show(verb: str, result: Mapping[str, Any]) -> None:
     if verb == "status":
         _show_status(result)
     for topic, word in result.get("topics", {}).items():
-        print(_printable(f"{topic} {word}"))
+        print(printable(f"{topic} {word}"))
     for text in result.get("said", []):
-        print(_printable(f"the feed says: {text}"))
+        print(printable(f"the feed says: {text}"))
 
 
 def show_event(event: Mapping[str, Any]) -> None:
@@ -90,11 +90,11 @@ def _rich_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
-    return _printable("" if value is None else str(value))
+    return printable("" if value is None else str(value))
 
 
 def _line(head: str, values: Mapping[str, Any]) -> str:
-    return _printable(" ".join([head, *(f"{name}={_word(value)}" for name, value in values.items())]))
+    return printable(" ".join([head, *(f"{name}={_word(value)}" for name, value in values.items())]))
 
 
 def _word(value: object) -> str:
@@ -104,5 +104,6 @@ def _word(value: object) -> str:
     return repr(text) if not text or " " in text else text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Nothing in it moves a terminal's cursor."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

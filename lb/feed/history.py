@@ -1,0 +1,53 @@
+"""The last sessions: when they were open, and why they ended, for who asks later.
+
+Law: no I/O; the clock is the caller's. However often sessions end, no more is kept than MOST_KEPT, and counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import UTC, datetime
+
+from lb import logs
+from lb.errors import LbError
+
+MOST_KEPT = 32
+
+
+class History:
+    """Times in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, object] | None = None
+        self._over: deque[dict[str, object]] = deque(maxlen=MOST_KEPT)
+        self._ends_total: Counter[str] = Counter()
+        self._failures_total: Counter[str] = Counter()
+        self._last_reason = ""
+
+    def begin(self, now_s: float, tls: str) -> None:
+        """A session is open."""
+        self._open = {"began": _time(now_s), "tls": tls}
+
+    def end(self, now_s: float, error: LbError) -> None:
+        """It has ended, or there came to be none."""
+        self._last_reason = str(error)
+        if self._open is None:
+            self._failures_total[error.kind] += 1
+            return
+        self._ends_total[error.kind] += 1
+        self._over.append({**self._open, "ended": _time(now_s), "kind": error.kind, "reason": self._last_reason})
+        self._open = None
+
+    def status(self) -> dict[str, object]:
+        """What there is to tell: sessions, the oldest first, the one that is open without an end; by their errors' kind
+        those that were open, and the attempts that came to none."""
+        return {
+            "sessions": [*self._over, *([self._open] if self._open is not None else [])],
+            "ends_total": self._ends_total,
+            "failures_total": self._failures_total,
+            "last_reason": self._last_reason,
+        }
+
+
+def _time(since_1970_s: float) -> str:
+    return logs.utc(datetime.fromtimestamp(since_1970_s, UTC))
