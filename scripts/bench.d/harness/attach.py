@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import feed, tally
+from harness import feed, scraping, tally
 from harness.errors import TrialError
 from harness.faults import FaultResults, Terms
 from harness.faults.play import Play, playing
@@ -29,6 +29,7 @@ STUCK_P99 = "p99 of the workers at 100k records/s beside a reader that never rea
 RECORDED = "throughput beside lb-record of everything, to none"
 RECORDED_SHARE = "share of the records that lb-record has, beside four pipes at full speed"
 MANY = "throughput beside 64 readers of 100 symbols each, to none"
+SCRAPED = "throughput with --metrics, scraped 4 times a second and its page open, to without"
 FIRST_RECORD = "attach to first record at 10k records/s"
 
 _PIPES = 4
@@ -54,6 +55,7 @@ def measure(terms: Terms, say: Callable[[str], None]) -> FaultResults:
         MANY: lambda: _ratio(terms, shares),
         RECORDED: lambda: _recorded(terms)[0] / _records_per_s(terms, [], are_stuck=False),
         RECORDED_SHARE: lambda: _recorded(terms)[1],
+        SCRAPED: lambda: _served_per_s(terms) / _records_per_s(terms, [], are_stuck=False),
         FIRST_RECORD: lambda: _first_record_ms(terms),
     }
     results = FaultResults()
@@ -124,6 +126,15 @@ def _await_reader(socket: Path, *, until_it_has_all: bool = False) -> None:
             time.sleep(_POLL_S)
 
 
+def _served_per_s(terms: Terms) -> float:
+    setting = Setting(feed.synthetic(terms.build, "160", 20), _PIPES, seconds=terms.seconds)
+    with _playing(terms, setting, [], are_stuck=False, more=scraping.OPTIONS) as play, scraping.scraped(play):
+        play.feeder.go()
+        sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
+        workers = _await_bytes(play, setting.feed.piped_bytes(sent))
+    return sent / (max(each.last_ns for each in workers) - min(each.first_ns for each in workers)) * 1e9
+
+
 def _p99_ns(terms: Terms, readers: Sequence[Topics]) -> float:
     setting = Setting(
         feed.synthetic(terms.build, "160", 1), _PIPES, "latency", seconds=terms.seconds, rate=_STEADY_RATE
@@ -150,10 +161,12 @@ def _first_record_ms(terms: Terms) -> float:
 
 
 @contextlib.contextmanager
-def _playing(terms: Terms, setting: Setting, readers: Sequence[Topics], *, are_stuck: bool) -> Iterator[Play]:
+def _playing(
+    terms: Terms, setting: Setting, readers: Sequence[Topics], *, are_stuck: bool, more: Sequence[str] = ()
+) -> Iterator[Play]:
     """lb with its readers, each a C program that counts bytes, or nobody."""
     socket = terms.build / "control.sock"
-    with playing(terms, setting, "--control", str(socket)) as play, contextlib.ExitStack() as stack:
+    with playing(terms, setting, "--control", str(socket), *more) as play, contextlib.ExitStack() as stack:
         attached = [stack.enter_context(_attach()(socket, topics)) for topics in readers]
         for number, reader in enumerate(attached if not are_stuck else []):
             counts = terms.build / f"reader-{number}"

@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.attach import EVERYTHING, FIRST_RECORD, MANY, RECORDED, RECORDED_SHARE, STUCK, STUCK_P99, TEN_SYMBOLS
+from harness.attach import (
+    EVERYTHING,
+    FIRST_RECORD,
+    MANY,
+    RECORDED,
+    RECORDED_SHARE,
+    SCRAPED,
+    STUCK,
+    STUCK_P99,
+    TEN_SYMBOLS,
+)
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
 from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
@@ -94,6 +104,7 @@ def attach_figures(readers: FaultResults, results: Results) -> list[Figure]:
         _fault(readers, EVERYTHING, Bound(">=", 0.7)),
         _fault(readers, STUCK, Bound(">=", 0.95)),
         _fault(readers, STUCK_P99, Bound("<=", 1.05)),
+        _fault(readers, SCRAPED, Bound(">=", 0.99)),
         _fault(readers, FIRST_RECORD, Bound("<=", 20, "ms")),
         _fault(readers, MANY, Bound(">=", 0.5)),
         _fault(readers, RECORDED, Bound(">=", 0.9)),
