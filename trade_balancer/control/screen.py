@@ -27,6 +27,8 @@ MOST_LINES = 6
 _BAR = 28
 _GRAPH = 60
 _STEPS = " ▁▂▃▄▅▆▇█"
+_LEAST_WIDTHS = {"slot": 4, "state": 8, "pid": 7, "runs for": 8, "starts": 6, "pipes": 6}
+"""Of columns that stand beside a long text."""
 _STYLES = {"error": "bold red", "warning": "yellow", "good": "green"}
 _STATES = {"running": "green", "starting": "yellow", "paused": "yellow"}
 
@@ -176,7 +178,10 @@ def _table(*heads: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     texts = ("", "state", "pipes", "topics", "says", "how the last one ended", "forecast")
     for head in heads:
-        table.add_column(head, justify="left" if head in texts else "right", no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            head, justify="left" if head in texts else "right", no_wrap=True, overflow="ellipsis",
+            min_width=_LEAST_WIDTHS.get(head),
+        )  # fmt: skip
     return table
 
 

@@ -19,6 +19,8 @@ LISTED_LINES = 12
 RECENT_S = 3600.0
 """So long ago a session may have ended, or a gap, and is shown."""
 FULL_SOON_S = 10.0
+DROPS_S = 10.0
+"""After the last drop it may go on: the older half of a backlog goes at once, and then nothing for a while."""
 WORTH_A_FORECAST = 0.02
 """Of what a pipe can hold."""
 _LISTED_TOPICS = 5
@@ -31,6 +33,8 @@ class View:
 
     def __init__(self) -> None:
         self._before: Status | None = None
+        self._dropped_s: dict[int, float] = {}
+        """By pipe: how long lb had run when records were last dropped for it."""
         self._lines: deque[dict[str, object]] = deque(maxlen=LISTED_LINES)
         self.status: Status | None = None
         """The newest."""
@@ -56,7 +60,8 @@ class View:
     def _see(self, now_s: float) -> bool:
         status = self.status
         assert status is not None
-        dropping = {*self._dropping()}
+        self._note_drops()
+        dropping = {pipe for pipe, at_s in self._dropped_s.items() if status["lb"]["uptime_s"] - at_s < DROPS_S}
         session, slots = status["session"], status["slots"]
         stops = status["counters"]["full_pipe"] if status["counters"]["stopped"] else None
         held = {pipe["pipe"]: _pipe(pipe, dropping, stops) for pipe in status["pipes"]}
@@ -91,13 +96,13 @@ class View:
         elapsed_s = float(self.status["lb"]["uptime_s"] - self._before["lb"]["uptime_s"])
         return round((_market_total(self.status) - _market_total(self._before)) / elapsed_s, 1)
 
-    def _dropping(self) -> Iterator[int]:
-        """The pipes for which records were dropped since the status before."""
+    def _note_drops(self) -> None:
         if self._before is None or self.status is None:
+            self._dropped_s.clear()
             return
         for before, pipe in zip(self._before["pipes"], self.status["pipes"], strict=False):
             if pipe["dropped_total"] > before["dropped_total"]:
-                yield pipe["pipe"]
+                self._dropped_s[pipe["pipe"]] = self.status["lb"]["uptime_s"]
 
 
 def is_ready(status: Status) -> list[tuple[str, bool]]:
