@@ -41,6 +41,11 @@ def listen(listener: Callable[[Mapping[str, object]], None] | None) -> None:
     _log.listener = listener
 
 
+def shown(text: str) -> str:
+    """As a line would show it: without what is to be hidden, and not of any length."""
+    return _log.shown(text)
+
+
 def debug(message: str, **values: object) -> None:
     _log.write(LogLevel.DEBUG, message, values)
 
@@ -78,7 +83,7 @@ class _Log:
             return
         if is_written and self._left_out:
             values = {**values, "lines_left_out": self._left_out}
-        message = self._text(message)
+        message = self.shown(message)
         shown = {name: self._value(value) for name, value in values.items()}
         if self.listener is not None:
             self.listener({"level": level.value, "message": message, **shown})
@@ -95,7 +100,7 @@ class _Log:
         if self._form is LogFormat.JSON:
             self.write(LogLevel.ERROR, message, {"detail": detail} if detail else {})
         else:
-            text = f"lb: {_printable(self._text(message))}\n{self._hide(detail)}"
+            text = f"lb: {_printable(self.shown(message))}\n{self._hide(detail)}"
             head = f"<{_SEVERITY[LogLevel.ERROR]}>" if self._for_journal else ""
             self._put("".join(f"{head}{line}\n" for line in text.splitlines()))
 
@@ -109,9 +114,9 @@ class _Log:
             return value
         if isinstance(value, list | tuple):
             return [self._value(item) for item in value]
-        return self._text(str(value))
+        return self.shown(str(value))
 
-    def _text(self, text: str) -> str:
+    def shown(self, text: str) -> str:
         text = self._hide(text[:_LONGEST_LOOKED_AT])
         return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}... (cut off)"
 

@@ -30,7 +30,7 @@ class History:
 
     def end(self, now_s: float, error: LbError) -> None:
         """It has ended, or there came to be none."""
-        self._last_reason = str(error)
+        self._last_reason = logs.shown(str(error))  # a feed's words may be in it, and in those anything
         if self._open is None:
             self._failures_total[error.kind] += 1
             return

@@ -149,7 +149,7 @@ class Keeper:
             "socket_bytes": self.socket_bytes,
             "topics": list(self.subscriptions.wanted),
             "unacknowledged": self.subscriptions.unacknowledged,
-            "rejected": self.subscriptions.rejected,
+            "rejected": [*map(logs.shown, self.subscriptions.rejected)],
             "input_age_s": self._input_age_s,
             **self._history.status(),
             **self.gaps.status(),

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from harness import KEY, SOON, Feed, Lb, inline, run_lb
 from harness.feed import CONNECTED
+from harness.joining import Joined
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -327,3 +328,17 @@ def test_a_worker_can_not_read_the_key_from_its_parent(
         assert KEY.encode() not in seen
         assert NO_FEED.encode() in seen, "the command line can be seen"
         assert (b"environ b'" in seen) == bool(options or os.geteuid() == 0)
+
+
+def test_a_feed_that_repeats_the_key_does_not_show_it_to_those_who_ask_and_watch(tmp_path: Path) -> None:
+    path = tmp_path / "lb.sock"
+    with Feed() as feed, Lb(feed.url, 1, "--control", str(path), constants=SOON) as lb:
+        with feed.session() as peer:
+            peer.say(b'[{"ev":"status","status":"error","message":"no topic of %s"}]' % KEY.encode())
+            lb.await_line("the feed reports an error")
+            peer.close(1008, f"away with {KEY}".encode())
+        lb.await_line("session lost")
+        with Joined(path) as client:
+            told = json.dumps(client.result("status"))
+    assert "away with" in told
+    assert KEY not in told
