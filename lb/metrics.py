@@ -78,6 +78,7 @@ class Snapshot:
             "restarts_total": self.restarts_total,
             "stuck": self.stuck,
             "stuck_total": self.stuck_total,
+            "input_age_s": self._input_age_s(),
             "balance": self.balance(),
             "counters": _members(self.counters),
             "pipes": [
@@ -92,6 +93,11 @@ class Snapshot:
                 for number, (pipe, backlog, held, capacity, left_s) in enumerate(of_pipes)
             ],
         }
+
+    def _input_age_s(self) -> float | None:
+        """Since when no byte has come, or reading stands still; None before the first."""
+        last_ns = self.counters.last_input_ns
+        return round((self.taken_ns - last_ns) / 1e9, 3) if last_ns else None
 
     def balance(self) -> dict[str, object]:
         """Every record accounted for: received is counted at the cut, written when it stands in its pipe whole, waiting

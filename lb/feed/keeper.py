@@ -150,16 +150,9 @@ class Keeper:
             "topics": list(self.subscriptions.wanted),
             "unacknowledged": self.subscriptions.unacknowledged,
             "rejected": [*map(logs.shown, self.subscriptions.rejected)],
-            "input_age_s": self._input_age_s,
             **self._history.status(),
             **self.gaps.status(),
         }
-
-    @property
-    def _input_age_s(self) -> float | None:
-        """Since when no byte has come, or reading stands still; None before the first."""
-        last_ns = self._pump.counters().last_input_ns
-        return round((time.monotonic_ns() - last_ns) / 1e9, 3) if last_ns else None
 
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""

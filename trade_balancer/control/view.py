@@ -194,7 +194,6 @@ def _session(session: Mapping[str, Any]) -> dict[str, Any]:
         "url": session["url"],
         "tls": session["tls"],
         "sessions_total": session["sessions_total"],
-        "input_age_s": session["input_age_s"],
         "topics": topics[:_LISTED_TOPICS],
         "topics_total": len(topics),
     }

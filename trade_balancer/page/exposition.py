@@ -117,7 +117,7 @@ def _of_session(status: Status) -> Iterator[Metric]:
     yield _gauge("lb_session_open", "Whether records may come: 1 or 0.", float(is_open))
     is_in_kernel = is_open and session["tls"].startswith("kernel")
     yield _gauge("lb_session_kernel_tls", "Whether the kernel has the session's TLS: 1 or 0.", float(is_in_kernel))
-    if (age_s := session["input_age_s"]) is not None:
+    if (age_s := status["input_age_s"]) is not None:
         yield _gauge("lb_session_input_age_seconds", "Since when no byte has come from the feed.", age_s)
     yield _gauge("lb_session_socket_bytes", "What the session's socket holds unread.", session["socket_bytes"])
     yield _counter("lb_sessions", "Sessions that were open.", session["sessions_total"])
