@@ -20,8 +20,14 @@ from lb.readers import Reader, Readers, Wish
 from lb.service.page import Page
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
+from lb.slots.memory import allowed_memory_bytes
 from lb.slots.slot import Slot
 from lb.slots.supervisor import Supervisor
+
+MOST_TOPICS = 20_000
+"""Of all readers together: each that joins or leaves has all of them told anew, and nothing is dealt meanwhile."""
+READERS_SHARE = 4
+"""Of the memory that lb may use, one part in so many may wait for readers."""
 
 _NEVER_NS = 1 << 62
 _POLICIES = {"drop-oldest": Policy.DROP_OLDEST, "drop-newest": Policy.DROP_NEWEST}
@@ -159,6 +165,7 @@ class Desk:
         if not self._is_running():
             raise Refusal("not-possible", "lb stops")
         self._check([topic for topic in asked.topics if topic != "*"])
+        self._check_room(asked)
         try:
             wish = Wish(asked.topics, _POLICIES[asked.policy], asked.markers, asked.pipe_size, asked.backlog)
             reader, read_fd = self._readers.attach(wish)
@@ -178,6 +185,13 @@ class Desk:
         for topic in topics:
             if not self._venue.is_topic(topic):
                 raise Refusal("bad-argument", f"{self._venue.name} has no topics of the form {topic[:80]}")
+
+    def _check_room(self, asked: Attachment) -> None:
+        if self._readers.topics_total + len(asked.topics) > MOST_TOPICS:
+            raise Refusal("not-possible", f"readers may have {MOST_TOPICS} topics in all; one such as T.* is one")
+        most_bytes = allowed_memory_bytes() // READERS_SHARE
+        if self._readers.most_bytes + asked.pipe_size + asked.backlog > most_bytes:
+            raise Refusal("not-possible", f"readers' pipes and backlogs may have {most_bytes} bytes in all")
 
     def _retune(self) -> None:
         """Somebody wants other topics: the feed is asked, and before it can answer it is said who gets what."""

@@ -33,6 +33,8 @@ class Wish:
 class Reader:
     number: int
     wish: Wish
+    meant: Sequence[Topic]
+    """What its topics mean."""
     write_fd: int
     pipe_size_bytes: int
 
@@ -58,7 +60,7 @@ class Readers:
             os.close(read_fd)
             os.close(write_fd)
             raise
-        reader = Reader(number, wish, write_fd, size_bytes)
+        reader = Reader(number, wish, [*map(self._parse, wish.topics)], write_fd, size_bytes)
         self._attached[number] = reader
         logs.info("reader attached", reader=number, topics=list(wish.topics[:20]), pipe_size_bytes=size_bytes)
         return reader, read_fd
@@ -84,9 +86,19 @@ class Readers:
         for reader in list(self._attached.values()):
             self.detach(reader)
 
-    def topics(self) -> dict[int, list[Topic]]:
+    @property
+    def topics_total(self) -> int:
+        """Of all together."""
+        return sum(len(reader.meant) for reader in self._attached.values())
+
+    @property
+    def most_bytes(self) -> int:
+        """What may wait for all together, in their pipes and in lb."""
+        return sum(reader.pipe_size_bytes + reader.wish.backlog_bytes for reader in self._attached.values())
+
+    def topics(self) -> dict[int, Sequence[Topic]]:
         """What each wants."""
-        return {number: [*map(self._parse, reader.wish.topics)] for number, reader in self._attached.items()}
+        return {number: reader.meant for number, reader in self._attached.items()}
 
     def status(self) -> list[dict[str, object]]:
         """What there is to tell about each."""

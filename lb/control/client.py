@@ -54,8 +54,8 @@ class Client:
         return self._socket.fileno()
 
     def receive(self) -> None:
-        """Read on, unless a request is there that waits for its turn."""
-        if self.request is not None or self.has_gone or self._is_ending:
+        """Read on, unless a request is there that waits for its turn. What comes behind the last is not heard."""
+        if self.request is not None or self.has_gone:
             return
         try:
             data = self._socket.recv(READ_BYTES)
@@ -65,9 +65,9 @@ class Client:
             data = b""
         if not data:
             self.has_gone = True
-            return
-        self._lines.receive(data)
-        self.next_request()
+        elif not self._is_ending:
+            self._lines.receive(data)
+            self.next_request()
 
     def next_request(self) -> None:
         """Go on to the next request that has been read."""

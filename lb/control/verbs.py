@@ -15,6 +15,8 @@ from lb.control.server import Answer, Verb
 
 LARGEST_PIPE_BYTES = 1 << 28
 LARGEST_BACKLOG_BYTES = 1 << 26
+LONGEST_TOPIC = 100
+"""Characters."""
 POLICIES = ("drop-oldest", "drop-newest")
 
 
@@ -123,10 +125,13 @@ def _of_topics(port: Callable[[Sequence[str]], Later]) -> Verb:
 
 def _topics(value: object) -> Sequence[str]:
     topics = value if isinstance(value, list) else []
-    are_good = all(isinstance(topic, str) and topic.isprintable() and "," not in topic for topic in topics)
-    if not topics or not are_good or not all(topic.strip() == topic != "" for topic in topics):
+    if not topics or not all(isinstance(topic, str) and _is_good(topic) for topic in topics):
         raise Refusal("bad-argument", 'topics is a list of topics, such as ["T.AAPL","Q.*"]')
     return list(dict.fromkeys(topics))
+
+
+def _is_good(topic: str) -> bool:
+    return topic.strip() == topic != "" and len(topic) <= LONGEST_TOPIC and topic.isprintable() and "," not in topic
 
 
 def _attachment(arguments: Mapping[str, object]) -> Attachment:

@@ -7,10 +7,13 @@ stays for a while, for whoever comes back.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from lb.pump import Topic
 
 _NEVER_NS = 1 << 62
+_KEPT_MEANINGS = 1 << 15
+"""Each is asked for at every change, and nothing is dealt meanwhile."""
 
 
 class Wishes:
@@ -20,7 +23,7 @@ class Wishes:
     def __init__(self, base: Iterable[str], linger_s: float, parse: Callable[[str], Topic]) -> None:
         self.base = tuple(dict.fromkeys(base))
         self._linger_ns = int(linger_s * 1e9)
-        self._parse = parse
+        self._parse = lru_cache(_KEPT_MEANINGS)(parse)
         self._of: dict[object, tuple[str, ...]] = {}
         self._lingering: dict[str, int] = {}
 

@@ -14,7 +14,8 @@ from harness import Feed, Lb, lb_environment, message, run_lb
 from harness.feed import AUTH_SUCCESS, CONNECTED
 from harness.joining import Joined
 
-from trade_balancer import NoBalancerError, attach, batches
+from lb.slots.memory import allowed_memory_bytes
+from trade_balancer import NoBalancerError, RefusedError, attach, batches
 
 TAP = [sys.executable, "-m", "trade_balancer.control.tap"]
 
@@ -163,10 +164,25 @@ def test_what_a_reader_asks_for_is_checked(feed: Feed, path: Path) -> None:
             {"markers": 1},
             {"pipe_size": 0},
             {"backlog": 1 << 40},
+            {"topics": ["T." + "x" * 100]},
             {"x": 1},
         ):
             assert client.refusal("attach", **({"topics": ["T.A"]} | wrong)) == "bad-argument"
         assert client.result("status")["readers"] == []
+
+
+@pytest.mark.parametrize(
+    ("constant", "value"), [("lb.desk.MOST_TOPICS", 3), ("lb.desk.READERS_SHARE", allowed_memory_bytes() >> 22)]
+)
+def test_readers_have_so_much_in_all_and_no_more(feed: Feed, path: Path, constant: str, value: int) -> None:
+    with lb_of(feed, path, constants={constant: value}) as lb, feed.session():
+        lb.await_line("session open")
+        with attach(path, ["T.A", "T.B"]):
+            with pytest.raises(RefusedError, match="in all"):
+                attach(path, ["T.C", "T.D"], backlog=3 << 20)
+            assert len(await_readers(path, 1)) == 1
+        await_readers(path, 0)
+        attach(path, ["T.C", "T.D"]).close()
 
 
 @pytest.mark.parametrize("end", ["kill", "close the pipe", "close the connection"])
