@@ -55,7 +55,7 @@ nothing; `scripts/bench --parts workers` measures it):
     views                        30        run, decode=typed.decode      1.2     lb-count    2.2
     batches; run, raw, batch     20        run                           1.05    lb-bars     4.5
     run, raw                     12        orjson.loads alone            1.3     lb-jsonl    2.5
-    columns: sym, p, s, t         9        columns: all members          6
+    columns: sym, p, s, t        10        columns: all members          7
     without the SDK, a buffered file: read(4), read(n), no more          2.9
 
 The package needs the standard library and orjson; it imports nothing of the balancer. `workers` is a short name for it.

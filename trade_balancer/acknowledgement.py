@@ -21,7 +21,14 @@ def acknowledge(fd: int, number: int) -> None:
     """Tells lb that all records of a pipe with a number below `number` are finished: none of them comes again.
 
     For programs that read with `acknowledge=False` because they finish later, when a file is on the disk, say. Does
-    nothing where lb does not want it. Each call is a message to lb: one for many records.
+    nothing where lb does not want it. Each call is a message to lb (ACK in docs/pipe-protocol.md): one
+    for many records.
+
+    Args:
+        fd: the pipe.
+        number: as `numbered` counts them, from `first_number(fd)` on. More than was read is told by lb, and ignored.
+
+    Raises nothing: that lb has gone is no error, the pipes end then.
     """
     if wants_acknowledgement(fd):
         say(b"ACK %d %d" % (fd, number - first_number(fd)), waits=True)

@@ -15,6 +15,8 @@ import orjson
 from trade_balancer.skips import Skips
 
 Record = dict[str, Any]
+"""A record as orjson decodes it: the wire's members under the wire's names. `pydoc trade_balancer.typed` tells the unit
+and the source of each."""
 Decode = Callable[[Iterable[bytes], int, Skips], Iterable[Any]]
 """Makes of records from a pipe what their handler gets."""
 

@@ -46,7 +46,8 @@ else:
 class FrameCutter:
     """The state of one stream between two chunks: the bytes of its last, still incomplete frame.
 
-    `records_total` and `bytes_total` (record bytes, without the lengths before them) count what was cut so far.
+    It takes any bytes, however they are cut (docs/pipe-protocol.md); when the stream has ended, `missing` tells what it
+    lacks. `records_total` and `bytes_total` (record bytes, without the lengths before them) count what was cut so far.
     """
 
     __slots__ = ("_held", "bytes_total", "records_total")

@@ -32,8 +32,9 @@ SUFFIX = ".parquet"
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"  # Hive's word for none, which DuckDB, Spark and pyarrow know
 _ROWS = 1 << 17
 """Of a row group: as large as DuckDB's."""
-_KEPT_BATCHES = 32
-"""Each keeps memory for thousands of rows, however few it has."""
+_KEPT_BATCHES = 8
+"""Each keeps memory for thousands of rows, however few it has; and fewer than a pool of blocks, whose memory is not
+fresh from the kernel."""
 _MOST_OPEN = 8
 """Dates whose files are open at a time."""
 _ZSTD_LEVEL = (

@@ -167,6 +167,9 @@ def numbered(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[tuple[
     """As `batches`, but yields (fd, number, records): the number of the first record, the next ones follow.
 
     `first_number` tells what a number is. Stored with a record's results, it tells what comes a second time.
+
+    Raises:
+        PipeError, ProtocolError, ReadError, TruncatedFrameError: as `batches`.
     """
     pipes = Pipes(fds, acknowledge=acknowledge)
     for fd, records in pipes.batches():
@@ -177,7 +180,11 @@ def numbered(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[tuple[
 def views(fds: Sequence[int], *, acknowledge: bool = True) -> Iterator[tuple[int, memoryview]]:
     """As `batches`, but nothing is cut or copied: yields (fd, view) of many whole frames, each a length and its record.
 
-    For those who hand frames on as they are, or decode them in C. A view is valid until the next one is asked for.
+    For those who hand frames on as they are, or decode them in C. A length has 4 bytes, little-endian, and does not
+    count itself (docs/pipe-protocol.md). A view is valid until the next one is asked for.
+
+    Raises:
+        PipeError, ProtocolError, ReadError, TruncatedFrameError: as `batches`.
     """
     pipes = Pipes(fds, acknowledge=acknowledge)
     for ready in pipes.readable():

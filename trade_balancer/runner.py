@@ -191,7 +191,8 @@ def run(
 def fds_of_command_line(argv: Sequence[str]) -> list[int]:
     """The numbers at the end of the command line `argv` (program name first), where the balancer puts the pipes.
 
-    A worker whose own last argument is a number has to tell `run` which fds it means.
+    None is looked at: whoever reads them finds out whether they are pipes. A worker whose own last argument is a number
+    has to tell `run` which fds it means.
     """
     fds: list[int] = []
     for argument in reversed(argv[1:]):

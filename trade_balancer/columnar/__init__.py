@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def columns(fds: Sequence[int], *names: str, events: Sequence[str] | None = None, acknowledge: bool = True) -> Columns:
     """The records of some pipes, as an iterator of batches of columns, until all pipes have ended.
 
-    Signals are left alone: see `outlive_stop_signals`.
+    What a batch, its tables and their columns are, in which shapes and units, stands in `trade_balancer.columnar.batch`
+    and `.tables`; of an event's members in its table there. Signals are left alone: see `outlive_stop_signals`.
 
     Args:
         fds: numbers of open, readable, blocking file descriptors, as for `batches`.

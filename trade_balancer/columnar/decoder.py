@@ -107,10 +107,12 @@ class Decoder:
 
     @property
     def records_total(self) -> int:
+        """Records decoded so far, in tables or not."""
         lib.columns_counters(self.pointer, self._counters)
         return int(self._counters.records_total)
 
     def counters(self) -> Counters:
+        """What became of them, until now."""
         lib.columns_counters(self.pointer, self._counters)
         return Counters(*(getattr(self._counters, name) for name in Counters.__slots__))
 

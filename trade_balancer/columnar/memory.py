@@ -15,7 +15,7 @@ ROWS = 8192
 TEXT_BYTES = 1 << 20
 """Bytes of the records in a table of a block, at most: a longer record is among the others."""
 
-_KEPT_BLOCKS = 4
+_KEPT_BLOCKS = 12
 
 
 class Block:

@@ -187,6 +187,7 @@ class Table:
         return bitmap is None or bool(bitmap[row // 8] >> row % 8 & 1)
 
     def kind(self, name: str) -> Kind:
+        """What its values are: `columnar.events.Kind`. KeyError as above."""
         return self._place(name).kind
 
     def unit(self, name: str) -> str | None:
