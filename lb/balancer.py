@@ -350,8 +350,12 @@ class Balancer:
         for pipe in range(self._config.pipes):
             self._pump.close_pipe(pipe)  # at a second stop they are still open
         unread = [self._unread(pipe) for pipe in range(self._config.pipes)]
-        if self._reporter.end(replace(self._proven(), unread=unread)) or self._supervisor.failures_total:
+        final = replace(self._proven(), unread=unread)
+        if self._reporter.end(final) or self._supervisor.failures_total:
             self._exit_code = self._exit_code or EX_IOERR
+        if self._exit_code in (0, EX_IOERR):  # otherwise the reason is told already
+            word = "not all of them delivered" if self._exit_code else "all delivered"
+            self._manager.tell(STATUS=f"stopped: {final.counters.records_total:,} records received, {word}")
 
     def _unread(self, pipe: int) -> Unread:
         try:

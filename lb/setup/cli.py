@@ -18,7 +18,6 @@ from lb.setup.install import install, instances, remove
 from lb.setup.instance import look_at_instance
 from lb.setup.machine import Machine, SetupError, require_root
 from lb.setup.pieces import NAME, LargePipes
-from lb.setup.workers import await_workers
 from lb.version import VERSION
 
 _EPILOG = """\
@@ -41,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.verb == "check":
             return _check(machine, args.name, as_json=args.json)
-        if args.verb == "await-workers":
-            return os.EX_UNAVAILABLE if await_workers() else 0
         require_root(machine)
         if args.verb == "install":
             install(machine, args.name, LargePipes(args.large_pipes), args.bin)
@@ -105,9 +102,6 @@ def parser() -> argparse.ArgumentParser:
     looking.add_argument("--json", action="store_true", help="for programs (default: a line each, with its remedy)")
     taking = verbs.add_parser("remove", help="take NAME, or all of it, away again")
     taking.add_argument("--purge", action="store_true", help="also settings that were edited, keys, and /var/lib/lb")
-    verbs.add_parser(
-        "await-workers", help="for lb@.service: when lb was killed, its workers read what is in their pipes"
-    )
     for verb in (putting, looking, taking):
         verb.add_argument("name", metavar="NAME", nargs="?", type=_name, help="an instance")
         verb.add_argument(

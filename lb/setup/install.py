@@ -90,7 +90,7 @@ def _put(machine: Machine, ledger: Ledger, piece: Piece) -> None:
         ledger.files[piece.path] = wanted
         machine.say(f"is there {file}")
     elif file.exists() and not ledger.is_ours(machine.root, piece.path):
-        machine.say(f"kept     {file}: it was changed by somebody else; delete it to have the one of this version")
+        machine.say(f"kept     {file}, which was edited; delete it to have the one of this version")
     else:
         machine.write(piece.path, piece.text, piece.mode)
         ledger.files[piece.path] = wanted
@@ -99,7 +99,7 @@ def _put(machine: Machine, ledger: Ledger, piece: Piece) -> None:
 def _take(machine: Machine, ledger: Ledger, path: str, *, purge: bool) -> None:
     file = machine.at(path)
     if file.exists() and not purge and not ledger.is_ours(machine.root, path):
-        machine.say(f"kept     {file}: it was changed by somebody else (--purge deletes it)")
+        machine.say(f"kept     {file}, which was edited (--purge deletes it)")
         return
     ledger.files.pop(path, None)
     machine.delete(path)

@@ -79,9 +79,7 @@ def running(machine: Machine, name: str) -> Iterator[Finding]:
     state = told.get("ActiveState", "inactive")
     words = f"{state} ({told.get('SubState')}), {told.get('NRestarts', '0')} restarts: {told.get('StatusText', '')}"
     if state == "failed":
-        yield failed(
-            "unit", f"{words} {told.get('Result')}", f"journalctl -u lb@{name} -p warning; reset: start it again"
-        )
+        yield failed("unit", f"{words} ({told.get('Result')})", f"journalctl -u lb@{name} -p warning")
     elif state != "inactive":
         yield ok("unit", words.rstrip(": "))
 

@@ -1,6 +1,7 @@
-"""What an lb that was killed has left: workers that read their pipes to the end, if they are given the time.
+"""What an lb that was killed has left: workers that read their pipes to the end, if they are given the time. The unit
+runs it, as `python3 -m lb.setup.workers`, before systemd kills them.
 
-Law: sees the control group of its own service, and only waits.
+Law: sees the control group of its own service, and only waits; imports nothing of lb, for it runs at every end.
 """
 
 from __future__ import annotations
@@ -34,3 +35,8 @@ def _others(root: Path) -> list[int]:
     except (OSError, ValueError):
         return []
     return [int(pid) for pid in pids if int(pid) != os.getpid()]
+
+
+if __name__ == "__main__":
+    if left := await_workers():
+        print(f"<4>lb was killed, and {left} of its processes did not end within {LONGEST_S:g} s")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
+
+TIMEOUT_S = 20.0
 
 
 class Listening:
@@ -11,7 +14,7 @@ class Listening:
     def __init__(self, address: str) -> None:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(20)
+        self._socket.settimeout(TIMEOUT_S)
         self._socket.bind(address.replace("@", "\0", 1))
 
     def close(self) -> None:
@@ -24,8 +27,9 @@ class Listening:
 
     def await_telling(self, name: str) -> dict[str, str]:
         """The next datagram that has this name in it."""
+        until_s = time.monotonic() + TIMEOUT_S
         while name not in (told := self.next()):
-            pass
+            assert time.monotonic() < until_s, f"{name} is not told"
         return told
 
     def has_more(self) -> bool:
@@ -35,4 +39,4 @@ class Listening:
         except BlockingIOError:
             return False
         finally:
-            self._socket.settimeout(20)
+            self._socket.settimeout(TIMEOUT_S)

@@ -53,11 +53,16 @@ def test_a_topic_that_the_feed_does_not_have_delays_ready_and_keeps_it_from_nobo
 
 def test_a_stop_is_told_with_the_time_of_each_step(listening: Listening) -> None:
     with Feed() as feed, Lb(feed.url, 1, "--grace", "40", environment=manager(listening)) as lb:
-        with feed.session():
+        with feed.session() as peer:
+            peer.say(b'[{"ev":"T","sym":"A"}]')
+            lb.await_records(1)
             listening.await_telling("READY")
             assert lb.stop().exit_code == 0
         steps = [listening.await_telling("STOPPING"), listening.await_telling("STOPPING")]
         assert [round(int(step["EXTEND_TIMEOUT_USEC"]) / 1e6 - MARGIN_S) for step in steps] == [40, 40]
+        while "stopped" not in (told := listening.await_telling("STATUS")["STATUS"]):
+            pass
+        assert told == "stopped: 1 records received, all delivered"
 
 
 def test_workers_do_not_speak_for_lb(listening: Listening) -> None:

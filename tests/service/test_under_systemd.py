@@ -20,6 +20,7 @@ import pytest
 from harness.installed import install_project
 from harness.lb_process import KEY
 from harness.replay import replay
+from test_settings import READ_BY_SYSTEMD
 
 pytestmark = pytest.mark.systemd
 
@@ -181,6 +182,7 @@ def test_a_frozen_main_loop_is_killed_and_replaced_and_its_workers_finish(starte
     assert int(show("MainPID")[0]) != frozen
     assert "Watchdog timeout" in run("journalctl", "-u", UNIT)
     assert json.loads(COUNT.read_text())["records"] > 0  # written at the end of its pipes: it was not killed
+    assert "Traceback" not in run("journalctl", "-u", UNIT)
 
 
 def test_a_stop_delivers_everything(started: str) -> None:
@@ -194,12 +196,33 @@ def test_a_stop_delivers_everything(started: str) -> None:
     assert int(received[1]) == json.loads(COUNT.read_text())["records"] > 0
 
 
+def test_without_a_key_it_is_not_tried_again(started: str) -> None:
+    KEY_FILE.unlink()
+    run("systemctl", "start", UNIT, code=1)
+    assert show("ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "66", "0"], last_lines()
+    assert "holds no key" in show("StatusText")[0]
+
+
 def test_a_refused_key_is_told_and_not_tried_again(started: str) -> None:
     configure(started, key="another-key")
     run("systemctl", "start", UNIT, code=1)
     assert show("ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "77", "0"], last_lines()
     assert "refuse" in show("StatusText")[0]
     assert await_line("refuse")[0] == ERROR
+
+
+def test_settings_are_what_lb_setup_takes_them_for(installed: str) -> None:
+    told = Path("/run/told")
+    told.mkdir()
+    for number, (text, _) in enumerate(READ_BY_SYSTEMD):
+        (told / f"{number}.env").write_text(text)
+    Path("/run/systemd/system/tell@.service").write_text(
+        f"[Service]\nType=oneshot\nEnvironmentFile={told}/%i.env\nExecStart=env -0\nStandardOutput=file:{told}/%i\n"
+    )
+    run("systemctl", "start", *(f"tell@{number}" for number in range(len(READ_BY_SYSTEMD))))
+    for number, (text, variables) in enumerate(READ_BY_SYSTEMD):
+        environment = dict(word.split("=", 1) for word in (told / str(number)).read_text().split("\0") if word)
+        assert {name: environment[name] for name in "ABD" if name in environment} == variables, text
 
 
 def test_check_tells_what_is_wrong_with_its_remedy(started: str, commands: Path) -> None:
