@@ -55,6 +55,8 @@ BASH = [
     ("lbctl p re", ["restart", "resume"]),
     ("lb-bars --late c", ["count", "correct"]),
     ("lb-lines cat --h", []),
+    ("lb-setup ch", ["check"]),
+    ("lb-setup install --large-pipes c", ["capability"]),
 ]
 """A command line as it has been typed, and what can stand for its last word, among other things."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from commands import help_of, metavar_of
+from commands import help_of, metavar_of, subcommands
 
 FILES, DIRECTORIES, COMMANDS = "files", "directories", "commands"
 _BASH = {FILES: "compgen -f", DIRECTORIES: "compgen -d", COMMANDS: "compgen -c"}
@@ -37,9 +37,12 @@ def values_of(action: argparse.Action) -> Values:
 
 
 def _parted(parser: argparse.ArgumentParser) -> tuple[list[argparse.Action], list[argparse.Action]]:
-    """Options, and what stands without a name."""
+    """Options, those behind a first word included, and what stands without a name."""
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
-    return [a for a in actions if a.option_strings], [a for a in actions if not a.option_strings]
+    options = {tuple(action.option_strings): action for action in actions if action.option_strings}
+    for sub in subcommands(parser).values():
+        options |= {tuple(action.option_strings): action for action in sub._actions if action.option_strings}
+    return list(options.values()), [action for action in actions if not action.option_strings]
 
 
 @dataclass(frozen=True)
