@@ -17,6 +17,8 @@ from harness.joining import Joined
 from lb.slots.memory import allowed_memory_bytes
 from trade_balancer import NoBalancerError, RefusedError, attach, batches
 
+pytestmark = pytest.mark.slow
+
 TAP = [sys.executable, "-m", "trade_balancer.control.tap"]
 
 

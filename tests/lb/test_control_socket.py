@@ -18,6 +18,8 @@ from harness import Feed, Lb, inline, message, run_lb
 from harness.flood import record
 from harness.joining import Joined
 
+pytestmark = pytest.mark.slow
+
 NO_FEED = "ws://127.0.0.1:1/stocks"
 WAITING = inline("import os, sys; os.read(int(sys.argv[1]), 1)")
 """A worker that ends with its pipe, or when it is asked to."""

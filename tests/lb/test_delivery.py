@@ -13,6 +13,8 @@ import pytest
 import zstandard
 from harness import Feed, Lb, Recording, message, replay
 
+pytestmark = pytest.mark.slow
+
 OPENING_SECOND = "polygon_trades_open_20131218.jsonl.zst"
 CRYPTO_QUOTES = "polygon_xq_20230726.jsonl.zst"
 WIRE_SAMPLES = "polygon_wire_samples.jsonl"

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from lb.errors import EX_NOINPUT, EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, KeyUnreadable, UsageError
 from lb.key import Key, read_key
 
+pytestmark = pytest.mark.slow
+
 NO_FEED = "ws://127.0.0.1:1/stocks"
 
 

@@ -16,6 +16,8 @@ from harness.feed import AUTH_SUCCESS, CONNECTED, SUBSCRIBED, Peer, frame
 
 from lb.errors import EX_NOPERM
 
+pytestmark = pytest.mark.slow
+
 RECORDS = [b'{"ev":"T","sym":"A%d"}' % number for number in range(10)]
 
 

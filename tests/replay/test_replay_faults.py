@@ -13,6 +13,8 @@ from lb.replay.player import Playback
 from lb.replay.server import ReplayServer
 from lb.replay.tape import Tape
 
+pytestmark = pytest.mark.slow
+
 RECORDS = [b'{"ev":"T","sym":"A","i":%d,"t":1781622376036}' % number for number in range(400)]
 PATIENCE = SOON | {
     "lb.feed.venues.polygon.MAX_CONNECTIONS_LEAST_DELAY_S": 0.01,

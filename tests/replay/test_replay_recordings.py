@@ -28,6 +28,8 @@ from trade_balancer.line_files import Rotation
 from trade_balancer.recording.files import RecordingFiles, Settings
 from trade_balancer.recording.reader import Recording
 
+pytestmark = pytest.mark.slow
+
 BEGIN_NS = 1_700_000_000_000_000_000
 BEGIN_MS = BEGIN_NS // 10**6
 

@@ -14,7 +14,7 @@ from harness.service_manager import Listening
 
 from lb.service.service import MARGIN_S
 
-pytestmark = pytest.mark.parametrize("listening", ["path"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("listening", ["path"], indirect=True)]
 
 
 def manager(listening: Listening, watchdog_s: float = 0.0) -> dict[str, str]:

@@ -18,6 +18,8 @@ from harness.joining import Joined
 
 from trade_balancer import RefusedError, attach, batches, run
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 30.0
 
 

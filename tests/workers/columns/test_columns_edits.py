@@ -18,6 +18,8 @@ from test_columns_decoder import EVERYTHING, KINDS
 from trade_balancer.columnar.batch import Why
 from trade_balancer.columnar.decoder import Decoder, Vectors
 
+pytestmark = pytest.mark.slow
+
 KNOWN = [
     b'{"ev":"T","sym":"AAPL","i":"143541","x":4,"p":297.845,"s":40,"c":[14,37,41],"t":1781622376036,"pt":1781622376029,'
     b'"q":4938312,"z":3,"trfi":202,"trft":1781622376036,"ds":"40.0"}',

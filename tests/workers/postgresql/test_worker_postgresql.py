@@ -20,6 +20,8 @@ from sql_model import NAMES, check_rows, check_steps, trade
 from trade_balancer.columnar.events import EVENTS
 from trade_balancer.sql_postgresql import PostgresqlStore
 
+pytestmark = pytest.mark.slow
+
 SQL = ["-m", "trade_balancer.sql", "--database"]
 
 
