@@ -21,8 +21,12 @@ settings.register_profile("long", deadline=None, suppress_health_check=_TOO_SLOW
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-# A shell's `&` has SIGINT ignored, and nohup SIGHUP: then what the tests start would ignore them, too.
-for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+# A shell's `&` has SIGINT and SIGQUIT ignored, and nohup SIGHUP: then what the tests start would ignore them, too.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
 

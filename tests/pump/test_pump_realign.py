@@ -111,6 +111,20 @@ def test_every_byte_at_which_a_reader_can_die() -> None:
             worker.finishes()
 
 
+def test_a_length_that_looks_like_the_begin_of_a_record_is_none() -> None:
+    """The length of the second record has a '{' as its third byte. The two before it and the first one's last two look
+    like another length: that of a frame that begins with '{', ends with '}', and has its end in sight."""
+    first = padded(20)
+    false_length = int.from_bytes(first[-2:] + b"\0\0", "little")
+    second = bytearray(padded(int.from_bytes(b"\0\0{\0", "little")))
+    second[false_length - 3] = ord("}")
+    with Rig(pipe_size_bytes=1 << 16, max_frame_bytes=1 << 24) as rig:
+        send(rig, [first, bytes(second)])
+        worker = Worker(rig, [first, bytes(second)])
+        worker.take_and_die(10)
+        worker.finishes()
+
+
 def test_an_empty_pipe_loses_nothing() -> None:
     with Rig() as rig:
         assert rig.realign(0) == 0

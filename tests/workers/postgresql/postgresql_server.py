@@ -12,6 +12,8 @@ HERE = Path(__file__).parent
 EXIT_UNAVAILABLE = 69
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
 """Root's servers refuse to run."""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+"""Without the sanitizers' libraries (scripts/test --sanitize), with which it never starts."""
 
 
 class UnavailableError(Exception):
@@ -74,6 +76,7 @@ class Server:
     def _run(self, program: str, *options: str) -> None:
         done = subprocess.run(
             [self._programs / program, "-D", self.folder / "data", *options],
-            cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **NOBODY,
+            cwd=self.folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            **NOBODY,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
