@@ -25,6 +25,7 @@ from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
 from lb.metrics import Snapshot
+from lb.page import Page
 from lb.pump import (
     ControlFrame,
     Event,
@@ -42,7 +43,7 @@ from lb.pump import (
     Wake,
 )
 from lb.reporter import Reporter
-from lb.service import Condition, Manager, Page, Service, capability
+from lb.service import Condition, Manager, Service, capability
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes

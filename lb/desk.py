@@ -15,9 +15,9 @@ from lb.control import Attached, Attachment, Later, Listener, Ports, Refusal, Se
 from lb.errors import InternalError
 from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
 from lb.feed.venue import Venue
+from lb.page import Page
 from lb.pump import MOST_READERS, Policy, Pump
 from lb.readers import Reader, Readers, Wish
-from lb.service.page import Page
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.memory import allowed_memory_bytes

@@ -136,7 +136,7 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
 
 
 def test_only_the_supervisor_starts_workers_and_nobody_else_processes_but_the_page_s() -> None:
-    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor", "lb.service.page"}
+    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor", "lb.page"}
     assert {
         name for name in importers("subprocess", "multiprocessing", among="lb") if not within(name, "lb.setup")
     } == set()
