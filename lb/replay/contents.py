@@ -205,12 +205,7 @@ def _cut(message: bytes) -> list[bytes]:
         return [message]
     first, *others = message[2:-2].split(b'},{"ev":')
     braces = 1 + len(others)
-    if (
-        message[:7] == b'[{"ev":'
-        and message[-2:] == b"}]"
-        and b"\\" not in message  # or a string might hold what was cut at
-        and message.count(b"{") == message.count(b"}") == braces
-    ):
+    if message[:7] == b'[{"ev":' and message[-2:] == b"}]" and message.count(b"{") == message.count(b"}") == braces:
         return [b"{" + first + b"}", *(b'{"ev":' + other + b"}" for other in others)]
     try:
         return [text.replace(b"\n", b" ") for text, _ in records_of(message)]

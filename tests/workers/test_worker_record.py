@@ -186,9 +186,14 @@ def test_a_killed_recorder_loses_no_block_that_was_written_and_the_next_one_comp
     assert sorted(stored(tmp_path)) == sorted([*written, b"next"])
 
 
+def read_bytes(pid: int) -> int:
+    """What a process has read in its life."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
 def test_a_killed_worker_of_an_lb_that_redelivers_costs_no_record(tmp_path: Path) -> None:
     """It acknowledges what is in written blocks; copies come at most of what was not yet."""
-    worker = (sys.executable, *RECORD, "--worker", "--block-bytes", "3000")
+    worker = (sys.executable, *RECORD, "--worker", "--block-bytes", str(1 << 26))  # a block a second
     options = ("--redeliver", "--spawn", "per-pipe")
     with (
         Feed() as feed,
@@ -196,8 +201,13 @@ def test_a_killed_worker_of_an_lb_that_redelivers_costs_no_record(tmp_path: Path
         feed.session() as peer,
     ):
         pid = lb.await_line("worker started", slot=0)["pid"]
-        with Flood(peer, limit=40_000) as flood:
-            while not any(path.stat().st_size > 20_000 for path in tmp_path.iterdir() if f"-{pid}-" in path.name):
+        with Flood(peer, limit=1000) as flood:
+            flood.wait()
+        while not list(tmp_path.glob(f"recording-*-{pid}-1.jsonl.zst.part")):
+            pass
+        before = read_bytes(pid)
+        with Flood(peer, begin=1000, limit=40_000) as flood:
+            while read_bytes(pid) < before + 1_000_000:
                 pass
             os.kill(pid, signal.SIGKILL)
             flood.wait()
