@@ -26,7 +26,7 @@ def demo() -> Iterator[None]:
 
 
 def start(*words: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    environment = {**os.environ, "PYTHONPATH": f"{PACKAGE}:{PACKAGE.parents[1]}"}
     return subprocess.Popen(
         [sys.executable, "-m", "demo", *words], env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

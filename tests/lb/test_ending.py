@@ -17,7 +17,9 @@ from lb.slots.ending import EXIT_CODES, SIGNALS, cause, explain
 def status_of(*command: str) -> int:
     """What waitpid(2) tells of it."""
     ignored_by_python = [signal.SIGPIPE, signal.SIGXFSZ]
-    pid = os.posix_spawnp(command[0], command, os.environ, setsigdef=ignored_by_python)
+    # A sanitizer's library would catch some signals.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    pid = os.posix_spawnp(command[0], command, environment, setsigdef=ignored_by_python)
     return os.waitpid(pid, 0)[1]
 
 
