@@ -1,0 +1,45 @@
+"""Dockerfile and compose.yaml name what there is: extras, options, files. scripts/check lints them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import lb.options
+import lb.replay.options
+
+PROJECT = Path(__file__).parents[1]
+COMPOSED: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text())
+
+
+def test_the_image_s_extras_are_the_package_s() -> None:
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    (named,) = re.findall(r"'\.\[(.*)\]'", (PROJECT / "Dockerfile").read_text())
+    assert set(named.split(",")) == extras - {"bench", "columns", "docs", "test"}
+
+
+def test_what_the_image_is_built_from_is_there() -> None:
+    kept = re.findall(r"^!(.+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
+    assert len(kept) > 5
+    assert all((PROJECT / name).exists() for name in kept)
+
+
+def test_the_commands_are_understood() -> None:
+    services = COMPOSED["services"]
+    program, *words = services["feed"]["command"]
+    assert program == "lb-replay"
+    assert lb.replay.options.parse(words).synthetic
+    program, *words = services["lb"]["command"]
+    assert program == "lb"
+    config = lb.options.parse(words)
+    assert (config.endpoint.host, config.endpoint.port) == ("feed", 8765)
+
+
+def test_what_is_mounted_is_there() -> None:
+    mounted = [volume.split(":")[0] for each in COMPOSED["services"].values() for volume in each.get("volumes", ())]
+    assert len(mounted) > 2
+    assert all(name in COMPOSED["volumes"] or (PROJECT / name).exists() for name in mounted)
