@@ -9,6 +9,8 @@ import pytest
 from harness import SOON, Feed, Lb, frame, message
 from harness.feed import BINARY, CLOSE, CONNECTED, CONTINUATION, PING, PONG, TEXT
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND, THIRD = (b'{"ev":"T","sym":"A","s":%d}' % number for number in range(3))
 
 PROTOCOL_FAULTS = [

@@ -12,6 +12,8 @@ from pumping import Rig, assert_delivered, modelled
 
 from lb.pump import Route, Source, Wake
 
+pytestmark = pytest.mark.slow
+
 RECORDS = [f'{{"ev":"T","sym":"S{number % 7}","i":"{number}"}}'.encode() for number in range(20_000)]
 FRAMES = [Frame(TEXT, b"[" + b",".join(RECORDS[at : at + 40]) + b"]") for at in range(0, len(RECORDS), 40)]
 SENT = b"".join(map(model.wire, FRAMES))

@@ -14,6 +14,8 @@ from harness.fixtures import opening_second
 from harness.lb_process import Lb
 from harness.replay import replay
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["opening_second"]
 
 PIPES = 3

@@ -31,6 +31,8 @@ from trade_balancer.parquet_files import NO_DATE, ParquetFiles, column_names, is
 from trade_balancer.part_files import PART, FileNames, PartFile, remove_left_over
 from trade_balancer.zones import Zone
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["opening_second"]
 
 PARQUET = ["-m", "trade_balancer.parquet"]

@@ -26,6 +26,8 @@ from harness.joining import Joined
 from trade_balancer.part_files import PART
 from trade_balancer.recording.reader import Recording
 
+pytestmark = pytest.mark.slow
+
 RECORD = ["-m", "trade_balancer.record"]
 RECORDS = [b'{"n":%d}' % number for number in range(5000)]
 
