@@ -37,7 +37,8 @@ def set_level(level: LogLevel) -> None:
 
 
 def listen(listener: Callable[[Mapping[str, object]], None] | None) -> None:
-    """Hand every line over, too, whatever the level is, but for debug lines that are not written. It must not log."""
+    """Hand every line over, too, whatever the level is, but for debug lines that are not written. It must not log,
+    and any thread may call it."""
     _log.listener = listener
 
 

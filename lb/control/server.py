@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,12 +67,15 @@ class Server:
         self._has_callers = False
         self._push_ns = 0
         self._refusals = Ration(lines=1)
+        self._lines: deque[Mapping[str, object]] = deque()
+        """Of the log, untold: whoever opens a session is a thread of its own, and clients are the loop's."""
         if listener is not None:
             wake_ups.watch(listener.socket.fileno(), self._called)
-        logs.listen(self._tell_line)
+        logs.listen(self._lines.append)
 
     def close(self) -> None:
         logs.listen(None)
+        self._tell_lines()
         if self._listener is not None:
             self._wake_ups.unwatch(self._listener.socket.fileno())
         for client in list(self._clients.values()):
@@ -90,7 +94,7 @@ class Server:
     def deadline_ns(self) -> int:
         """When tend() has something to do next."""
         clients = self._clients.values()
-        if self._has_callers or any(client.request is not None or client.has_gone for client in clients):
+        if self._lines or self._has_callers or any(client.request is not None or client.has_gone for client in clients):
             return 0
         resend_ns = (
             time.monotonic_ns() + int(RESEND_S * 1e9) if any(client.is_behind for client in clients) else _NEVER_NS
@@ -112,8 +116,9 @@ class Server:
         for client in self._clients.values():
             client.tell(event)
 
-    def _tell_line(self, line: Mapping[str, object]) -> None:
-        self._tell({"name": "log", **line})
+    def _tell_lines(self) -> None:
+        while self._lines:
+            self._tell({"name": "log", **self._lines.popleft()})
 
     def tend(self, now_ns: int) -> None:
         """Answer what has been asked, a request of each client, and let go who has gone."""
@@ -121,6 +126,7 @@ class Server:
             self._accept_ns = _NEVER_NS
             self._has_callers = True
             self._wake_ups.watch(self._door.socket.fileno(), self._called)
+        self._tell_lines()
         if now_ns >= self._push_ns and self._is_watched:
             self._push_ns = now_ns + int(PUSH_S * 1e9)
             self._tell({"name": "status", **self._status()})
