@@ -93,7 +93,7 @@ def test_version() -> None:
         (["--cpu", "9999", "k", NO_FEED, "1", ".", "w"], "'9999' is none of the CPUs allowed here: "),
         (["--cpu", "-1", "k", NO_FEED, "1", ".", "w"], "'-1' is none of the CPUs allowed here: "),
         (["--grace", "-1", "k", NO_FEED, "1", ".", "w"], "-1 s is outside of 0 to"),
-        (["--grace", "nan", "k", NO_FEED, "1", ".", "w"], "nan s is outside of 0 to"),
+        (["--grace", "nan", "k", NO_FEED, "1", ".", "w"], "'nan' is not a number of seconds"),
         (["--stats-interval", "soon", "k", NO_FEED, "1", ".", "w"], "'soon' is not a number of seconds"),
         (
             ["--stats-interval", "0.049", "k", NO_FEED, "1", ".", "w"],
