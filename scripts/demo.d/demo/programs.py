@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -120,21 +121,31 @@ def balancer(
 
 
 @contextlib.contextmanager
-def balancer_for_readers(source: Feed, socket: Path) -> Iterator[Program]:
-    """`lb` without workers, once its control socket is there."""
-    words = ["--log-format", "json", "--control", socket, "env:LB_DEMO_KEY", source.url, "0"]
+def balancer_for_readers(source: Feed, path: Path) -> Iterator[Program]:
+    """`lb` without workers, once its control socket takes callers."""
+    words = ["--log-format", "json", "--control", path, "env:LB_DEMO_KEY", source.url, "0"]
     with _running([_BESIDE / "lb", *words], stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         lb = Program(process, process.stderr)
-        while not socket.exists() and lb.runs:
+        while not _takes_callers(path) and lb.runs:
             time.sleep(0.01)
         yield lb
 
 
+def _takes_callers(path: Path) -> bool:
+    """The file of a socket is there before it listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
+
+
 @contextlib.contextmanager
-def recorder(socket: Path, folder: Path) -> Iterator[Program]:
+def recorder(joined: Path, folder: Path) -> Iterator[Program]:
     """`lb-record`, of all trades."""
-    command = [_BESIDE / "lb-record", socket, "T.*", "--directory", folder]
+    command = [_BESIDE / "lb-record", joined, "T.*", "--directory", folder]
     with _running(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         yield Program(process, process.stderr)
