@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lb.slots.proc import fields_of
+
 _WORDS = {
     "T": "stopped (T)",
     "t": "stopped by a debugger (t)",
@@ -47,8 +49,7 @@ def _family(leader: int) -> Iterator[int]:
 
 
 def _state(pid: int) -> str | None:
-    _, _, behind_name = _text(Path(f"/proc/{pid}/stat")).rpartition(") ")
-    return behind_name[:1] or None
+    return next(iter(fields_of(pid)), None)
 
 
 def _may_hold(pid: int, target: str) -> bool:

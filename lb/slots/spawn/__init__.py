@@ -6,9 +6,9 @@ Law: fork and exec happen in C. In Python the child would run on with whatever l
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from lb.slots.proc import fields_of
 from lb.slots.spawn._spawn import ffi, lib
 
 _STEPS = {
@@ -100,12 +100,9 @@ def report(order: Order, report_fd: int) -> OSError | None:
 
 def has_run_program(pid: int) -> bool:
     """Whether a process that was forked, and was not reaped yet, has come to run its program; also where that can't be
-    seen. It is in its flags (/proc/PID/stat, proc(5)): PF_FORKNOEXEC of linux/sched.h goes with the exec."""
-    try:
-        _, _, behind_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")
-    except OSError:
-        return True
-    return not int(behind_name.split()[_FLAGS]) & _FORKED_NO_EXEC
+    seen. It is in its flags: PF_FORKNOEXEC of linux/sched.h goes with the exec."""
+    fields = fields_of(pid)
+    return not fields or not int(fields[_FLAGS]) & _FORKED_NO_EXEC
 
 
 def _c_string(text: str) -> Any:
