@@ -57,11 +57,21 @@ def test_help_and_wrong_words_install_and_run_nothing(
     assert ("setup ran" in done.stdout) == (exit_code == 3)
 
 
-def test_the_market_is_dealt_to_the_last_record() -> None:
-    with start("market", "2") as process:
+@pytest.mark.parametrize(
+    ("show", "said"),
+    [
+        ("market", ["every record accounted for"]),
+        ("bars", ["every trade is in a bar"]),
+        ("record", ["lb-record verify: the same "]),
+        ("tap", ['"sym":"AAPL"', "Q.AAPL acknowledged", "every record accounted for"]),
+    ],
+)
+def test_every_record_of_the_market_is_accounted_for(show: str, said: list[str]) -> None:
+    with start(show, "2") as process:
         told, _ = process.communicate(timeout=100)
     assert process.returncode == 0, told
-    assert "every record accounted for" in told
+    for words in said:
+        assert words in told
 
 
 def test_the_page_of_the_market_is_where_it_says() -> None:
@@ -74,29 +84,6 @@ def test_the_page_of_the_market_is_where_it_says() -> None:
         told, _ = process.communicate(timeout=100)
     assert process.returncode == 0, told
     assert "every one accounted for" in told
-
-
-def test_every_trade_of_the_market_is_in_a_bar() -> None:
-    with start("bars", "2") as process:
-        told, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, told
-    assert "every trade is in a bar" in told
-
-
-def test_a_market_that_was_recorded_and_played_is_the_same_when_it_is_recorded_again() -> None:
-    with start("record", "2") as process:
-        told, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, told
-    assert "lb-record verify: the same " in told
-
-
-def test_programs_that_join_are_shown_and_every_record_of_theirs_is_accounted_for() -> None:
-    with start("tap", "2") as process:
-        told, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, told
-    assert '"sym":"AAPL"' in told
-    assert "Q.AAPL acknowledged" in told
-    assert "every record accounted for" in told
 
 
 @pytest.mark.parametrize("show", ["market", "bars", "plain", "tap", "record"])

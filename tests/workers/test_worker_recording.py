@@ -62,6 +62,15 @@ def blocks_of(path: Path) -> tuple[list[list[Batch]], str]:
         return blocks, recording.damage
 
 
+def recorded(folder: Path, steps: Sequence[Batch], block_bytes: int) -> tuple[Path, list[list[Batch]], list[int]]:
+    """A file of them, its blocks, and where each begins."""
+    record_to(folder, timed(steps), block_bytes)
+    (path,) = folder.iterdir()
+    whole, _ = blocks_of(path)
+    with Recording(path) as recording:
+        return path, whole, [entry.offset_bytes for entry in recording.entries()]
+
+
 def in_all(blocks: Sequence[Sequence[Batch]]) -> list[Batch]:
     return [batch for block in blocks for batch in block]
 
@@ -92,19 +101,13 @@ def test_a_torn_file_is_read_up_to_its_last_whole_block_and_completed_so(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Batch], block_bytes: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("recording")
-    record_to(folder, timed(steps), block_bytes)
-    (path,) = folder.iterdir()
-    whole, _ = blocks_of(path)
-    with Recording(path) as recording:
-        begins = [entry.offset_bytes for entry in recording.entries()]
-        ends = [*begins[1:], path.stat().st_size]
+    path, whole, begins = recorded(folder, steps, block_bytes)
     content = path.read_bytes()
     left_bytes = data.draw(st.integers(0, len(content) - 1))
     torn = path.with_name(path.name + PART)
     path.unlink()
     torn.write_bytes(content[:left_bytes])
-    index_begin = len(content) - (len(begins) * 32 + 24)
-    ends[-1] = index_begin
+    ends = [*begins[1:], len(content) - (len(begins) * 32 + 24)]
     expected = [block for end, block in zip(ends, whole, strict=True) if end <= left_bytes]
     if left_bytes < begins[0]:
         with pytest.raises(InputError, match="no recording"):
@@ -134,11 +137,7 @@ def test_of_a_damaged_file_the_blocks_before_the_damage_are_read(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Batch], block_bytes: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("recording")
-    record_to(folder, timed(steps), block_bytes)
-    (path,) = folder.iterdir()
-    whole, _ = blocks_of(path)
-    with Recording(path) as recording:
-        begins = [entry.offset_bytes for entry in recording.entries()]
+    path, whole, begins = recorded(folder, steps, block_bytes)
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
@@ -164,9 +163,7 @@ def test_reading_begins_at_any_time_with_or_without_an_index(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Batch], block_bytes: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("recording")
-    record_to(folder, timed(steps), block_bytes)
-    (path,) = folder.iterdir()
-    whole, _ = blocks_of(path)
+    path, whole, _ = recorded(folder, steps, block_bytes)
     if data.draw(st.booleans()):
         path.write_bytes(path.read_bytes()[:-1])
     from_ns = BEGIN_NS + data.draw(st.integers(-1, 9_000_000_000))
