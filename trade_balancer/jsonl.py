@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from trade_balancer.command import natural
 from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.part_files import check_folder, file_name
 from trade_balancer.pipes import Batch
-from trade_balancer.ready_made import ReadyMade, natural, serve
+from trade_balancer.ready_made import ReadyMade, serve
 from trade_balancer.tally import Tally
 
 _TICK_S = 1.0

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.batch import Batch
+from trade_balancer.command import natural
 from trade_balancer.errors import OutputError, tell
 from trade_balancer.line_files import LineFiles, Rotation
 from trade_balancer.part_files import PART, check_folder, remove_left_over
-from trade_balancer.ready_made import natural, serve
+from trade_balancer.ready_made import serve
 from trade_balancer.tally import Tally
 from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone, add_zone_option
 

@@ -7,16 +7,15 @@ forked process that fails takes its results with it.
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from trade_balancer.acknowledgement import Unfinished
+from trade_balancer.command import Parser
 from trade_balancer.control.attach import add_options, attached
 from trade_balancer.errors import OutputError, TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
@@ -173,12 +172,6 @@ def _drain_one(worker: Worker, fd: int) -> bytes:
     return pickle.dumps(tally)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
     parser = Parser(description=kind.description, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     kind.add_options(parser)
@@ -191,11 +184,3 @@ def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
     add_options(parser)
     parser.add_argument("fds", metavar="FD", type=int, nargs="*", help="file descriptor number of a pipe's read end")
     return parser
-
-
-def natural(text: str) -> int:
-    """The type of an option that is a number from 0 on."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is below 0")
-    return number

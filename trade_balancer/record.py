@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trade_balancer.acknowledgement import Unfinished
+from trade_balancer.command import Parser, natural, topics_of
 from trade_balancer.control import Control
 from trade_balancer.control.attach import attach, until_signals
 from trade_balancer.errors import WorkerError, report, tell
 from trade_balancer.line_files import Rotation
 from trade_balancer.part_files import check_folder, file_name
 from trade_balancer.pipes import Pipes
-from trade_balancer.ready_made import Parser, Worker, natural, serve
+from trade_balancer.ready_made import Worker, serve
 from trade_balancer.tally import Tally, stamp_ms_of
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["verify"]:
         return _verify(words[1:])
     options = _parser().parse_intermixed_args(words)
-    topics = [topic for word in options.topics for topic in word.split(",") if topic] or ["*"]
+    topics = topics_of(options.topics) or ["*"]
     try:
         _join(options, topics)
     except WorkerError as fault:

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.batch import Batch
+from trade_balancer.command import natural
 from trade_balancer.errors import OutputError, UsageError, tell
-from trade_balancer.ready_made import natural, serve
+from trade_balancer.ready_made import serve
 from trade_balancer.sql_progress import Progress
 from trade_balancer.sql_queue import RowQueue
 from trade_balancer.sql_sqlite import SqliteStore

@@ -7,9 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from lb.errors import SessionError
+
+LONGEST_SHOWN = 500
+"""Characters of a venue's words that are kept: they are for the log."""
+
+
+def shown(notice: bytes) -> str:
+    """A venue's words as they are logged."""
+    return notice.decode("utf-8", "replace")[:LONGEST_SHOWN]
+
+
+def object_in(notice: bytes) -> dict[str, Any] | None:
+    """What the venue says, or None where it is no JSON object."""
+    try:
+        word = orjson.loads(notice)
+    except orjson.JSONDecodeError:
+        return None
+    return word if isinstance(word, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

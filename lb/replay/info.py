@@ -3,9 +3,7 @@
 Law: text of a feed's is in it: none of it reaches a terminal but what can be printed.
 """
 
-import argparse
 import json
-import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -18,21 +16,17 @@ from rich.text import Text
 
 from lb.numbers import seconds
 from lb.replay.contents import NS_PER_S, TICK_NS, Contents, Rates, contents_of
-from lb.replay.errors import UsageError
+from lb.replay.options import Parser
+from trade_balancer.command import forget_output
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 64
 _SHOWN = 8
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UsageError(message)
-
-
 def main(arguments: list[str]) -> None:
     """Prints it. Raises ReplayError."""
-    parser = _Parser(
+    parser = Parser(
         "lb-replay info",
         description="Tells what is in FILES: from when to when, which events and symbols, peak rates, gaps.",
     )
@@ -49,8 +43,8 @@ def main(arguments: list[str]) -> None:
         else:
             _show(contents, asked.gap)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        forget_output()
 
 
 def _as_json(contents: Contents, gap_s: float) -> dict[str, Any]:

@@ -48,7 +48,7 @@ exit codes: 0 at SIGTERM, SIGINT or the end of --once; 64 wrong usage; 66 unusab
 69 port in use, package missing or report not writable"""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
@@ -83,7 +83,7 @@ def _path(text: str) -> str:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line. Raises UsageError; `--help` and `--version` print and exit."""
-    parser = _Parser(
+    parser = Parser(
         "lb-replay", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"lb-replay {VERSION}")

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from lb import logs
 from lb.config import LogFormat, LogLevel
@@ -19,6 +18,7 @@ from lb.setup.instance import look_at_instance
 from lb.setup.machine import Machine, SetupError, require_root
 from lb.setup.pieces import NAME, LargePipes
 from lb.version import VERSION
+from trade_balancer.command import Parser
 
 _EPILOG = """\
 NAME is an instance, a feed of its own: its settings are in /etc/lb/NAME.env, its key in /etc/lb/NAME.key, and it runs
@@ -74,14 +74,8 @@ def _line(instance: str, finding: Finding) -> str:
     return f"{line}\n{'':8} {'':22} -> {finding.remedy}" if finding.remedy else line
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def parser() -> argparse.ArgumentParser:
-    told = _Parser(
+    told = Parser(
         prog="lb-setup",
         description="Makes lb a service of systemd, looks whether it can work here, or takes it away again.",
         epilog=_EPILOG,

@@ -27,6 +27,17 @@ _MOST_FDS = 4
 _FD = struct.Struct("i")
 
 
+def connected(path: str) -> socket.socket:
+    """A connection to the lb that serves `path`. Raises NoBalancerError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError as fault:
+        connection.close()
+        raise NoBalancerError(f"{path}: no lb there: {fault.strerror or fault}") from None
+    return connection
+
+
 class Control:
     """A connection to the lb that serves `path`. Not for use by two threads at a time.
 
@@ -40,12 +51,7 @@ class Control:
         self._numbers = itertools.count(1)
         self._rest = b""
         self._fds: list[int] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(self._path)
-        except OSError as fault:
-            self._socket.close()
-            raise NoBalancerError(f"{self._path}: no lb there: {fault.strerror or fault}") from None
+        self._socket = connected(self._path)
 
     def __enter__(self) -> Control:
         return self

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Literal, NoReturn
 
+from trade_balancer.command import topics_of
 from trade_balancer.control import Control
 from trade_balancer.errors import NoBalancerError, RefusedError, UsageError, tell
 from trade_balancer.pipes import OF_READERS
@@ -173,7 +174,7 @@ def attached(path: str | None, topics: Sequence[str] | None) -> contextlib.Abstr
         if topics:
             raise UsageError("--topics is for --attach")
         return contextlib.nullcontext()
-    wanted = [topic for word in topics or () for topic in word.split(",") if topic] or ["*"]
+    wanted = topics_of(topics or ()) or ["*"]
     return _telling(until_signals(lambda: attach(path, wanted)))
 
 

@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
+from trade_balancer.command import Parser, forget_output, topics_of
 from trade_balancer.control import Control
 from trade_balancer.control.picture import show, show_event
 from trade_balancer.errors import WorkerError, report
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerError as fault:
         return report(fault)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end would fail on it
+        forget_output()
         return os.EX_IOERR
     return 0
 
@@ -76,7 +77,7 @@ def _print_json(result: Mapping[str, Any]) -> None:
 def _arguments(verb: str, words: Sequence[str]) -> dict[str, object]:
     wanted = VERBS[verb][0]
     if wanted == "TOPIC..." and words:
-        return {"topics": [topic for word in words for topic in word.split(",") if topic]}
+        return {"topics": topics_of(words)}
     if len(words) != (1 if wanted else 0):
         _parser().error(f"wanted: lbctl PATH {verb} {wanted}".rstrip())
     match wanted:
@@ -89,14 +90,8 @@ def _arguments(verb: str, words: Sequence[str]) -> dict[str, object]:
     return {}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="lbctl",
         description="Asks the lb that serves the control socket PATH, and tells it what to do.",
         epilog=_EPILOG,

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
+from trade_balancer.command import Parser, forget_output, topics_of
 from trade_balancer.control.attach import Attached, attach, until_signals
 from trade_balancer.errors import WorkerError, report, tell
 from trade_balancer.lines import as_lines
@@ -20,7 +21,7 @@ _LENGTH_BYTES = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """`lb-tap PATH [TOPIC...]`; returns the exit code."""
     options = _parser().parse_intermixed_args(argv)
-    topics = [topic for word in options.topics for topic in word.split(",") if topic] or ["*"]
+    topics = topics_of(options.topics) or ["*"]
     try:
         with (
             _opened(options.output) as output,
@@ -30,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             records = _print(reader, output, options.frames, options.count)
             _tell_counts(reader, records)
-    except BrokenPipeError:  # whoever read it has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        forget_output()
     except WorkerError as fault:
         return report(fault)
     except OSError as fault:
@@ -78,14 +79,8 @@ def _above_zero(text: str) -> int:
     return number
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="lb-tap",
         description="Prints the records of a running lb as lines of JSON, until it is interrupted or lb ends.",
         epilog="exit codes: 0 done; 64 usage; 69 no lb there; 74 output failed; 77 lb is another user's",

@@ -10,8 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
 
+from trade_balancer.command import Parser, forget_output
 from trade_balancer.control import Control
 from trade_balancer.control.view import View
 from trade_balancer.errors import WorkerError, report
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerError as fault:
         return report(fault)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end would fail on it
+        forget_output()
         return os.EX_IOERR
     return 0
 
@@ -48,14 +48,8 @@ def _views(control: Control) -> Iterator[View]:
             yield view
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="lb-top",
         description="Shows the lb that serves the control socket PATH, drawn anew every second, until ^C.",
         epilog="exit codes: 0 done; 64 usage; 69 no lb there, it has ended, or the extra `control` is missing; 74 "

@@ -15,8 +15,9 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
 
+from trade_balancer.command import Parser
+from trade_balancer.control import connected
 from trade_balancer.errors import NoBalancerError, UsageError, WorkerError, report, tell
 
 RETRY_S = 1.0
@@ -65,7 +66,7 @@ def _with(connection: socket.socket) -> Source:
 
 def _again_and_again(path: str) -> Source:
     """Raises NoBalancerError where no lb is there at first."""
-    first = _connected(path)
+    first = connected(path)
 
     async def source(read: Callable[[socket.socket], Awaitable[None]]) -> None:
         connection: socket.socket | None = first
@@ -74,21 +75,11 @@ def _again_and_again(path: str) -> Source:
                 await read(connection)
             await asyncio.sleep(RETRY_S)
             try:
-                connection = _connected(path)
+                connection = connected(path)
             except NoBalancerError:
                 connection = None
 
     return source
-
-
-def _connected(path: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(path)
-    except OSError as fault:
-        connection.close()
-        raise NoBalancerError(f"{path}: no lb there: {fault.strerror or fault}") from None
-    return connection
 
 
 def _listening(address: str) -> socket.socket:
@@ -163,14 +154,8 @@ def _give_away_rights() -> None:
             os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="lb-metrics",
         description="Serves metrics for Prometheus and a page to look at, for the lb whose control socket is PATH; "
         "also for the next one there. lb --metrics HOST:PORT does the same by itself.",

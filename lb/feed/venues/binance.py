@@ -17,7 +17,19 @@ from dataclasses import dataclass
 import orjson
 
 from lb.errors import Evicted
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
+from lb.feed.dialogue import (
+    LONGEST_SHOWN,
+    Acknowledged,
+    Action,
+    Ended,
+    Left,
+    Ready,
+    Rejected,
+    Said,
+    Send,
+    object_in,
+    shown,
+)
 from lb.feed.venue import Venue
 from lb.pump import Layout, Topic
 
@@ -25,8 +37,6 @@ SEND_GAP_S = 0.3
 """Between two messages of ours. The venue ends a session at the sixth within a second, pings and pongs included."""
 MOST_NAMES = 200
 """In one request."""
-LONGEST_TEXT = 500
-"""Characters of the venue's words that are kept: they are for the log."""
 
 _TOPIC = re.compile(r"![A-Za-z]+(_\w+)?(@[\w:+.]+)*|[^!@\s\"'\\,/A-Z]+(@[\w:+.]+)+")
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
@@ -56,12 +66,9 @@ class Dialogue:
         return [Send(orjson.dumps(combined)), *self.change(self._topics, []), Ready()]
 
     def receive(self, notice: bytes) -> list[Action]:
-        try:
-            word = orjson.loads(notice)
-        except orjson.JSONDecodeError:
-            word = None
-        if not isinstance(word, dict):
-            return [Said("", _shown(notice))]
+        word = object_in(notice)
+        if word is None:
+            return [Said("", shown(notice))]
         if _is_shutdown(word):
             return [Ended(Evicted("the feed ends the session: serverShutdown"))]
         number = word.get("id")
@@ -69,7 +76,7 @@ class Dialogue:
         fault = word.get("error", word if "code" in word else None)
         if fault is not None:
             return _rejections(request, _fault_text(fault, notice))
-        said = Said("result", _shown(notice))
+        said = Said("result", shown(notice))
         if request is None:
             return [said]
         return [*((Acknowledged if request.is_for_more else Left)(topic) for topic in request.topics), said]
@@ -98,12 +105,8 @@ def _rejections(request: Request | None, text: str) -> list[Action]:
 def _fault_text(fault: object, notice: bytes) -> str:
     """Nested in "error", as it comes, or flat, as it is documented."""
     if isinstance(fault, dict) and "msg" in fault:
-        return f"{fault['msg']} (code {fault.get('code')})"[:LONGEST_TEXT]
-    return _shown(notice)
-
-
-def _shown(notice: bytes) -> str:
-    return notice.decode("utf-8", "replace")[:LONGEST_TEXT]
+        return f"{fault['msg']} (code {fault.get('code')})"[:LONGEST_SHOWN]
+    return shown(notice)
 
 
 def is_topic(text: str) -> bool:

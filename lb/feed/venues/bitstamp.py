@@ -14,7 +14,19 @@ from collections.abc import Sequence
 import orjson
 
 from lb.errors import Evicted
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
+from lb.feed.dialogue import (
+    LONGEST_SHOWN,
+    Acknowledged,
+    Action,
+    Ended,
+    Left,
+    Ready,
+    Rejected,
+    Said,
+    Send,
+    object_in,
+    shown,
+)
 from lb.feed.venue import Venue
 from lb.pump import Layout, Topic
 
@@ -22,8 +34,6 @@ SEND_GAP_S = 0.005
 """Between two messages of ours. No limit is published; 29 channels within 147 ms were seen to be taken."""
 LONGEST_TOPIC = 400
 """Characters. At a message of 513 bytes the venue ends the session."""
-LONGEST_TEXT = 500
-"""Characters of the venue's words that are kept: they are for the log."""
 
 _TOPIC = re.compile(r"[a-z]+(_[a-z]+)*_[a-z0-9-]+")
 _TIME = re.compile(rb'"microtimestamp"\s*:\s*"(\d{16})"')
@@ -42,20 +52,16 @@ class Dialogue:
         return [*self.change(self._topics, []), Ready()]
 
     def receive(self, notice: bytes) -> list[Action]:
-        try:
-            word = orjson.loads(notice)
-        except orjson.JSONDecodeError:
-            word = None
-        text = notice.decode("utf-8", "replace")[:LONGEST_TEXT]
-        if not isinstance(word, dict):
+        word, text = object_in(notice), shown(notice)
+        if word is None:
             return [Said("", text)]
         channel = str(word.get("channel", ""))
         match word.get("event"):
             case "bts:subscription_succeeded":
                 self._unanswered.pop(channel, None)
-                return [Acknowledged(channel), Said("subscription_succeeded", channel[:LONGEST_TEXT])]
+                return [Acknowledged(channel), Said("subscription_succeeded", channel[:LONGEST_SHOWN])]
             case "bts:unsubscription_succeeded":
-                return [Left(channel), Said("unsubscription_succeeded", channel[:LONGEST_TEXT])]
+                return [Left(channel), Said("unsubscription_succeeded", channel[:LONGEST_SHOWN])]
             case "bts:request_reconnect":
                 return [Ended(Evicted("the feed asks for a new session: request_reconnect"))]
             case "bts:error":
@@ -81,7 +87,7 @@ class Dialogue:
 def _message_of(word: dict[str, object], text: str) -> str:
     match word.get("data"):
         case {"message": str(message)}:
-            return message[:LONGEST_TEXT]
+            return message[:LONGEST_SHOWN]
         case _:
             return text
 

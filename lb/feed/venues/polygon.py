@@ -15,15 +15,24 @@ from dataclasses import dataclass
 import orjson
 
 from lb.errors import Evicted, Refused, SessionError
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
+from lb.feed.dialogue import (
+    LONGEST_SHOWN,
+    Acknowledged,
+    Action,
+    Ended,
+    Left,
+    Ready,
+    Rejected,
+    Said,
+    Send,
+    object_in,
+    shown,
+)
 from lb.feed.venue import Venue
 from lb.pump import Layout, Topic
 
 MAX_CONNECTIONS_LEAST_DELAY_S = 10.0
 """Two clients on one key evict each other for ever; the slower they return, the more of the feed either sees."""
-
-LONGEST_MESSAGE = 500
-"""Characters of a status record's free text that are kept: it is for the log."""
 
 _MS_DIGITS = 13
 _TIME = re.compile(rb'"t"\s*:\s*(\d{13}|\d{19})\s*[,}]')
@@ -54,12 +63,10 @@ class Status:
     @classmethod
     def parse(cls, text: bytes) -> Status:
         """Never raises: a status record that is no JSON object is one with status "" and its raw text as message."""
-        try:
-            record = orjson.loads(text)
-            words = str(record.get("status", "")), str(record.get("message", ""))
-        except orjson.JSONDecodeError:
-            words = "", text.decode("utf-8", "replace")
-        return cls(*(word[:LONGEST_MESSAGE] for word in words))
+        record = object_in(text)
+        if record is None:
+            return cls("", shown(text))
+        return cls(*(str(record.get(name, ""))[:LONGEST_SHOWN] for name in ("status", "message")))
 
     def __str__(self) -> str:
         return f"{self.status}: {self.message.strip()}"
