@@ -1,5 +1,5 @@
-"""What all tests share: no test leaves a descriptor open; how many examples hypothesis tries; guest kernels for tests
-marked `kernel_tls` (guest_runs.py)."""
+"""What all tests share: no test leaves a descriptor open, or the log at another level; how many examples hypothesis
+tries; guest kernels for tests marked `kernel_tls` (guest_runs.py)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from lb import logs
+from lb.config import LogFormat, LogLevel
 
 pytest_plugins = ["guest_runs"]
 
@@ -41,6 +44,13 @@ def no_leaked_fds() -> Iterator[None]:
         gc.collect()
         leaked &= _open_fds()
     assert not leaked, f"left open: {sorted(leaked)}"
+
+
+@pytest.fixture(autouse=True)
+def log_as_ever() -> Iterator[None]:
+    """The log is the process's, and a program that a test runs within it may set its level."""
+    yield
+    logs.start(LogLevel.INFO, LogFormat.TEXT)
 
 
 def _open_fds() -> set[tuple[str, str]]:

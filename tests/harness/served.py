@@ -47,10 +47,10 @@ class Served:
         finally:
             connection.close()
 
-    def await_answer(self, path: str, status: int) -> Answer:
-        """As soon as it is answered so."""
+    def await_answer(self, path: str, status: int, text: str = "") -> Answer:
+        """As soon as it is answered so, with this text in it."""
         deadline_s = time.monotonic() + TIMEOUT_S
-        while (answer := self.get(path)).status != status:
+        while (answer := self.get(path)).status != status or text not in answer.text:
             assert time.monotonic() < deadline_s, answer
         return answer
 

@@ -56,4 +56,3 @@ def test_a_thread_that_logs_while_clients_come_and_go_costs_no_line_and_no_clien
             assert told == [*range(LINES)]
         server.close()
         listener.close()
-    logs.set_level(LogLevel.INFO)

@@ -90,11 +90,11 @@ def test_it_is_ready_while_there_is_a_session_and_workers_run() -> None:
     with Feed() as feed, Lb(feed.url, 1, *ANY, worker=WAITING, constants=OFTEN | SOON) as lb:
         served = Served.by(lb)
         assert served.await_answer("/healthz", 200).text == "ok\n"
-        assert "NOT the session is open" in served.await_answer("/readyz", 503).text
+        served.await_answer("/readyz", 503, "NOT the session is open")
         with feed.session():
             ready = served.await_answer("/readyz", 200)
             assert "NOT" not in ready.text
-        assert "NOT the session is open" in served.await_answer("/readyz", 503).text
+        served.await_answer("/readyz", 503, "NOT the session is open")
 
 
 def test_a_frozen_lb_is_not_ready_though_its_metrics_are_there(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_frozen_lb_is_not_ready_though_its_metrics_are_there(tmp_path: Path) -
             served = Served(process.stdout.readline().removeprefix("listening on ").strip())
             served.await_answer("/readyz", 200)
             hold(lb.pid)
-            assert "NOT lb has told its status" in served.await_answer("/readyz", 503).text
+            served.await_answer("/readyz", 503, "NOT lb has told its status")
             assert served.await_metric("lb_up", 0)["lb_records_received_total", frozenset()] == 0
             assert served.get("/healthz").status == 200
             os.kill(lb.pid, signal.SIGCONT)
