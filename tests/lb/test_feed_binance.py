@@ -82,6 +82,17 @@ def test_what_readers_want_while_something_waits_is_asked_for_in_one_message(tmp
         assert next(iter(batches(sources[0].fds)))[1] == [event(names[0], 1)]
 
 
+def test_what_a_session_has_not_been_asked_yet_is_not_asked_twice_of_the_next() -> None:
+    names = [f"s{number}@trade" for number in range(401)]
+    options = ("--feed", "binance", "--subscribe", ",".join(names))
+    with Feed() as feed, Lb(feed.url, 1, *options, key="none", constants=SOON):
+        with feed.connection() as peer:
+            assert asked(peer.upgrade(), "SET_PROPERTY") == ["combined", True]
+        with feed.connection() as successor:
+            assert asked(successor.upgrade(), "SET_PROPERTY") == ["combined", True]
+            assert [name for _ in range(3) for name in asked(successor, "SUBSCRIBE")] == names
+
+
 def test_a_shutdown_that_is_announced_is_followed_by_a_new_session_with_all_topics() -> None:
     constants = {**SOON, "lb.feed.keeper.ENDING_S": 0.1}
     with (
