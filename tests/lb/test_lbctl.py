@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Feed, Lb, message
+from harness import SOON, Feed, Lb, message
 from harness.flood import record
 
 LBCTL = [sys.executable, "-m", "trade_balancer.control.ctl"]
@@ -39,6 +39,21 @@ def test_status_is_a_table(path: Path) -> None:
     assert "balance received=3 recovered=0 written=3 waiting=0 spilled=0 dropped=0 exact=True" in lines
     assert [line.split()[:2] for line in lines[-2:]] == [["0", "2"], ["1", "1"]]
     assert len({len(line) for line in lines[-3:]}) == 1, "columns are aligned"
+
+
+def test_how_sessions_ended_is_told_in_words_for_people(tmp_path: Path) -> None:
+    path = tmp_path / "lb.sock"
+    with Feed() as feed, Lb(feed.url, 1, "--control", str(path), constants=SOON) as lb:
+        with feed.session():
+            lb.await_line("session open")
+            open_first = lbctl(path, "status").stdout
+        with feed.session():
+            lb.await_line("session open")
+            after = lbctl(path, "status").stdout
+    (line,) = (line for line in after.splitlines() if line.startswith("session "))
+    assert "ends_total=lost:1 last_reason='connection closed without a close frame'" in line
+    assert "last_reason" not in open_first
+    assert not set("{}[]") & set(open_first + after)
 
 
 def test_on_a_terminal_it_is_drawn(path: Path) -> None:

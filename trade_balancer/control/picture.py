@@ -52,9 +52,10 @@ def show_event(event: Mapping[str, Any]) -> None:
 
 
 def _show_status(status: Mapping[str, Any]) -> None:
-    lb, session, balance = status["lb"], status["session"], status["balance"]
+    lb, session, balance = status["lb"], dict(status["session"]), status["balance"]
     print(_line("lb", {**lb, "restarts": status["restarts_total"]}))
-    print(_line("session", {key: value for key, value in session.items() if value not in ([], None)}))
+    session.pop("sessions", None)  # what was, one by one: the page shows it
+    print(_line("session", {key: value for key, value in session.items() if value not in ([], {}, "", None)}))
     print(_line("balance", {key: value for key, value in balance.items() if not isinstance(value, list)}))
     _table(_SLOT, status["slots"])
     _table(_PIPE, status["pipes"])
@@ -100,6 +101,8 @@ def _line(head: str, values: Mapping[str, Any]) -> str:
 def _word(value: object) -> str:
     if isinstance(value, list):
         return ",".join(map(_word, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{_word(one)}" for name, one in value.items())
     text = str(value)
     return repr(text) if not text or " " in text else text
 
