@@ -6,6 +6,7 @@ there is no error. No text has a password in it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
@@ -23,6 +24,10 @@ try:
     import psycopg
 except ImportError:
     raise MissingExtraError("lb-sql with PostgreSQL", "psycopg", "postgresql") from None
+
+# It warns of a COPY that ends with its connection. That is told here, once, and in words; and a logger without a
+# handler prints.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _TYPES: dict[Any, str] = {
     Day: "date",

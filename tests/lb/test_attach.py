@@ -106,7 +106,7 @@ def test_a_topic_that_the_feed_has_never_acknowledged_is_given_up_at_once(feed: 
 
 def test_what_lb_has_already_is_not_asked_for(feed: Feed, path: Path) -> None:
     with lb_of(feed, path) as lb, feed.session() as peer:
-        lb.await_line("session open")
+        lb.await_line("the feed says", text="subscribed to: T.*")
         with attach(path, ["T.A"]) as reader, attach(path, ["*"]) as other:
             peer.say(message([record("T", "A"), record("T", "B")]))
             assert read(reader.fd, 1) == [record("T", "A")]

@@ -63,6 +63,22 @@ def pipes_with(streams: Sequence[Sequence[bytes]]) -> Iterator[list[int]]:
             writer.join()
 
 
+@contextmanager
+def filled_pipes(streams: Sequence[bytes]) -> Iterator[list[int]]:
+    """Read ends of pipes that hold their stream, of 64 KiB at most, and end behind it. No thread still holds a write
+    end, which a process that is forked meanwhile would have too: its pipes would never end."""
+    pairs = [os.pipe() for _ in streams]
+    for (_, write_end), stream in zip(pairs, streams, strict=True):
+        assert os.write(write_end, stream) == len(stream)
+        os.close(write_end)
+    read_ends = [read_end for read_end, _ in pairs]
+    try:
+        yield read_ends
+    finally:
+        for read_end in read_ends:
+            os.close(read_end)
+
+
 def _start_writers(streams: Sequence[Sequence[bytes]]) -> tuple[list[int], list[threading.Thread]]:
     pairs = [os.pipe() for _ in streams]
     writers = [

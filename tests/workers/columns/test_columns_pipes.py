@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from columns_model import Other, Row, decoded, expected, framed
-from feeding import pipes_with
+from feeding import filled_pipes, pipes_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_columns_arrays import RECORDS
@@ -155,7 +155,7 @@ def test_run_tells_on_which_batch_a_handler_failed(on_error: trade_balancer.OnEr
 
 
 def test_run_reads_columns_in_a_process_for_each_pipe() -> None:
-    with pipes_with([[framed(RECORDS)], [framed(RECORDS * 2)]]) as fds:
+    with filled_pipes([framed(RECORDS), framed(RECORDS * 2)]) as fds:
         totals = trade_balancer.run(lambda batch, fd: None, fds, columns=[], processes=True)
     assert totals == trade_balancer.Totals(9)
 

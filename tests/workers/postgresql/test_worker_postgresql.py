@@ -135,12 +135,12 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back(ser
             told.append(worker.stderr.readline())
         os.close(write_end)
         _, err = worker.communicate()
-    assert (worker.returncode, err) == (0, "")
     where = f"PostgreSQL's database market at {server.folder}"
     for away, back in (told[:2], told[2:]):
         assert away.startswith(f"sql.py: cannot write to {where}: ")
         assert away.endswith("; trying again, 10000 records are kept meanwhile, then the pipes wait\n")
         assert re.match(rf"sql.py: {where} can be written again, after [\d.]+ s; \d+ records were waiting\n", back)
+    assert (worker.returncode, err) == (0, "")
     check_rows("T", rows_of(database, "trades"), records)
 
 
