@@ -42,8 +42,9 @@ MASKED = (
 MASKED += ("systemd-update-utmp.service", "systemd-random-seed.service", "systemd-hwdb-update.service")
 MASKED += ("systemd-modules-load.service", "systemd-sysctl.service", "kmod-static-nodes.service")
 MASKED += ("systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service", "systemd-tmpfiles-clean.timer")
+MASKED += ("tmp.mount",)
 """Of what systemd brings up, what a guest has no use for, has done already, or must not do: tmpfiles would empty
-/tmp, where the shared folder may be."""
+/tmp, and Debian 13 mounts an empty one, where the shared folder may be."""
 COMMAND_UNIT = """\
 [Unit]
 Description=The command that this guest was booted for

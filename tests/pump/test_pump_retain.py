@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import model
 import strategies
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from model import TEXT, Frame
 from pumping import Rig
@@ -120,6 +120,13 @@ STEPS = st.lists(
     pipe_size_bytes=st.sampled_from([4096, 8192, 1 << 16]),
     high_water_bytes=st.sampled_from([1, 1000, 20_000, 1 << 18]),
     vectors=st.sampled_from(Vectors),
+)
+@example(  # the third is too long behind the second; behind it there is room for two
+    steps=[("send", [padded(length) for length in (71, 154, 839, 71, 71, 71)]), ("read", 75), ("acknowledge", 1)],
+    pipes=1,
+    pipe_size_bytes=4096,
+    high_water_bytes=1000,
+    vectors=Vectors.BASELINE,
 )
 def test_whatever_comes_when_the_readers_together_get_all(
     steps: list[tuple[str, list[bytes] | int]],

@@ -74,7 +74,7 @@ static void give_back(struct pump *pump, const struct pump_pipe *pipe, uint64_t 
         mapping_give_back(pump, begin + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
 }
 
-/* Moves what may be wanted again to the outbox's begin. */
+/* Moves what may be wanted again to the outbox's begin, and with it the bound of what it may hold. */
 static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
 {
     const uint64_t touched_end = pipe->tail;
@@ -85,6 +85,8 @@ static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
     pipe->head -= free_bytes;
     pipe->tail -= free_bytes;
     pipe->moved_bytes_total += free_bytes;
+    if (pump->config.retains)
+        set_limit(pump, pipe, 0);
     give_back(pump, pipe, touched_end);
 }
 
