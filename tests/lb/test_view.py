@@ -14,7 +14,9 @@ NOW_S = 1_700_000_000.0
 def status(at_s: float = 1.0, *, pipes: int = 2, records: int = 0, pid: int = 7, **session: Any) -> dict[str, Any]:
     """Of an lb in good order, `at_s` after its start."""
     of_pipe = dict.fromkeys(("held_bytes", "written_total", "waiting_records", "spilled_records", "dropped_total"), 0)
-    of_slot = {"state": "running", "paused": False, "pid": 1, "ran_s": at_s, "starts_total": 1, "says": ""}
+    of_slot = {
+        "state": "running", "paused": False, "pid": 1, "ran_s": at_s, "starts_total": 1, "failures": 0, "says": "",
+    }  # fmt: skip
     return {
         "name": "status",
         "lb": {"pid": pid, "state": "running", "uptime_s": at_s, "version": "1"},
@@ -61,6 +63,28 @@ def test_of_many_pipes_the_fullest_are_listed_and_of_many_workers_those_in_troub
     assert {worker["slot"] for worker in picture["workers"] if worker["state"] == "stuck"} == {17, 900}
     assert (picture["pipes_total"], picture["workers_total"], picture["workers_running"]) == (1000, 1000, 998)
     assert alarms(view) == ["Worker 17 does not read its pipe", "Worker 900 does not read its pipe"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "ran_s", "told"),
+    [
+        (0, 5.0, []),
+        (1, 5.0, []),
+        (2, 5.0, ["Worker 0 ends again and again: exit code 74 after 2.1 s: no room"]),
+        (2, 61.0, []),
+    ],
+)
+def test_a_worker_that_ends_again_and_again_is_an_alarm_while_it_runs(
+    failures: int, ran_s: float, told: list[str]
+) -> None:
+    now, view = status(), View()
+    now["slots"][0] |= {
+        "failures": failures,
+        "ran_s": ran_s,
+        "last_end": {"exit_code": 74, "ran_s": 2.1, "why": "no room"},
+    }
+    view.take(now, NOW_S)
+    assert alarms(view) == told
 
 
 def test_drops_that_come_now_and_then_are_one_alarm() -> None:

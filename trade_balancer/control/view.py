@@ -19,6 +19,8 @@ LISTED_LINES = 12
 RECENT_S = 3600.0
 """So long ago a session may have ended, or a gap, and is shown."""
 FULL_SOON_S = 10.0
+ENDS_OFTEN_S = 60.0
+"""A worker that has ended twice and runs no longer than this may end again."""
 DROPS_S = 10.0
 """After the last drop it may go on: the older half of a backlog goes at once, and then nothing for a while."""
 WORTH_A_FORECAST = 0.02
@@ -240,6 +242,9 @@ def _of_workers(slots: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
         level, text = words.get(slot["state"], ("warning", "is paused"))
         if not _runs(slot):
             yield _alarm(f"worker {slot['slot']} {slot['state']}", level, f"Worker {slot['slot']} {text}")
+        elif slot["failures"] > 1 and slot["ran_s"] < ENDS_OFTEN_S:
+            text = f"Worker {slot['slot']} ends again and again: {end_in_words(slot['last_end'])}"
+            yield _alarm(f"worker {slot['slot']} ends", "error", text)
 
 
 def _of_pipes(status: Status, dropping: set[int]) -> Iterator[dict[str, str]]:
