@@ -154,6 +154,21 @@ def test_who_comes_back_within_the_grace_time_finds_the_symbol_subscribed() -> N
     run(scene())
 
 
+def test_a_grace_time_that_was_called_off_ends_nothing() -> None:
+    async def scene() -> None:
+        upstream = Upstream()
+        with upstream.market.watch() as watcher:
+            watcher.add("BTC-USD")
+            watcher.remove("BTC-USD")
+            watcher.add("BTC-USD")
+            with upstream.market.watch() as other:
+                other.add("ETH-USD")
+            await upstream.until(("+", "BTC-USD"), ("+", "ETH-USD"), ("-", "ETH-USD"))
+            assert upstream.market.watchers("BTC-USD") == 1
+
+    run(scene())
+
+
 def test_a_watcher_that_is_closed_says_so_to_who_waits() -> None:
     async def scene() -> None:
         watcher = Upstream().market.watch()
