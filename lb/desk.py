@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lb import logs
 from lb.config import Config
-from lb.control import Attached, Attachment, Later, Listener, Ports, Refusal, Server, verbs_of
+from lb.control import Attached, Attachment, Change, Later, Listener, Ports, Refusal, Server, verbs_of
 from lb.errors import InternalError
 from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
 from lb.feed.venue import Venue
@@ -174,7 +174,20 @@ class Desk:
         self._keeper.wishes.want(reader, asked.topics)
         self._retune()
         result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
-        return Attached(result, read_fd, lambda: self._detach(reader))
+        change = lambda change: self._change(reader, change)  # noqa: E731
+        return Attached(reader.number, result, read_fd, change, lambda: self._detach(reader))
+
+    def _change(self, reader: Reader, change: Change) -> None:
+        """A reader wants other topics, in the pipe that it has. What is in there stays."""
+        if self._readers.get(reader.number) is not reader:
+            raise Refusal("not-possible", f"reader {reader.number} has left")
+        self._check([topic for topic in change.add if topic != "*"])
+        topics = [*dict.fromkeys([*(one for one in reader.topics if one not in change.remove), *change.add])]
+        self._check_topics_room(len(topics) - len(reader.topics))
+        self._readers.change(reader, topics)
+        self._keeper.wishes.want(reader, topics)
+        self._retune()
+        self._keeper.begin_anew([topic for topic in change.again if topic in topics])
 
     def _detach(self, reader: Reader) -> None:
         if self._readers.detach(reader):
@@ -187,11 +200,14 @@ class Desk:
                 raise Refusal("bad-argument", f"{self._venue.name} has no topics of the form {topic[:80]}")
 
     def _check_room(self, asked: Attachment) -> None:
-        if self._readers.topics_total + len(asked.topics) > MOST_TOPICS:
-            raise Refusal("not-possible", f"readers may have {MOST_TOPICS} topics in all; one such as T.* is one")
+        self._check_topics_room(len(asked.topics))
         most_bytes = allowed_memory_bytes() // READERS_SHARE
         if self._readers.most_bytes + asked.pipe_size + asked.backlog > most_bytes:
             raise Refusal("not-possible", f"readers' pipes and backlogs may have {most_bytes} bytes in all")
+
+    def _check_topics_room(self, more: int) -> None:
+        if more > 0 and self._readers.topics_total + more > MOST_TOPICS:
+            raise Refusal("not-possible", f"readers may have {MOST_TOPICS} topics in all; one such as T.* is one")
 
     def _retune(self) -> None:
         """Somebody wants other topics: the feed is asked, and before it can answer it is said who gets what."""

@@ -29,10 +29,12 @@ class Wish:
     backlog_bytes: int = BACKLOG_BYTES
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(slots=True, eq=False)
 class Reader:
     number: int
     wish: Wish
+    """What it asked for when it joined."""
+    topics: Sequence[str]
     meant: Sequence[Topic]
     """What its topics mean."""
     write_fd: int
@@ -60,13 +62,17 @@ class Readers:
             os.close(read_fd)
             os.close(write_fd)
             raise
-        reader = Reader(number, wish, [*map(self._parse, wish.topics)], write_fd, size_bytes)
+        reader = Reader(number, wish, wish.topics, [*map(self._parse, wish.topics)], write_fd, size_bytes)
         self._attached[number] = reader
         logs.info("reader attached", reader=number, topics=list(wish.topics[:20]), pipe_size_bytes=size_bytes)
         return reader, read_fd
 
     def get(self, number: int) -> Reader | None:
         return self._attached.get(number)
+
+    def change(self, reader: Reader, topics: Sequence[str]) -> None:
+        """It wants these from now on."""
+        reader.topics, reader.meant = topics, [*map(self._parse, topics)]
 
     def detach(self, reader: Reader) -> bool:
         """Its pipe ends. Returns whether it was attached."""
@@ -105,7 +111,7 @@ class Readers:
         return [
             {
                 "reader": number,
-                "topics": list(reader.wish.topics),
+                "topics": list(reader.topics),
                 "policy": reader.wish.policy.name.lower().replace("_", "-"),
                 "markers": reader.wish.has_markers,
                 "pipe_size_bytes": reader.pipe_size_bytes,

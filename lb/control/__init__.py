@@ -8,6 +8,6 @@ from lb.control.client import Later
 from lb.control.listener import Listener
 from lb.control.protocol import Refusal
 from lb.control.server import Answer, Server
-from lb.control.verbs import Attached, Attachment, Ports, verbs_of
+from lb.control.verbs import Attached, Attachment, Change, Ports, verbs_of
 
-__all__ = ["Answer", "Attached", "Attachment", "Later", "Listener", "Ports", "Refusal", "Server", "verbs_of"]
+__all__ = ["Answer", "Attached", "Attachment", "Change", "Later", "Listener", "Ports", "Refusal", "Server", "verbs_of"]

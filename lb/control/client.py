@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from lb.control.protocol import Fault, Id, Lines, Request, event_line
 
@@ -49,6 +50,8 @@ class Client:
         self.watch: Id | bool = False
         """The id that events go to; False: they are not wanted."""
         self.on_close: list[Callable[[], object]] = []
+        self.readers: dict[int, Callable[[Any], object]] = {}
+        """Those that it has attached, by their numbers: what their topics' changes go to."""
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -32,11 +32,23 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
-    """What it gets: an answer, its pipe's read end, and what is to be called when it goes."""
+class Change:
+    """Of a reader's topics. `again`: it has them, and the feed is to begin anew with them."""
 
+    add: Sequence[str]
+    remove: Sequence[str]
+    again: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What it gets: its number, an answer, its pipe's read end, and what is to be called when its topics change, and
+    when it goes."""
+
+    number: int
     result: Mapping[str, object]
     read_fd: int
+    change: Callable[[Change], None]
     detach: Callable[[], object]
 
 
@@ -73,7 +85,20 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
     def attach(arguments: Mapping[str, object], client: Client) -> Answer:
         attached = ports.attach(_attachment(arguments))
         client.on_close.append(attached.detach)
+        client.readers[attached.number] = attached.change
         return Answer(attached.result, [attached.read_fd])
+
+    def topics(arguments: Mapping[str, object], client: Client) -> Answer:
+        """Other ones, for a reader that this client has attached."""
+        asked = dict(arguments)
+        number = asked.pop("reader", None)
+        change = client.readers.get(number) if type(number) is int else None
+        if change is None:
+            raise Refusal("bad-argument", "reader is the number of one that was attached on this connection")
+        lists = {name: _topics(asked.pop(name, []), least=0) for name in ("add", "remove", "again")}
+        _take(asked)
+        change(Change(**lists))
+        return Answer({})
 
     def log_level(arguments: Mapping[str, object], _: Client) -> Answer:
         word = _take(arguments, "level")["level"]
@@ -94,6 +119,7 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
         "subscribe": _of_topics(ports.subscribe),
         "unsubscribe": _of_topics(ports.unsubscribe),
         "attach": attach,
+        "topics": topics,
         "restart": _of_a_slot(ports.restart),
         "pause": _of_a_slot(ports.pause),
         "resume": _of_a_slot(ports.resume),
@@ -123,9 +149,9 @@ def _of_topics(port: Callable[[Sequence[str]], Later]) -> Verb:
     return verb
 
 
-def _topics(value: object) -> Sequence[str]:
-    topics = value if isinstance(value, list) else []
-    if not topics or not all(isinstance(topic, str) and _is_good(topic) for topic in topics):
+def _topics(value: object, least: int = 1) -> Sequence[str]:
+    topics = value if isinstance(value, list) else [None]
+    if len(topics) < least or not all(isinstance(topic, str) and _is_good(topic) for topic in topics):
         raise Refusal("bad-argument", 'topics is a list of topics, such as ["T.AAPL","Q.*"]')
     return list(dict.fromkeys(topics))
 
@@ -136,7 +162,7 @@ def _is_good(topic: str) -> bool:
 
 def _attachment(arguments: Mapping[str, object]) -> Attachment:
     asked = dict(arguments)
-    topics = _topics(asked.pop("topics", None))
+    topics = _topics(asked.pop("topics", None), least=0)
     policy, markers = asked.pop("policy", POLICIES[0]), asked.pop("markers", False)
     pipe_size, backlog = asked.pop("pipe_size", 1 << 20), asked.pop("backlog", 1 << 20)
     _take(asked)

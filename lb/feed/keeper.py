@@ -24,7 +24,7 @@ its session ends is read to the end, whatever sending says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lb import logs
 from lb.backoff import Backoff
@@ -193,6 +193,14 @@ class Keeper:
             self._acknowledge_due_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
             self.is_retuned = True
             self._obey(self.state.dialogue.change(fresh, over))
+
+    def begin_anew(self, topics: Sequence[str]) -> None:
+        """Take these back and ask for them again: some feeds tell the whole of a thing when it is asked for, and then
+        its changes. What the feed has not acknowledged yet begins by itself."""
+        if isinstance(self.state, Open):
+            topics = [topic for topic in topics if topic in self.subscriptions.acknowledged]
+            self._obey(self.state.dialogue.change([], topics))
+            self._obey(self.state.dialogue.change(topics, []))
 
     def readable(self) -> None:
         """The pump has room, and the session's socket may have something."""

@@ -16,6 +16,7 @@ from harness.joining import Joined
 
 from lb.slots.memory import allowed_memory_bytes
 from trade_balancer import NoBalancerError, RefusedError, attach, batches
+from trade_balancer.control import Control
 
 pytestmark = pytest.mark.slow
 
@@ -161,7 +162,7 @@ def test_what_a_reader_asks_for_is_checked(feed: Feed, path: Path) -> None:
     with lb_of(feed, path) as lb, feed.session(), Joined(path) as client:
         lb.await_line("session open")
         for wrong in (
-            {"topics": []},
+            {"topics": None},
             {"policy": "block"},
             {"markers": 1},
             {"pipe_size": 0},
@@ -340,3 +341,44 @@ def test_a_session_that_only_readers_use(feed: Feed, path: Path) -> None:
 def test_without_pipes_there_is_a_control_socket_and_nothing_of_workers(options: list[str], behind: list[str]) -> None:
     ended = run_lb(*options, "key", "ws://127.0.0.1:1/stocks", "0", *behind)
     assert (ended.returncode, "NPIPES 0" in ended.stderr) == (64, True)
+
+
+def test_a_reader_has_other_topics_in_the_same_pipe(feed: Feed, path: Path) -> None:
+    with lb_of(feed, path) as lb, feed.session() as peer:
+        lb.await_line("session open")
+        peer.say(acknowledgement("T.*"))
+        with attach(path, []) as reader:
+            reader.change(add=["Q.A", "Q.B"])
+            assert peer.receive_action("subscribe") == "Q.A,Q.B"
+            peer.say(acknowledgement("Q.A", "Q.B"))
+            peer.say(message([record("Q", "A"), record("Q", "B", 1)]))
+            assert read(reader.fd, 2) == [record("Q", "A"), record("Q", "B", 1)]
+            reader.change(add=["Q.C"], remove=["Q.A"])
+            assert {peer.receive_action("subscribe"), peer.receive_action("unsubscribe")} == {"Q.C", "Q.A"}
+            peer.say(acknowledgement("Q.C"))
+            peer.say(message([record("Q", "A", 2), record("Q", "B", 3), record("Q", "C", 4)]))
+            assert read(reader.fd, 2) == [record("Q", "B", 3), record("Q", "C", 4)]
+            assert await_readers(path, 1)[0]["topics"] == ["Q.B", "Q.C"]
+            reader.change(again=["Q.B", "Q.D"])
+            assert peer.receive_action("unsubscribe") == "Q.B"
+            assert peer.receive_action("subscribe") == "Q.B"
+            peer.say(message([record("Q", "B", 5)]))
+            assert read(reader.fd, 1) == [record("Q", "B", 5)]
+
+
+def test_a_reader_s_topics_are_changed_by_who_attached_it_and_no_other(feed: Feed, path: Path) -> None:
+    with lb_of(feed, path) as lb, feed.session(), Control(path) as control, attach(path, ["T.A"]) as reader:
+        lb.await_line("session open")
+        own = control.ask("attach", {"topics": ["T.B"]})["reader"]
+        for wrong in (
+            {"reader": reader.number, "remove": ["T.A"]},
+            {"reader": "0"},
+            {"add": "T.C"},
+            {"add": ["T.C,T.D"]},
+            {"again": None},
+            {"x": []},
+        ):
+            with pytest.raises(RefusedError) as caught:
+                control.ask("topics", {"reader": own} | wrong)
+            assert caught.value.name == "bad-argument"
+        assert sorted(map(str, (one["topics"] for one in await_readers(path, 2)))) == ["['T.A']", "['T.B']"]

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Literal, NoReturn
 
@@ -32,8 +32,9 @@ _NOT_NOW = ("not-possible", "too-many")
 class Attached:
     """A reader of a running lb; see `attach`."""
 
-    def __init__(self, path: str | os.PathLike[str], asked: dict[str, object]) -> None:
+    def __init__(self, path: str | os.PathLike[str], topics: Sequence[str], asked: Mapping[str, object]) -> None:
         self._path = path
+        self._topics = list(topics)
         self._asked = asked
         self._join()
 
@@ -41,7 +42,7 @@ class Attached:
         self._pid = os.getpid()
         self._control = Control(self._path)
         try:
-            result = self._control.ask("attach", self._asked)
+            result = self._control.ask("attach", {"topics": self._topics, **self._asked})
             self.fd = self._control.take_fd()
             OF_READERS.add(self.fd)
         except BaseException:
@@ -65,6 +66,19 @@ class Attached:
         """
         readers = self._control.ask("status")["readers"]
         return next((dict(reader) for reader in readers if reader["reader"] == self.number), {})
+
+    def change(self, *, add: Sequence[str] = (), remove: Sequence[str] = (), again: Sequence[str] = ()) -> None:
+        """Other topics, in the same pipe: what is in there stays, and nothing of the others is lost. The feed begins
+        anew with those of `again`, which this reader has: some tell the whole of a thing then.
+
+        Raises:
+            NoBalancerError: lb has ended.
+            RefusedError: a topic is none of the feed's, or there is no room for so many.
+        """
+        changes = {"add": list(add), "remove": list(remove), "again": list(again)}
+        self._control.ask("topics", {"reader": self.number, **{name: some for name, some in changes.items() if some}})
+        left = [topic for topic in self._topics if topic not in remove]
+        self._topics = [*dict.fromkeys([*left, *add])]
 
     def leave(self) -> dict[str, int]:
         """lb writes no more, and the pipe ends behind what is in it. Returns the counts up to then; empty where lb has
@@ -143,8 +157,8 @@ def attach(
         NoBalancerError: no lb serves this path.
         RefusedError: it does not serve us, or has no room for another reader.
     """
-    asked: dict[str, object] = {"topics": list(topics), "policy": policy, "markers": markers}
-    return Attached(path, asked | {"pipe_size": pipe_size, "backlog": backlog})
+    asked = {"policy": policy, "markers": markers, "pipe_size": pipe_size, "backlog": backlog}
+    return Attached(path, topics, asked)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
