@@ -220,7 +220,7 @@ class Desk:
         if not self._has_workers:
             of_pipes = []
         elif wishes.exceed(self._keeper.subscriptions.brought):
-            of_pipes = [*map(self._venue.topic, wishes.base)]
+            of_pipes = [*map(self._venue.topic, (*wishes.base, *self._venue.unasked))]
         try:
             self._pump.set_topics(self._readers.topics(), of_pipes)
         except OSError as error:

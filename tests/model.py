@@ -99,6 +99,7 @@ def pipe_of_key(key: bytes, pipes: int) -> int:
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NAME = re.compile(r'[{,]\s*"((?:[^"\\]|\\.)*)"\s*:\s*', re.DOTALL)
+_OPENING = re.compile(r"\[?\s*\{")
 _BEHIND = re.compile(r"\s*")
 _decoder = json.JSONDecoder(strict=False)
 
@@ -118,15 +119,34 @@ def members(record: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         at = behind.end() if behind else end
 
 
+def first_object(record: bytes, name: bytes) -> bytes | None:
+    """The first object in the member `name`, which is that or an array that begins with it: from its brace on."""
+    text, at = record.decode(errors="surrogateescape"), 0
+    wanted = name.decode(errors="surrogateescape")
+    while found := _NAME.match(text, at):
+        if found[1] == wanted:
+            begin = _OPENING.match(text, found.end())
+            return None if begin is None else text[begin.end() - 1 :].encode(errors="surrogateescape")
+        try:
+            _, end = _decoder.raw_decode(text, found.end())
+        except ValueError:
+            return None
+        behind = _BEHIND.match(text, end)
+        at = behind.end() if behind else end
+    return None
+
+
 def string_member(record: bytes, name: bytes) -> bytes | None:
     return next((value for found, value in members(record) if found == name), None)
 
 
 class Venue(NamedTuple):
-    """What its records mean: whether one is the venue's own word, and which key decides the pipe of any other."""
+    """What its records mean: whether one is the venue's own word, which key decides the pipe of any other, and whether
+    such a one is its word besides."""
 
     is_notice: Callable[[bytes], bool]
     key_of: Callable[[bytes], bytes | None]
+    is_told: Callable[[bytes], bool] = lambda _: False
 
 
 def is_status(record: bytes) -> bool:
@@ -162,6 +182,31 @@ def pair_of_channel(record: bytes) -> bytes | None:
 
 POLYGON, BINANCE = Venue(is_status, key_of), Venue(is_no_event, symbol_of_stream)
 BITSTAMP = Venue(is_own_event, pair_of_channel)
+
+
+def channel_of(record: bytes) -> bytes | None:
+    return string_member(record, b"channel")
+
+
+def product_of_event(record: bytes) -> bytes | None:
+    if (event := first_object(record, b"events")) is None:
+        return None
+    items = (event, *(first_object(event, name) for name in (b"trades", b"tickers", b"candles")))
+    products = (string_member(item, b"product_id") for item in items if item is not None)
+    return next((product for product in products if product is not None), None)
+
+
+def symbol_of_data(record: bytes) -> bytes | None:
+    item = first_object(record, b"data")
+    return None if item is None else string_member(item, b"symbol")
+
+
+COINBASE = Venue(
+    lambda record: channel_of(record) is None,
+    product_of_event,
+    is_told=lambda record: channel_of(record) == b"subscriptions",
+)
+KRAKEN = Venue(lambda record: channel_of(record) in (None, b"heartbeat", b"status"), symbol_of_data)
 
 
 def is_utf8(text: bytes) -> bool:
@@ -357,6 +402,8 @@ class Model:
             self.events.append(Status(record))
             return
         self.market.append(record)
+        if self._venue.is_told(record):
+            self.events.append(Status(record))
         if not self._wants(record):
             return
         pipes = len(self.pipes)

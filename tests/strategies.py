@@ -226,6 +226,35 @@ def channel_events(draw: st.DrawFn) -> bytes:
 
 channel_messages = channel_events() | st.sampled_from(_OWN_EVENTS) | odd_objects()
 """Messages of a venue whose object names its channel."""
+
+
+_NESTED_EVENTS = [
+    '"channel":"l2_data","events":[{{"type":"update","product_id":"{name}","updates":[{{"price_level":"{price}"}}]}}]',
+    '"channel":"ticker","events":[ {{"type":"update","tickers":[{{"price":"{price}","product_id":"{name}"}},{{}}]}}]',
+    '"channel":"heartbeats","sequence_num":{number},"events":[{{"heartbeat_counter":{number}}}]',
+    '"channel":"subscriptions","events":[{{"subscriptions":{{"level2":["{name}"]}}}}]',
+    '"type":"error","message":"{name}"',
+    '"channel":"book","data":[{{"symbol":"{name}","bids":[{{"price":{price},"qty":2}}],"asks":[],"checksum":7}}]',
+    '"channel":"instrument","data":{{"symbol":"{name}"}}',
+    '"channel":"heartbeat"',
+    '"channel":"trade","data":[],"events":"[{{"',
+    '"channel":"trade","data":7,"events":[[{{"product_id":"{name}"}}]]',
+    '"method":"subscribe","result":{{"channel":"book","symbol":"{name}"}},"success":true',
+]
+
+
+@st.composite
+def nested_events(draw: st.DrawFn) -> bytes:
+    """An event whose product or symbol stands in an array inside of it."""
+    text = draw(st.sampled_from(_NESTED_EVENTS))
+    name = draw(st.sampled_from(["BTC-USD", "ETH/USD", "x", r"a\"b", "A" * 90]))
+    text = text.format(name=name, price=draw(_price), number=draw(_number))
+    outline = draw(st.sampled_from(["{{{0}}}", '{{"timestamp":"t","x":[{{"events":1}}],{0}}}', "{{ {0} }}"]))
+    return outline.format(text).encode()
+
+
+nested_messages = nested_events() | odd_objects()
+"""Messages of venues whose object names its channel in front, and its product or symbol further inside."""
 stream_messages = stream_events() | st.sampled_from(_ANSWERS) | odd_objects()
 """Messages of a venue that sends an object each."""
 

@@ -258,11 +258,27 @@ PARSERS = {
     "bitstamp.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
     " { return bitstamp_is_notice(text, size) || bitstamp_shard_key(text, size, key)"
     " || bitstamp_kind(text, size, key); }",
+    "coinbase.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
+    " { return coinbase_is_notice(text, size) || coinbase_is_told(text, size) || coinbase_shard_key(text, size, key)"
+    " || coinbase_kind(text, size, key); }",
+    "kraken.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
+    " { return kraken_is_notice(text, size) || kraken_shard_key(text, size, key) || kraken_kind(text, size, key); }",
     "polygon.h": "int use(const uint8_t *text, size_t size, struct json_span *key)"
     " { return polygon_is_notice(text, size) || polygon_shard_key(text, size, key) || polygon_kind(text, size, key); }",
 }
 ALLOWED_SYMBOLS = {"memcpy", "memcmp", "memmove", "memset", "memchr", "memrchr", "strlen", "strnlen"}
-OWN_SYMBOLS = ("polygon_", "binance_", "bitstamp_", "scan_", "ws_", "number_", "json_", "recording_")
+OWN_SYMBOLS = (
+    "polygon_",
+    "binance_",
+    "bitstamp_",
+    "coinbase_",
+    "kraken_",
+    "scan_",
+    "ws_",
+    "number_",
+    "json_",
+    "recording_",
+)
 """What a header declares stands in its own .c, and one parser may use another."""
 
 

@@ -451,7 +451,7 @@ class Keeper:
         if quiet_s >= health.ping_after_s and is_answered:
             is_answered = False
             self._pinged_ns = now_ns
-            self._send(frames.PING, b"")
+            self._send(*((frames.PING, b"") if health.ping is None else (frames.TEXT, health.ping)))
         limit_s = health.ping_after_s if is_answered else health.lost_after_s
         self._health_due_ns = now_ns + int((limit_s - quiet_s) * 1e9)
 

@@ -19,6 +19,8 @@ class Health:
 
     ping_after_s: float = 15.0
     lost_after_s: float = 30.0
+    ping: bytes | None = None
+    """The message that asks for one; None: a ping frame does."""
 
 
 def _untold(_: bytes) -> None:
@@ -45,7 +47,8 @@ class Venue:
     where they do not tell. `topic`: the records that a topic means, by kind and key, as the layout tells them; "*" is
     any record. `topics_of`: the topics, as they may be subscribed, that a record belongs to, told by the same bytes.
     `is_topic`: whether the venue takes such a topic. `default_topics`: what is subscribed where nobody says what.
-    `send_gap_s`: the least time between two messages to the venue.
+    `unasked`: topics that come with every session; the pipes get them, too. `send_gap_s`: the least time between two
+    messages to the venue. `max_frame_bytes`: the longest frame and record that is taken where nobody says another.
     """
 
     name: str
@@ -57,5 +60,7 @@ class Venue:
     topics_of: Callable[[bytes], Sequence[str]] = _none
     is_topic: Callable[[str], bool] = _is_any
     default_topics: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     send_gap_s: float = 0.0
+    max_frame_bytes: int = 16 << 20
     health: Health = field(default_factory=Health)

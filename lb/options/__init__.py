@@ -68,7 +68,7 @@ def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Con
         tls=args.tls,
         ca_file=args.ca_file,
         proxy=_proxy(args.proxy, endpoint),
-        max_frame_bytes=args.max_frame_bytes,
+        max_frame_bytes=args.max_frame_bytes or venue.max_frame_bytes,
         cpu=args.cpu,
         once=args.once,
         quiet_after_s=args.quiet_after,

@@ -71,7 +71,13 @@ def add_feed(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-frame-bytes",
         type=whole("bytes", 1024, MAX_FRAME_BYTES_LIMIT),
-        default=16 << 20,
         metavar="BYTES",
-        help="longest websocket frame, and longest record, that is taken (default: 16777216)",
+        help=f"longest websocket frame, and longest record, that is taken (default: {_frame_bytes()})",
     )
+
+
+def _frame_bytes() -> str:
+    """The defaults, the usual one first."""
+    usual = venues.DEFAULT.max_frame_bytes
+    others = [venue for venue in venues.VENUES.values() if venue.max_frame_bytes != usual]
+    return ", ".join([str(usual), *(f"{venue.max_frame_bytes} of {venue.name}" for venue in others)])

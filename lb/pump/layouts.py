@@ -14,3 +14,7 @@ class Layout(IntEnum):
     """Combined streams: an object per message, with the stream's name and the event. All else is the venue's word."""
     BITSTAMP = lib.PUMP_LAYOUT_BITSTAMP
     """An object per message, with its data, channel and event."""
+    COINBASE = lib.PUMP_LAYOUT_COINBASE
+    """An object per message, with its channel and events. Answers to requests are records, and told besides."""
+    KRAKEN = lib.PUMP_LAYOUT_KRAKEN
+    """An object per message, with its channel and data."""

@@ -11,6 +11,11 @@ static void check(const uint8_t *object, size_t length, const char *name)
     struct json_span value = {0};
     const enum json_found found = json_find_member(object, length, name, &value);
     REQUIRE((found != JSON_ABSENT) == json_has_member(object, length, name));
+    if (found == JSON_OTHER) {
+        REQUIRE(value.bytes > object && value.bytes + value.length == object + length);
+        if (json_first_object(&value))
+            REQUIRE(value.bytes > object && *value.bytes == '{' && value.bytes + value.length == object + length);
+    }
     if (found != JSON_STRING)
         return;
     REQUIRE(value.bytes > object && value.bytes + value.length < object + length);

@@ -39,6 +39,19 @@ CHANNEL_EVENTS = [
     b'{"event":"bts:request_reconnect","channel":"","data":""}',
 ]
 
+NESTED_EVENTS = [
+    b'{"channel":"l2_data","timestamp":"2026-11-27T10:00:00.5Z","sequence_num":3,"events":[{"type":"update",'
+    b'"product_id":"BTC-USD","updates":[{"side":"bid","price_level":"1.5","new_quantity":"0"}]}]}',
+    b'{"channel":"ticker","sequence_num":4,"events":[ {"type":"update","tickers":[{"product_id":"ETH-USD"}]}]}',
+    b'{"channel":"subscriptions","sequence_num":0,"events":[{"subscriptions":{"level2":["BTC-USD"]}}]}',
+    b'{"channel":"heartbeats","sequence_num":5,"events":[{"heartbeat_counter":1}]}',
+    b'{"type":"error","message":"no"}',
+    b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":1.5,"qty":2}],"asks":[],"checksum":7}]}',
+    b'{"channel":"instrument","type":"snapshot","data":{"assets":[{"id":"USD"}]}}',
+    b'{"channel":"heartbeat"}',
+    b'{"method":"subscribe","result":{"channel":"book","symbol":"BTC/USD"},"success":true,"req_id":1}',
+]
+
 
 def messages() -> Iterator[bytes]:
     yield b"[" + b",".join([TRADE, *OTHERS, TRADE, TRADE]) + b"]"
@@ -54,7 +67,7 @@ def frame_headers() -> Iterator[bytes]:
 
 
 def sessions() -> Iterator[bytes]:
-    for some in (list(messages())[:20], (STREAM_EVENTS + CHANNEL_EVENTS) * 4):
+    for some in (list(messages())[:20], (STREAM_EVENTS + CHANNEL_EVENTS + NESTED_EVENTS) * 4):
         yield b"".join(wire(Frame(TEXT, message)) for message in some)
     for number, message in enumerate(messages()):
         at = number % (len(message) + 1)
@@ -109,6 +122,12 @@ def inputs(target: str) -> Iterator[bytes]:
         case "bitstamp":
             yield from (record[1:-1] for record in CHANNEL_EVENTS)
             yield from (b'"channel":' + value + b',"event":' + value for value in VALUES)
+        case "coinbase" | "kraken":
+            yield from (record[1:-1] for record in NESTED_EVENTS)
+            yield from (b'"channel":"x","events":' + value + b',"data":' + value for value in VALUES)
+            yield from (
+                b'"channel":"x","events":[{"trades":' + value + b'}],"data":{"symbol":' + value for value in VALUES
+            )
         case "pump":
             for number, session in enumerate(sessions()):
                 yield bytes([number % 16 | number % 2 << 7, 200, number % 4, number % 256]) + session

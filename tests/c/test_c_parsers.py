@@ -21,6 +21,8 @@ TARGETS = [
     "polygon",
     "binance",
     "bitstamp",
+    "coinbase",
+    "kraken",
     "realign",
     "pump",
     "spill",

@@ -42,6 +42,7 @@ from lb.pump import (
 )
 
 VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE, Layout.BITSTAMP: model.BITSTAMP}
+VENUES |= {Layout.COINBASE: model.COINBASE, Layout.KRAKEN: model.KRAKEN}
 
 _LENGTH_BYTES = 4
 _IDLE_ROUNDS_MAX = 5

@@ -51,6 +51,8 @@ def test_any_reads_any_pipes_any_readers(
         messages |= strategies.stream_messages
     if layout is Layout.BITSTAMP:
         messages |= strategies.channel_messages
+    if layout in (Layout.COINBASE, Layout.KRAKEN):
+        messages |= strategies.nested_messages
     if route is not Route.SYMBOL:  # the key of an object that is not JSON is not defined
         messages |= strategies.broken_arrays()
     frames = data.draw(strategies.sessions(messages)) * data.draw(st.sampled_from([1, 1, 2, 10]))

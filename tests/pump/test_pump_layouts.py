@@ -125,3 +125,65 @@ def test_bitstamp_s_own_words_are_no_records_and_a_pair_s_channels_share_a_pipe(
         for key, count in ((b"btcusd", len(events)), (b"ethusd", 1)):
             wanted[model.pipe_of_key(key, 7)] += count
         assert counted == wanted
+
+
+LEVELS = (
+    b'{"channel":"l2_data","timestamp":"2026-11-27T10:00:00.5Z","sequence_num":1,"events":[{"type":"update",'
+    b'"product_id":"BTC-USD","updates":[{"side":"bid","price_level":"1.5","new_quantity":"0"}]}]}'
+)
+TICKERS = b'{"channel":"ticker","sequence_num":2,"events":[{"type":"update","tickers":[{"product_id":"BTC-USD"}]}]}'
+ANSWER = b'{"channel":"subscriptions","sequence_num":0,"events":[{"subscriptions":{"level2":["BTC-USD"]}}]}'
+HEARTBEAT = b'{"channel":"heartbeats","sequence_num":3,"events":[{"heartbeat_counter":1}]}'
+
+
+def test_whatever_counts_in_coinbase_s_sequence_is_a_record_and_answers_are_told_besides() -> None:
+    error = b'{"type":"error","message":"no"}'
+    frames = sent_of([ANSWER, LEVELS, error, TICKERS, ANSWER, HEARTBEAT])
+    expected = modelled(1, Route.ROUND_ROBIN, layout=Layout.COINBASE)
+    expected.session(frames)
+    with Rig(pipes=1, layout=Layout.COINBASE) as rig:
+        rig.send_frames(frames)
+        rig.finish()
+        assert rig.events == [Status(word) for word in (ANSWER, error, ANSWER)]
+        assert_delivered(rig, expected)
+        assert expected.pipes == [[ANSWER, LEVELS, TICKERS, ANSWER, HEARTBEAT]]
+
+
+def test_an_answer_that_waits_for_a_full_pipe_is_told_once() -> None:
+    long = ANSWER.replace(b"BTC-USD", b"x" * 3000)
+    with Rig(pipes=1, layout=Layout.COINBASE, pipe_size_bytes=4096, high_water_bytes=4096) as rig:
+        rig.send_frames(sent_of([long] * 20))
+        rig.finish()
+        assert rig.events == [Status(long)] * 20
+        assert rig.pump.pipe_counters(0).written_total == 20
+
+
+def test_a_product_s_channels_share_a_pipe_and_so_do_a_symbol_s() -> None:
+    book = b'{"channel":"book","type":"update","data":[{"symbol":"BTC-USD","bids":[],"asks":[],"checksum":7}]}'
+    for layout, events in (
+        (Layout.COINBASE, [LEVELS, TICKERS]),
+        (Layout.KRAKEN, [book, book.replace(b"book", b"trade")]),
+    ):
+        other = [event.replace(b"BTC-USD", b"ETH-USD") for event in events]
+        with Rig(pipes=7, route=Route.SYMBOL, layout=layout) as rig:
+            rig.send_frames(sent_of([*events, *other]))
+            rig.finish()
+            counted = [rig.pump.pipe_counters(pipe).records_total for pipe in range(7)]
+            wanted = [0] * 7
+            for key in (b"BTC-USD", b"ETH-USD"):
+                wanted[model.pipe_of_key(key, 7)] += 2
+            assert counted == wanted
+
+
+def test_kraken_s_own_words_are_no_records() -> None:
+    words = [
+        b'{"channel":"status","type":"update","data":[{"system":"online"}]}',
+        b'{"channel":"heartbeat"}',
+        b'{"method":"subscribe","result":{"channel":"book","symbol":"BTC/USD"},"success":true,"req_id":1}',
+    ]
+    event = b'{"channel":"instrument","data":{"symbol":"USD"}}'
+    with Rig(layout=Layout.KRAKEN) as rig:
+        rig.send_frames(sent_of([*words, event]))
+        rig.finish()
+        assert rig.events == [Status(word) for word in words]
+        assert rig.pump.counters().records_total == 1

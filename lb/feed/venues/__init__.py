@@ -1,9 +1,9 @@
 """The venues, one file each. Law: no I/O; nothing outside of a venue's file, and its row in the pump, spells it."""
 
 from lb.feed.venue import Venue
-from lb.feed.venues import binance, bitstamp, polygon
+from lb.feed.venues import binance, bitstamp, coinbase, kraken, polygon
 
-VENUES = {venue.name: venue for venue in (polygon.VENUE, binance.VENUE, bitstamp.VENUE)}
+VENUES = {venue.VENUE.name: venue.VENUE for venue in (polygon, binance, bitstamp, coinbase, kraken)}
 DEFAULT = polygon.VENUE
 
 

@@ -81,7 +81,7 @@ static inline int deal_to_no_pipe(struct pump *pump)
     return 0;
 }
 
-/* The record in hand is the venue's own word. */
+/* The record in hand is the venue's own word: it is done with, and told. */
 static inline int deal_notice(struct pump *pump, size_t length)
 {
     pump->detail_offset = pump->input_offset + pump->text_begin;

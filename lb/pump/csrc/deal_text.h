@@ -104,10 +104,14 @@ static int deal_text(struct pump *pump)
         }
         if (wanted.readers)
             readers_offer(pump->readers, wanted.readers, record, length);
-        pump->text_begin += length;
         pump->counters.records_exact_total += wanted.pipes && cut != CUT_FLAT;
         if (cut == CUT_MISSED)
             note_sample(pump, record, length);
+#ifdef LAYOUT_IS_TOLD
+        if (LAYOUT_IS_TOLD(record, length))
+            return deal_notice(pump, length);
+#endif
+        pump->text_begin += length;
     }
     return 0;
 }

@@ -59,6 +59,16 @@ static void skip_value(struct reader *reader)
     }
 }
 
+/* At the first byte of a value. */
+static enum json_found take_value(struct reader *reader, struct json_span *value)
+{
+    const uint8_t *begin = reader->at;
+    if (take_string(reader, value))
+        return JSON_STRING;
+    *value = (struct json_span){begin, (size_t)(reader->end - begin)};
+    return JSON_OTHER;
+}
+
 enum json_found json_find_member(const uint8_t *object, size_t length, const char *name, struct json_span *value)
 {
     struct reader reader = {object, object + length};
@@ -70,8 +80,19 @@ enum json_found json_find_member(const uint8_t *object, size_t length, const cha
             return JSON_ABSENT;
         skip_white_space(&reader);
         if (json_span_is(&member, name))
-            return take_string(&reader, value) ? JSON_STRING : JSON_OTHER;
+            return take_value(&reader, value);
         skip_value(&reader);
     } while (take(&reader, ','));
     return JSON_ABSENT;
+}
+
+int json_first_object(struct json_span *value)
+{
+    struct reader reader = {value->bytes, value->bytes + value->length};
+    take(&reader, '[');
+    skip_white_space(&reader);
+    if (reader.at == reader.end || *reader.at != '{')
+        return 0;
+    *value = (struct json_span){reader.at, (size_t)(reader.end - reader.at)};
+    return 1;
 }

@@ -17,7 +17,8 @@ struct json_span {
 enum json_found { JSON_ABSENT, JSON_STRING, JSON_OTHER };
 
 /* Looks for the first top-level member `name`, in any order of members, with any white space. JSON_STRING: *value is
- * what stands between the quotes, raw. JSON_OTHER: its value is none. */
+ * what stands between the quotes, raw. JSON_OTHER: its value is none; *value is from its first byte to the object's
+ * end. */
 enum json_found json_find_member(const uint8_t *object, size_t length, const char *name, struct json_span *value);
 
 static inline int json_find_string(const uint8_t *object, size_t length, const char *name, struct json_span *value)
@@ -37,6 +38,11 @@ static inline int json_plain_string(const uint8_t *begin, struct json_span *valu
     *value = (struct json_span){begin, (size_t)(at - begin)};
     return 1;
 }
+
+/* Of a value that is JSON_OTHER: makes *value what begins with the object that it is, or that is the first element of
+ * the array that it is, and goes on to where *value ended: it may be looked into like an object. Answers 0 where there
+ * is none. */
+int json_first_object(struct json_span *value);
 
 static inline int json_has_member(const uint8_t *object, size_t length, const char *name)
 {

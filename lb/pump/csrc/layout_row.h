@@ -7,6 +7,10 @@
  *                     and, for one that is not cut yet:
  *                       flat_bytes() its length, where that is quickly proven; 0 where it is not
  *
+ * where there are records that are the venue's own word besides:
+ *
+ *   LAYOUT_IS_TOLD    the name of a function like is_notice() that tells which
+ *
  * and, where messages are arrays of many flat objects, with these, too: then they are dealt in a hurry.
  *
  *   LAYOUT_KEY_END    the byte behind the key that quick_key() finds

@@ -3,7 +3,13 @@
 #define LAYOUTS_H
 
 /* cffi: begin */
-enum pump_layout { PUMP_LAYOUT_POLYGON, PUMP_LAYOUT_BINANCE, PUMP_LAYOUT_BITSTAMP };
+enum pump_layout {
+    PUMP_LAYOUT_POLYGON,
+    PUMP_LAYOUT_BINANCE,
+    PUMP_LAYOUT_BITSTAMP,
+    PUMP_LAYOUT_COINBASE,
+    PUMP_LAYOUT_KRAKEN
+};
 /* cffi: end */
 
 #endif
