@@ -36,9 +36,11 @@ def install(machine: Machine, name: str | None, large_pipes: LargePipes, bin_fol
     _put_all(machine, ledger, wanted)
     if name is not None:
         _begin_instance(machine, ledger, name)
-    if machine.is_live:
-        _take_effect(machine, ledger, large_pipes)
-    ledger.write(machine.root)
+    try:
+        if machine.is_live:
+            _take_effect(machine, ledger, large_pipes)
+    finally:
+        ledger.write(machine.root)
     if name is not None:
         _tell_next_steps(machine, name)
 
@@ -116,7 +118,11 @@ def _begin_instance(machine: Machine, ledger: Ledger, name: str) -> None:
 def _take_effect(machine: Machine, ledger: Ledger, large_pipes: LargePipes) -> None:
     has_user = _has_user()
     machine.run("systemd-sysusers", "/etc/sysusers.d/lb.conf")
-    ledger.made_user = ledger.made_user or (not has_user and _has_user())
+    if not _has_user():
+        raise SetupError(
+            f"there is no user {USER}, and systemd-sysusers has made none: without it the service can't start"
+        )
+    ledger.made_user = ledger.made_user or not has_user
     if large_pipes is LargePipes.SYSCTL:
         for name, value in sysctls().items():
             before = machine.read_sysctl(name)

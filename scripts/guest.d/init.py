@@ -162,6 +162,14 @@ def run_command() -> int:
             return code if code >= 0 else 128 - code
 
 
+def is_readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
 def become_systemd() -> None:
     """Its units are its own and the command's: what the host has enabled is the host's affair."""
     units = Path("/run/systemd/system")
@@ -173,6 +181,13 @@ def become_systemd() -> None:
     for name in MASKED:
         (units / name).symlink_to("/dev/null")
     Path("/etc/fstab").write_text("")
+    for name in (
+        ".pwd.lock",
+        "shadow",
+        "gshadow",
+    ):  # where the host's files are read by an ordinary user, these can't be
+        if not is_readable(path := Path("/etc", name)):
+            path.unlink(missing_ok=True)
     Path("/.dockerenv").unlink(missing_ok=True)  # the host may be a container, this machine is none
     modules = Path("/usr/lib/modules")
     modules.mkdir(exist_ok=True)

@@ -44,6 +44,7 @@ def opened(browser: Browser, url: str, *, may_fail: bool = False) -> Iterator[Pa
     has asked nobody else for anything, and nothing on it has jumped. `may_fail`: its server goes away meanwhile."""
     context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # ms; a browser on a machine that is busy
     told: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: told.append(message.text))
