@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* cffi: begin */
 /* Whole numbers: the decimal ones times ten to the power of their scale. */
 typedef struct {
     int64_t price, size;
@@ -74,5 +75,6 @@ typedef struct {
 } form;
 
 extern const form binance_form, bitstamp_form, coinbase_form, kraken_form, polygon_form;
+/* cffi: end */
 
 #endif

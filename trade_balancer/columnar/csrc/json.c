@@ -219,21 +219,21 @@ static bool take_container(struct json_reader *reader)
     return rc == 0;
 }
 
-static bool take_value(struct json_reader *reader, struct json_value *value)
+int json_take_value(struct json_reader *reader, struct json_value *value)
 {
     skip_white_space(reader);
     if (reader->at == reader->end)
-        return false;
+        return 0;
     const uint8_t *begin = reader->at;
     if (*begin != '{' && *begin != '[')
         return take_scalar(reader, value);
     if (!take_container(reader))
-        return false;
+        return 0;
     value->bytes = begin;
     value->length = (size_t)(reader->at - begin);
     value->type = *begin == '{' ? JSON_OBJECT : JSON_ARRAY;
     value->has_escapes = 0;
-    return true;
+    return 1;
 }
 
 int json_next_member(struct json_reader *reader, struct json_value *name, struct json_value *value)
@@ -248,7 +248,7 @@ int json_next_member(struct json_reader *reader, struct json_value *name, struct
     }
     if (!is_first && !take(reader, ','))
         return -1;
-    return take_name(reader, name) && take_value(reader, value) ? 1 : -1;
+    return take_name(reader, name) && json_take_value(reader, value) ? 1 : -1;
 }
 
 int json_next_item(struct json_reader *reader, struct json_value *item)
@@ -259,7 +259,7 @@ int json_next_item(struct json_reader *reader, struct json_value *item)
         take(reader, '[');
     if (take(reader, ']') || (!is_first && !take(reader, ',')))
         return 0;
-    return take_value(reader, item);
+    return json_take_value(reader, item);
 }
 
 static size_t write_utf8(uint32_t character, uint8_t *to)

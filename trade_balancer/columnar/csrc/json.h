@@ -43,6 +43,9 @@ static inline struct json_reader json_reader(const uint8_t *text, size_t length)
  * the text is not an object (all that was read before must be forgotten then). */
 int json_next_member(struct json_reader *reader, struct json_value *name, struct json_value *value);
 
+/* Reads the value that comes next, whatever it is. Returns 1, or 0 where what stands there is none. */
+int json_take_value(struct json_reader *reader, struct json_value *value);
+
 /* Reads the next item of an array that json_next_member() gave; `reader` is over the array's bytes. Returns 1 or 0. */
 int json_next_item(struct json_reader *reader, struct json_value *item);
 
