@@ -96,6 +96,18 @@ class Market:
     def symbols(self) -> list[str]:
         return list(self._symbols)
 
+    def __contains__(self, symbol: str) -> bool:
+        """Whether it can be watched."""
+        return symbol in self._known or symbol in self._watched
+
+    def check(self, symbol: str) -> None:
+        """
+        Raises:
+            UnknownSymbolError: it cannot be watched.
+        """
+        if symbol not in self:
+            raise UnknownSymbolError(symbol, self._near(symbol))
+
     def watched(self) -> list[str]:
         """The symbols that the venues are asked for: watched by somebody, or until a moment ago."""
         return list(self._watched)
@@ -124,8 +136,7 @@ class Market:
         """The newest, if there is one."""
         watched = self._watched.get(symbol)
         if watched is None:
-            if symbol not in self._known:
-                raise UnknownSymbolError(symbol, self._near(symbol))
+            self.check(symbol)
             watched = self._watched[symbol] = _Watched()
             try:
                 self._on_first(symbol)
