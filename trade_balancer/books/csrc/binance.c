@@ -1,6 +1,7 @@
 /* Binance spot (web-socket-streams.md, rest-api.md): combined streams, {"stream":"btcusdt@depth@100ms","data":{...}}, and what stands in `data`
  * alone. A partial depth names its symbol in the stream's name only: without one it says nothing. */
 #include "best.h"
+#include "instant.h"
 #include "members.h"
 #include "pairs.h"
 
@@ -9,11 +10,7 @@ static const uint64_t FIRST_US = UINT64_C(100000000000000);
 
 static bool set_time(update *out, uint64_t time)
 {
-    const uint64_t unit_ns = time < FIRST_US ? 1000000 : 1000;
-    if (time > (uint64_t)INT64_MAX / unit_ns)
-        return false;
-    out->time_ns = (int64_t)(time * unit_ns);
-    return true;
+    return instant_of(time, time < FIRST_US ? 1000000 : 1000, &out->time_ns);
 }
 
 static void set_ids(update *out, uint64_t first, uint64_t last)
@@ -52,6 +49,14 @@ static void set_stream(update *out, const uint8_t *stream, size_t bytes)
     out->kind = kind_of(at + 1, bytes - out->name_bytes - 1);
 }
 
+static bool guess_sides(struct place *place, update *out, const char *bids, const char *asks)
+{
+    if (!pairs_guess(place, out, bids, asks) || !place_find_tail(place, "]}}"))
+        return false;
+    out->close[ASK] = place->at;
+    return true;
+}
+
 static bool guess_difference(struct place *place, update *out)
 {
     uint64_t time, first, last;
@@ -60,7 +65,7 @@ static bool guess_difference(struct place *place, update *out)
         !place_take(place, ",\"u\":") || !place_take_number(place, &last) || !place_take(place, ",") || !set_time(out, time))
         return false;
     set_ids(out, first, last);
-    return pairs_guess(place, out, "\"b\":", "],\"a\":") && place_find_tail(place, "]}}");
+    return guess_sides(place, out, "\"b\":", "],\"a\":");
 }
 
 static bool guess_whole(struct place *place, update *out)
@@ -69,7 +74,7 @@ static bool guess_whole(struct place *place, update *out)
     if (!place_take(place, "\"lastUpdateId\":") || !place_take_number(place, &id) || !place_take(place, ","))
         return false;
     set_ids(out, id, id);
-    return pairs_guess(place, out, "\"bids\":", "],\"asks\":") && place_find_tail(place, "]}}");
+    return guess_sides(place, out, "\"bids\":", "],\"asks\":");
 }
 
 /* A string from its opening quote on: where that stands. */

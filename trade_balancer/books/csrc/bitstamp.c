@@ -1,5 +1,6 @@
 /* Bitstamp v2 (websocket/v2): {"data":{...,"bids":[...],"asks":[...]},"channel":"order_book_btcusd","event":"data"}, of which the order of the
  * members and the white space have changed over the years. */
+#include "instant.h"
 #include "members.h"
 #include "pairs.h"
 
@@ -28,19 +29,11 @@ static void set_channel(update *out, const uint8_t *channel, size_t bytes)
     }
 }
 
-static bool set_time(update *out, uint64_t time, uint64_t unit_ns)
-{
-    if (time > (uint64_t)INT64_MAX / unit_ns)
-        return false;
-    out->time_ns = (int64_t)(time * unit_ns);
-    return true;
-}
-
 static bool set_microseconds(update *out, uint64_t time_us)
 {
     out->has_id = true;
     out->first_id = out->last_id = time_us;
-    return set_time(out, time_us, 1000);
+    return instant_of(time_us, 1000, &out->time_ns);
 }
 
 /* The message as it is written today. */
@@ -52,7 +45,9 @@ static bool guess(const uint8_t *message, size_t bytes, update *out)
         !place_take(&place, "\",\"microtimestamp\":\"") || !place_take_number(&place, &time_us) || !set_microseconds(out, time_us) ||
         !place_take(&place, "\",") || !pairs_guess(&place, out, "\"bids\":", "],\"asks\":") || !place_find(&place, "]},\"channel\":"))
         return false;
-    place_take(&place, "]},\"channel\":\"");
+    out->close[ASK] = place.at;
+    if (!place_take(&place, "]},\"channel\":\""))
+        return false;
     const uint8_t *channel = place.at;
     if (!place_take_until(&place, '"'))
         return false;
@@ -73,7 +68,7 @@ static int read_book(const uint8_t *object, size_t bytes, update *out)
     if (microtimestamp->type != JSON_NULL && !(value_read_count(microtimestamp, &time) && set_microseconds(out, time)))
         return BOOKS_EMALFORMED;
     if (microtimestamp->type == JSON_NULL && timestamp->type != JSON_NULL &&
-        !(value_read_count(timestamp, &time) && set_time(out, time, 1000000000)))
+        !(value_read_count(timestamp, &time) && instant_of(time, 1000000000, &out->time_ns)))
         return BOOKS_EMALFORMED;
     return pairs_set(out, &members[BIDS].value, &members[ASKS].value) ? 0 : BOOKS_EMALFORMED;
 }

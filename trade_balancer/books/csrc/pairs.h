@@ -14,7 +14,7 @@ bool pairs_set(update *out, const struct json_value *bids, const struct json_val
  * the second's array. */
 bool pairs_guess(struct place *place, update *out, const char *bids, const char *asks);
 
-/* form.levels of an array of pairs: reads two plain strings per level as long as there are such, and begins anew with pair_read() where
+/* form.levels of an array of pairs: reads two plain decimals per level as long as there are such, and begins anew with pair_read() where
  * there is anything else, once the array is proven to be JSON. The text at of->end - 1 is a '}'. */
 ptrdiff_t pairs_levels(const update *of, side which, scale by, level *out, size_t limit);
 

@@ -50,6 +50,7 @@ typedef struct {
 
     /* Private to the form: where the levels are, or the best price and its size, a side each; and what it noted about them. */
     const uint8_t *price[2], *size[2], *end;
+    const uint8_t *close[2]; /* the brackets behind the levels */
     const uint8_t *more; /* the further updates of the message */
     uint8_t note;
     uint8_t spelled_name[UPDATE_NAME_BYTES]; /* `name` may point here: a copy of an update has the original's name */
