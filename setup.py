@@ -59,6 +59,7 @@ setup(
         "lb/slots/spawn/build.py:ffibuilder",
         "ktls/build.py:ffibuilder",
         "trade_balancer/columnar/build.py:ffibuilder",
+        "trade_balancer/books/build.py:ffibuilder",
     ],
     ext_modules=[frames],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},
