@@ -107,7 +107,8 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
-        self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
+        # For calls of all kinds: of them all, this one does not wait for a request first.
+        self._refusal = grpc.stream_stream_rpc_method_handler(_refuse)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         if details.method.startswith(HEALTH) or self._is_said(details.invocation_metadata):
@@ -120,7 +121,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc
         return hmac.compare_digest(given.encode() if isinstance(given, str) else given, self._expected)
 
 
-async def _refuse(_request: bytes, context: Any) -> None:
+async def _refuse(_requests: object, context: Any) -> None:
     await context.abort(
         grpc.StatusCode.UNAUTHENTICATED, "the metadata has no authorization: Bearer TOKEN that is right"
     )
