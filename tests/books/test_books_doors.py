@@ -151,6 +151,7 @@ def test_an_address_that_is_taken_is_said() -> None:
             server = Server(Upstream().market)
             with pytest.raises(ListenError, match=f"127.0.0.1:{port}"):
                 await server.start(f"127.0.0.1:{port}")
+            await server.stop()
 
     run(main())
 

@@ -42,6 +42,7 @@ _OPTIONS = (
 )
 
 
+_OTHERS = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 _FOR_EVERYBODY = Access()
 _LIMITS = Limits()
 
@@ -70,16 +71,11 @@ class Server:
         options: tuple[tuple[str, int], ...] = (),
     ) -> None:
         self._access = access
+        self._symbol = symbol
+        self._options = tuple({**dict(_OPTIONS), **dict(options)}.items())
         self.clients = Clients(market, limits)
-        interceptors = access.interceptors()
-        self._server = grpc.aio.server(
-            options=tuple({**dict(_OPTIONS), **dict(options)}.items()), interceptors=interceptors
-        )
-        self._server.add_generic_rpc_handlers(tuple(Streams(self.clients, symbol).handlers()))
         self._health: Any = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*protos.SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
-        enable_server_reflection(names, self._server, pool=_described())
+        self._server: Any = None
 
     async def start(self, address: str) -> int:
         """Serve at HOST:PORT, or at unix:PATH. Returns the port (that was chosen, where PORT is 0).
@@ -90,26 +86,37 @@ class Server:
             ListenError: this address cannot be had.
         """
         self._access.check(address)
-        credentials = self._access.credentials()
-        try:
-            if credentials is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, credentials)
-        except RuntimeError:
-            port = 0
+        credentials, interceptors = self._access.credentials(), self._access.interceptors()
+        server = grpc.aio.server(options=self._options, interceptors=interceptors)
+        server.add_generic_rpc_handlers(tuple(Streams(self.clients, self._symbol).handlers()))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        enable_server_reflection((*protos.SERVICES, *_OTHERS), server, pool=_described())
+        port = _bound(server, address, credentials)
+        await server.start()
         if not port:
+            await server.stop(0)  # started or not: one that was not would keep the process for 10 s at its end
             raise ListenError(f"nothing can be served at {address}: it is taken, or none of this machine's")
-        await self._server.start()
+        self._server = server
         for name in ("", *protos.SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return int(port)
+        return port
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Tell all streams that it ends, wait for them for `grace_s`, and end."""
         await self._health.enter_graceful_shutdown()
         self.clients.drain()
-        await self._server.stop(grace_s)
+        if self._server is not None:
+            await self._server.stop(grace_s)
+
+
+def _bound(server: Any, address: str, credentials: Any) -> int:
+    """The port; 0: it cannot be had."""
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError:
+        return 0
 
 
 @cache
