@@ -42,7 +42,6 @@ class _Lib:
     BOOKS_ERR_MEMORY: int
     BOOKS_ERR_FULL: int
     BOOKS_ERR_TAKEN: int
-    BOOKS_ERR_FORM: int
 
     def summary_venues(self, summary: Any) -> Any: ...
     def summary_bids(self, summary: Any) -> Any: ...

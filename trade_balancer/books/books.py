@@ -135,8 +135,6 @@ class Books:
         number = lib.books_add_venue(self._books, encoded, Form(form))
         if number == lib.BOOKS_ERR_FULL:
             raise ValueError(f"there are {VENUES_MAX} venues: no more can be merged")
-        if number == lib.BOOKS_ERR_FORM:
-            raise ValueError(f"messages of {form!r} are not read")
         if number == lib.BOOKS_ERR_TAKEN:
             raise ValueError(f"there is a venue {name!r}")
         self._venues.append(name)

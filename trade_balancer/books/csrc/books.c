@@ -6,7 +6,9 @@
 static const form *const forms[] = {
     [FORM_BINANCE] = &binance_form,
     [FORM_BITSTAMP] = &bitstamp_form,
-    [FORM_POLYGON] = NULL,
+    [FORM_COINBASE] = &coinbase_form,
+    [FORM_KRAKEN] = &kraken_form,
+    [FORM_POLYGON] = &polygon_form,
 };
 
 static bool merged_init(struct merged *merged, uint32_t depth)
@@ -57,8 +59,6 @@ int32_t books_add_venue(struct books *books, const char *name, uint32_t form_)
 {
     if (books->venues == BOOKS_VENUES_MAX)
         return BOOKS_ERR_FULL;
-    if (!forms[form_])
-        return BOOKS_ERR_FORM;
     struct venue *added = &books->venue[books->venues];
     *added = (struct venue){.form = forms[form_]};
     strncpy(added->name, name, sizeof added->name - 1);

@@ -23,8 +23,7 @@ enum books_limit {
 enum books_rc {
     BOOKS_ERR_MEMORY = -1,
     BOOKS_ERR_FULL = -2,  /* as many venues as there may be */
-    BOOKS_ERR_TAKEN = -3, /* of that name there is one */
-    BOOKS_ERR_FORM = -4   /* messages of that form are not read */
+    BOOKS_ERR_TAKEN = -3  /* of that name there is one */
 };
 
 struct books_fault {
