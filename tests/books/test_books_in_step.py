@@ -438,3 +438,27 @@ def test_books_that_there_are_not_are_refused() -> None:
         books.add_venue(f"venue {number}", Form.BINANCE)
     with pytest.raises(ValueError, match="there are 16 venues"):
         books.add_venue("one more", Form.BINANCE)
+
+
+def test_the_memory_of_a_book_is_bounded_and_given_back() -> None:
+    """500 symbols at 4 venues, each 5,000 levels deep on both sides, are to take no more than 500 MiB."""
+    book = binance()
+    books = book.books
+    empty = books.memory_bytes
+
+    def side(begin: int, step: int) -> list[tuple[int, int]]:
+        return [(begin + step * number, 1) for number in range(6000)]
+
+    book.snapshot(binance_snapshot(1, side(1_000_000, -1), side(1_000_001, 1)))
+    for number in range(2, 12):  # prices move away: levels are put in at the one end and cut off at the other
+        book.take(binance_difference(number, number, [], [(1_000_000 + 300 * number - i, 0) for i in range(300, 600)]))
+        book.take(binance_difference(number, number, side(1_000_000 + 300 * (number - 1), -1)[:300], []))
+        state = books.book(book.venue, book.symbol)
+        assert state.bid_levels <= 5000
+        assert state.ask_levels <= 5000
+    assert state.bid_levels == 5000
+    shared = books.memory_bytes
+    books.close_book(book.venue, book.symbol)
+    of_the_book = shared - books.memory_bytes
+    assert of_the_book * 500 * 4 < 500 << 20
+    assert books.memory_bytes - empty < 1 << 20, "what all books share"

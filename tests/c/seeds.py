@@ -9,8 +9,9 @@ from itertools import product
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS))
+sys.path[:0] = [str(TESTS), str(TESTS / "books")]
 
+import wire as venue  # noqa: E402 - found only now
 from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, TEXT, Frame, crc32c, wire  # noqa: E402 - found only now
 
 VALUES = (TESTS / "pump" / "json_values.txt").read_bytes().splitlines()
@@ -97,6 +98,33 @@ def segments() -> Iterator[bytes]:
             yield bytes([number << 3 | made]) + struct.pack("<H", len(one)) + one + other
 
 
+def book_lines() -> Iterator[tuple[int, list[bytes]]]:
+    """Forms as in books.h, and what such venues send: `!` a snapshot, `@` a new session, `#` books opened again."""
+    bids, asks = [(99, 5), (98, 6), (97, 1), (96, 1)], [(101, 7), (102, 8), (103, 1)]
+    yield (
+        0,
+        [
+            venue.binance_difference(99, 101, [(100, 1)], []),
+            b"!" + venue.binance_snapshot(100, bids, asks),
+            venue.binance_difference(102, 102, [(95 + size, size) for size in range(5)], [(104, 1), (101, 0)]),
+            venue.binance_whole(103, bids, asks),
+            venue.binance_best(104, (100, 1), (101, 1)),
+            venue.binance_difference(105, 106, bids, asks, "ethusdt"),
+            b"@",
+            venue.binance_whole(107, asks, bids),
+        ],
+    )
+    books = [(time, bids[time % 3 :], asks[time % 2 :]) for time in range(1, 5)]
+    diffs = [venue.bitstamp("diff_order_book_btcusd", *book) for book in books]
+    wholes = [venue.bitstamp("order_book_btcusd", *book) for book in books]
+    yield 1, [*diffs, b"!" + venue.bitstamp_snapshot(2, bids, asks), *wholes, b"#", *diffs[:2]]
+    counted = [venue.coinbase("snapshot" if number < 2 else "update", number, bids, asks) for number in (0, 1, 2, 4)]
+    yield 2, counted
+    checksum = venue.kraken_checksum(bids, asks)
+    yield 3, [venue.kraken(kind, bids, asks, checksum) for kind in ("snapshot", "update", "update")]
+    yield 4, [b'{"ev":"XL2","pair":"BTC-USD","t":1,"b":[[1.5,2],[1.4,3]],"a":[[1.6,1]],"x":0}', OTHERS[2]]
+
+
 def inputs(target: str) -> Iterator[bytes]:
     match target:
         case "ws_frame":
@@ -150,6 +178,9 @@ def inputs(target: str) -> Iterator[bytes]:
             lines = [b'{"ev":"T","sym":"A","i":%b,"t":%b,"q":7,"c":[37,-1]}' % (value, value) for value in VALUES]
             for choice in range(64):
                 yield bytes([choice, choice % 5]) + b"\n".join([TRADE, zeros, lines[choice % len(lines)], *OTHERS])
+        case "books":
+            for (form, lines), choice in product(book_lines(), range(25)):
+                yield bytes([form, choice]) + b"\n".join(lines)
         case "bars":
             lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
             late = [

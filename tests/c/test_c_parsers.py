@@ -30,6 +30,7 @@ TARGETS = [
     "bars",
     "pgcopy",
     "recording",
+    "books",
 ]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")

@@ -18,6 +18,7 @@ DEPTH_MAX: int = lib.BOOKS_DEPTH_MAX
 VENUES_MAX: int = lib.BOOKS_VENUES_MAX
 _DECIMALS_MAX: int = lib.BOOKS_DECIMALS_MAX
 _LEVELS_MAX = 1_000_000
+_BYTES = ffi.typeof("uint8_t[]")
 
 
 class Form(IntEnum):
@@ -201,14 +202,13 @@ class Books:
         """
         if not 0 <= venue < len(self._venues):
             raise ValueError(f"there is no venue {venue}")
-        length = data.nbytes if isinstance(data, memoryview) else len(data)
-        return self._told(lib.books_take(self._books, venue, ffi.from_buffer("uint8_t[]", data), length, received_ns))
+        frames = ffi.from_buffer(_BYTES, data)
+        return self._told(lib.books_take(self._books, venue, frames, len(frames), received_ns))
 
     def snapshot(self, venue: int, symbol: int, body: bytes, received_ns: int) -> Taken:
         """The body of the venue's answer to a request for a snapshot. One older than a book in step changes nothing."""
         self._open(venue, symbol)
-        rc = lib.books_snapshot(self._books, venue, symbol, ffi.from_buffer("uint8_t[]", body), len(body), received_ns)
-        return self._told(rc)
+        return self._told(lib.books_snapshot(self._books, venue, symbol, body, len(body), received_ns))
 
     def reset(self, venue: int, symbol: int) -> None:
         """Puts the book out: it waits for a snapshot, and keeps the differences that come from now on for it."""
@@ -260,7 +260,9 @@ class Books:
         """
         name, decimals = self._known(symbol)
         used = lib.books_merge(self._books, symbol, sequence, self._summary)
-        return Summary(ffi.buffer(self._room, used)[:], name, decimals, self.depth) if used else None
+        if not used:
+            return None
+        return Summary(ffi.buffer(self._room, used)[:], name, decimals, self.depth, sequence)
 
     @property
     def memory_bytes(self) -> int:
@@ -271,10 +273,11 @@ class Books:
         if rc < 0:
             raise MemoryError("no memory for the levels of a book: it is out")
         taken = self._taken
-        changed = list(taken.changed_symbols[0 : taken.changed]) if taken.changed else []
-        faults = [
-            Fault(fault.venue, fault.symbol, Why(fault.why)) for fault in (taken.fault[i] for i in range(taken.faults))
-        ]
+        faults = []
+        if taken.faults:
+            told = (taken.fault[i] for i in range(taken.faults))
+            faults = [Fault(fault.venue, fault.symbol, Why(fault.why)) for fault in told]
+        changed = ffi.unpack(taken.changed_symbols, taken.changed) if taken.changed else []
         return Taken(taken.consumed_bytes, changed, faults)
 
     def _known(self, symbol: int) -> tuple[str, Decimals]:

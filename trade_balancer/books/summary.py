@@ -50,6 +50,9 @@ class VenueState(NamedTuple):
 
 
 _CROSSINGS = ("", "locked", "crossed")
+_SUMMARY = ffi.typeof("struct summary *")
+_BYTES = ffi.typeof("uint8_t[]")
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class Summary:
@@ -65,51 +68,51 @@ class Summary:
         crossing: "" (none), "locked" (best bid and ask are equal) or "crossed".
     """
 
-    __slots__ = (
-        "_asks",
-        "_bids",
-        "_encoded",
-        "_summary",
-        "_venues",
-        "crossing",
-        "decimals",
-        "depth",
-        "received_ns",
-        "sequence",
-        "spread",
-        "symbol",
-    )
+    __slots__ = ("_encoded", "_levels", "_memory", "_struct", "_venues", "decimals", "depth", "sequence", "symbol")
 
-    def __init__(self, memory: bytes, symbol: str, decimals: Decimals, depth: int) -> None:
-        summary = self._summary = ffi.from_buffer("struct summary *", memory)
+    def __init__(self, memory: bytes, symbol: str, decimals: Decimals, depth: int, sequence: int) -> None:
+        self._memory = memory
+        self._struct: Any = None
+        self._levels: tuple[list[Level], list[Level]] | None = None
+        self._venues: list[VenueState] | None = None
+        self._encoded: dict[tuple[Any, int], bytes] = {}
         self.symbol = symbol
         self.decimals = decimals
         self.depth = depth
-        self.sequence: int = summary.sequence
-        self.received_ns: int = summary.received_ns
-        self.spread: int | None = summary.spread if summary.has_spread else None
-        self.crossing = _CROSSINGS[summary.crossing]
-        self._bids: list[Level] | None = None
-        self._asks: list[Level] | None = None
-        self._venues: list[VenueState] | None = None
-        self._encoded: dict[tuple[Any, int], bytes] = {}
+        self.sequence = sequence
 
     def __repr__(self) -> str:
-        return f"<Summary {self.symbol} {self.sequence}: {self._summary.bids} bids, {self._summary.asks} asks>"
+        return f"<Summary {self.symbol} {self.sequence}: {len(self.bids)} bids, {len(self.asks)} asks>"
+
+    @property
+    def _summary(self) -> Any:
+        """Most summaries are sent, and nobody looks at their parts in Python."""
+        if self._struct is None:
+            self._struct = ffi.from_buffer(_SUMMARY, self._memory)
+        return self._struct
+
+    @property
+    def received_ns(self) -> int:
+        return int(self._summary.received_ns)
+
+    @property
+    def spread(self) -> int | None:
+        summary = self._summary
+        return int(summary.spread) if summary.has_spread else None
+
+    @property
+    def crossing(self) -> str:
+        return _CROSSINGS[self._summary.crossing]
 
     @property
     def bids(self) -> list[Level]:
         """Falling; at equal prices the larger size first, then by the venues' names."""
-        if self._bids is None:
-            self._bids = self._levels(lib.summary_bids(self._summary), self._summary.bids)
-        return self._bids
+        return self._sides()[0]
 
     @property
     def asks(self) -> list[Level]:
         """Rising; else as `bids`."""
-        if self._asks is None:
-            self._asks = self._levels(lib.summary_asks(self._summary), self._summary.asks)
-        return self._asks
+        return self._sides()[1]
 
     @property
     def venues(self) -> list[VenueState]:
@@ -136,11 +139,21 @@ class Summary:
         depth = min(depth, self.depth)
         encoded = self._encoded.get((encode, depth))
         if encoded is None:
-            room = ffi.new("uint8_t[]", lib.summary_room(self._summary))
-            encoded = ffi.buffer(room, encode(self._summary, depth, room))[:]
+            room = _allocate(_BYTES, len(self._memory) * lib.SUMMARY_ENCODED_TIMES)
+            encoded = ffi.buffer(room, encode(self._memory, depth, room))[:]
             self._encoded[encode, depth] = encoded
         return encoded
 
-    def _levels(self, levels: Any, count: int) -> list[Level]:
-        names = [venue.name for venue in self.venues]
-        return [Level(names[level.venue], level.price, level.size) for level in (levels[i] for i in range(count))]
+    def _sides(self) -> tuple[list[Level], list[Level]]:
+        if self._levels is None:
+            summary = self._summary
+            names = [venue.name for venue in self.venues]
+            bids, asks = (
+                [Level(names[level.venue], level.price, level.size) for level in (levels[i] for i in range(count))]
+                for levels, count in (
+                    (lib.summary_bids(summary), summary.bids),
+                    (lib.summary_asks(summary), summary.asks),
+                )
+            )
+            self._levels = bids, asks
+        return self._levels

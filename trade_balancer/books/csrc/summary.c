@@ -6,7 +6,14 @@
 
 /* Protocol Buffers' wire format (protobuf.dev, "Encoding"): a tag is the field's number and one of these. */
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2 };
-enum { VARINT_MAX_BYTES = 10, HEAD_MAX_BYTES = 256, LEVEL_MAX_BYTES = 64, VENUE_MAX_BYTES = 96, DECIMALS_EXACT = 22 };
+enum { DECIMALS_EXACT = 22 };
+
+/* At most: tags, lengths, numbers of 10 bytes or 8, and names. */
+enum { HEAD_BYTES = 2 + 63 + 4 * 11 + 2 * 3 + 2, VENUE_BYTES = 2 + 2 + 27 + 2 + 2 * 11, LEVEL_BYTES = 2 + 2 + 27 + 2 * 11 };
+_Static_assert(HEAD_BYTES <= SUMMARY_ENCODED_TIMES * sizeof(struct summary), "the head fits");
+_Static_assert(VENUE_BYTES <= SUMMARY_ENCODED_TIMES * sizeof(struct summary_venue), "a venue fits");
+_Static_assert(LEVEL_BYTES <= SUMMARY_ENCODED_TIMES * sizeof(struct summary_level), "a level fits");
+_Static_assert(VENUE_BYTES < 128 && LEVEL_BYTES < 128, "their lengths are one byte");
 
 const struct summary_venue *summary_venues(const struct summary *summary)
 {
@@ -21,11 +28,6 @@ const struct summary_level *summary_bids(const struct summary *summary)
 const struct summary_level *summary_asks(const struct summary *summary)
 {
     return summary_bids(summary) + summary->bids;
-}
-
-size_t summary_room(const struct summary *summary)
-{
-    return HEAD_MAX_BYTES + summary->venues * (size_t)VENUE_MAX_BYTES + ((size_t)summary->bids + summary->asks) * LEVEL_MAX_BYTES;
 }
 
 static uint8_t *put_varint(uint8_t *to, uint64_t value)
@@ -53,39 +55,50 @@ static uint64_t zigzag(int64_t value)
     return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
 }
 
-static uint8_t *put_bytes(uint8_t *to, unsigned field, const void *bytes, size_t length)
+static uint8_t *put_text(uint8_t *to, unsigned field, const char *text)
 {
+    const size_t length = strlen(text);
+    if (length == 0)
+        return to;
     *to++ = (uint8_t)(field << 3 | BYTES);
-    to = put_varint(to, length);
-    memcpy(to, bytes, length);
+    *to++ = (uint8_t)length;
+    memcpy(to, text, length);
     return to + length;
 }
 
-static uint8_t *put_text(uint8_t *to, unsigned field, const char *text)
+/* A message in the message: what is put between the two, whose length is one byte. */
+static uint8_t *begin_message(uint8_t *to, unsigned field)
 {
-    return *text ? put_bytes(to, field, text, strlen(text)) : to;
+    *to = (uint8_t)(field << 3 | BYTES);
+    return to + 2;
+}
+
+static void end_message(uint8_t *begun, const uint8_t *end)
+{
+    begun[-1] = (uint8_t)(end - begun);
 }
 
 static uint8_t *put_levels(uint8_t *to, unsigned field, const struct summary_level *level, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t bytes[LEVEL_MAX_BYTES], *end = bytes;
-        end = put_some(end, 1, level[i].venue);
-        end = put_some(end, 2, zigzag(level[i].price));
-        end = put_some(end, 3, zigzag(level[i].size));
-        to = put_bytes(to, field, bytes, (size_t)(end - bytes));
+        uint8_t *begun = begin_message(to, field);
+        to = put_some(begun, 1, level[i].venue);
+        to = put_some(to, 2, zigzag(level[i].price));
+        to = put_some(to, 3, zigzag(level[i].size));
+        end_message(begun, to);
     }
     return to;
 }
 
 static uint8_t *put_venue(uint8_t *to, unsigned field, const struct summary_venue *venue)
 {
-    uint8_t bytes[VENUE_MAX_BYTES], *end = bytes;
-    end = put_text(end, 1, venue->name);
-    end = put_some(end, 2, venue->state);
-    end = put_some(end, 3, (uint64_t)venue->time_ns);
-    end = put_some(end, 4, (uint64_t)venue->received_ns);
-    return put_bytes(to, field, bytes, (size_t)(end - bytes));
+    uint8_t *begun = begin_message(to, field);
+    to = put_text(begun, 1, venue->name);
+    to = put_some(to, 2, venue->state);
+    to = put_some(to, 3, (uint64_t)venue->time_ns);
+    to = put_some(to, 4, (uint64_t)venue->received_ns);
+    end_message(begun, to);
+    return to;
 }
 
 static uint32_t at_most(uint32_t count, uint32_t depth)
@@ -93,8 +106,9 @@ static uint32_t at_most(uint32_t count, uint32_t depth)
     return count < depth ? count : depth;
 }
 
-size_t summary_v1(const struct summary *summary, uint32_t depth, uint8_t *to)
+size_t summary_v1(const void *memory, uint32_t depth, uint8_t *to)
 {
+    const struct summary *summary = memory;
     uint8_t *end = put_text(to, 1, summary->symbol);
     end = put_some(end, 2, summary->sequence);
     end = put_some(end, 3, (uint64_t)summary->received_ns);
@@ -139,17 +153,18 @@ static uint8_t *put_double(uint8_t *to, unsigned field, double value)
 static uint8_t *put_doubles(uint8_t *to, unsigned field, const struct summary *summary, const struct summary_level *level, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t bytes[LEVEL_MAX_BYTES], *end = bytes;
-        end = put_text(end, 1, summary_venues(summary)[level[i].venue].name);
-        end = put_double(end, 2, nearest(level[i].price, summary->price_decimals));
-        end = put_double(end, 3, nearest(level[i].size, summary->size_decimals));
-        to = put_bytes(to, field, bytes, (size_t)(end - bytes));
+        uint8_t *begun = begin_message(to, field);
+        to = put_text(begun, 1, summary_venues(summary)[level[i].venue].name);
+        to = put_double(to, 2, nearest(level[i].price, summary->price_decimals));
+        to = put_double(to, 3, nearest(level[i].size, summary->size_decimals));
+        end_message(begun, to);
     }
     return to;
 }
 
-size_t summary_orderbook(const struct summary *summary, uint32_t depth, uint8_t *to)
+size_t summary_orderbook(const void *memory, uint32_t depth, uint8_t *to)
 {
+    const struct summary *summary = memory;
     uint8_t *end = to;
     if (summary->has_spread)
         end = put_double(end, 1, nearest(summary->spread, summary->price_decimals));

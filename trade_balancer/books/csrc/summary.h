@@ -36,13 +36,13 @@ const struct summary_venue *summary_venues(const struct summary *summary);
 const struct summary_level *summary_bids(const struct summary *summary);
 const struct summary_level *summary_asks(const struct summary *summary);
 
-/* How many bytes either encoding takes at most. */
-size_t summary_room(const struct summary *summary);
+/* Either encoding has at most so many times as many bytes as the summary. */
+enum { SUMMARY_ENCODED_TIMES = 3 };
 
 /* tradebalancer.books.v1.Summary, and the orderbook.Summary of the programs before this one; the best `depth` levels of each side.
- * Return how many bytes. */
-size_t summary_v1(const struct summary *summary, uint32_t depth, uint8_t *to);
-size_t summary_orderbook(const struct summary *summary, uint32_t depth, uint8_t *to);
+ * `summary` is a struct summary with what is behind it. Return how many bytes. */
+size_t summary_v1(const void *summary, uint32_t depth, uint8_t *to);
+size_t summary_orderbook(const void *summary, uint32_t depth, uint8_t *to);
 /* cffi: end */
 
 #endif
