@@ -1,4 +1,4 @@
-"""`lb-sql`: stores the records in a database: SQLite, or PostgreSQL.
+"""`lb-sql`: stores the records in a database: SQLite, PostgreSQL or QuestDB.
 
 Law: what was received is in the database, or waits for it in memory, within a bound; what the worker could not store at
 its end is counted and told. No credential is shown.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trade_balancer.column_worker import ColumnWorker
 from trade_balancer.columnar.batch import Batch
@@ -31,9 +31,14 @@ from trade_balancer.sql_tables import OTHERS, TABLES, SqlTable
 from trade_balancer.tally import Tally
 from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone, add_zone_option
 
+if TYPE_CHECKING:
+    from trade_balancer.sql_postgresql import PostgresqlStore
+    from trade_balancer.sql_questdb import QuestdbStore
+
 _TICK_S = 0.5
 _NS_PER_MS = 1_000_000
-_URLS = ("postgresql:", "postgres:")
+_POSTGRESQL = ("postgresql:", "postgres:")
+_QUESTDB = ("questdb:", "questdbs:")
 
 
 class Settings(NamedTuple):
@@ -79,8 +84,9 @@ they came in the table others. While the database is away, records wait in memor
             "--database",
             metavar="WHERE",
             default="records.db",
-            help="a file of SQLite's; postgresql://USER@HOST/NAME, which needs the extra postgresql; or @FILE, a file "
-            "with such a URL, in which a password may be, too (default: records.db here)",
+            help="a file of SQLite's; postgresql://USER@HOST/NAME, which needs the extra postgresql; "
+            "questdb://HOST:PORT, which needs the extra questdb; or @FILE, a file with such a URL, in which a password "
+            "may be, too (default: records.db here)",
         )
         parser.add_argument(
             "--keep",
@@ -147,16 +153,26 @@ they came in the table others. While the database is away, records wait in memor
 
 def _store(where: str) -> Callable[[], Store]:
     """Raises WorkerError: it can't be used."""
-    if not where.startswith(("@", *_URLS)):
+    if not where.startswith(("@", *_POSTGRESQL, *_QUESTDB)):
         return lambda: SqliteStore(Path(where))
-    from trade_balancer.sql_postgresql import PostgresqlStore  # only here: an extra
-
-    connection = _read(Path(where[1:])) if where.startswith("@") else where
-    if connection == where and PostgresqlStore(connection).has_password:
+    url = _read(Path(where[1:])) if where.startswith("@") else where
+    kind = _kind_of(url)
+    if url == where and kind(url).has_password:
         raise UsageError(
             "--database: everybody here sees a password on a command line: put the URL into a file (@FILE)"
         )
-    return lambda: PostgresqlStore(connection)
+    return lambda: kind(url)
+
+
+def _kind_of(url: str) -> type[PostgresqlStore] | type[QuestdbStore]:
+    """Each is an extra, and imported where it is used."""
+    if url.startswith(_QUESTDB):
+        from trade_balancer.sql_questdb import QuestdbStore
+
+        return QuestdbStore
+    from trade_balancer.sql_postgresql import PostgresqlStore
+
+    return PostgresqlStore
 
 
 def _read(path: Path) -> str:

@@ -1,0 +1,94 @@
+"""A server of QuestDB for tests: in a temporary folder, on a loopback port that the kernel has chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+EXIT_UNAVAILABLE = 69
+SETTINGS = """\
+http.bind.to=127.0.0.1:{port}
+http.min.enabled=false
+line.tcp.enabled=false
+pg.enabled=false
+telemetry.enabled=false
+"""
+
+
+class UnavailableError(Exception):
+    """There is no QuestDB here, and none can be had."""
+
+
+def jar() -> Path:
+    """Fetched once.
+
+    Raises:
+        UnavailableError
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trade-balancer" / "questdb"
+    done = subprocess.run([HERE / "prepare", cache], capture_output=True, text=True, check=False)
+    if done.returncode == EXIT_UNAVAILABLE:
+        raise UnavailableError(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return cache / "questdb.jar"
+
+
+class Server:
+    """A context manager: the folder goes with it. Once started, it comes back on the same port.
+
+    Raises:
+        UnavailableError
+    """
+
+    def __init__(self) -> None:
+        self._jar = jar()
+        self.folder = Path(tempfile.mkdtemp(prefix="lb-questdb-"))
+        self.port = 0
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        """Returns when it takes connections."""
+        (self.folder / "conf").mkdir(exist_ok=True)
+        (self.folder / "conf" / "server.conf").write_text(SETTINGS.format(port=self.port))
+        command = ["java", "-Xmx256m", "-p", self._jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", self.folder]
+        with (self.folder / "log").open("w+") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            told = ""
+            while " enjoy\n" not in told:
+                assert self._process.poll() is None, told
+                time.sleep(0.05)  # a file tells nobody that it has grown
+                log.seek(0)
+                told = log.read()
+        found = re.search(r"http-server listening on 127\.0\.0\.1:(\d+)", told)
+        assert found, told
+        self.port = int(found[1])
+
+    def kill(self) -> None:
+        """As in a crash; returns when it has ended."""
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, statement: str) -> list[dict[str, Any]]:
+        """The rows of its answer."""
+        address = f"http://127.0.0.1:{self.port}/exec?{urllib.parse.urlencode({'query': statement})}"
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            told = json.load(answer)
+        names = [column["name"] for column in told.get("columns", [])]
+        return [dict(zip(names, row, strict=True)) for row in told.get("dataset", [])]
