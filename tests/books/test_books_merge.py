@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import Levels, binance_whole, frames
+from wire import Levels, binance_difference, binance_snapshot, binance_whole, frames
 
 from trade_balancer.books.books import Books, Form, Rule
 from trade_balancer.books.summary import Decimals, Level, State, Summary
@@ -110,6 +110,38 @@ def test_a_change_behind_what_is_merged_is_none() -> None:
     assert market.merge() is None
     assert market.send("binance", [(99, 1), (98, 3)], []) == [market.symbol]
     assert market.now().bids[1].size == 3
+
+
+def test_a_difference_is_a_change_down_to_the_last_level_that_is_merged_and_no_further() -> None:
+    market = Venues(depth=2)
+    books = market.books
+    venue = books.add_venue("binance", Form.BINANCE)
+    books.open_book(venue, market.symbol, b"btcusdt", Rule.IDS, DECIMALS)
+    books.snapshot(venue, market.symbol, binance_snapshot(10, [(99, 1), (98, 1), (97, 1)], []), 1)
+
+    def changed(last_id: int, bids: Levels) -> list[int]:
+        return books.take(venue, frames([binance_difference(last_id, last_id, bids, [])]), 1).changed
+
+    assert changed(11, [(97, 2), (96, 1)]) == []
+    assert changed(12, [(98, 2)]) == [market.symbol]
+    assert changed(13, [(98, 2), (97, 0)]) == []
+    assert changed(14, [(98, 0)]) == [market.symbol]
+    assert [level.price for level in market.now().bids] == [99, 96]
+
+
+def test_each_message_finds_its_book_however_many_others_were_closed() -> None:
+    books = Books()
+    venue = books.add_venue("binance", Form.BINANCE)
+    names = [f"s{number}usdt" for number in range(300)]
+    symbols = {name: books.add_symbol(name, DECIMALS) for name in names}
+    for name, symbol in symbols.items():
+        books.open_book(venue, symbol, name.encode(), Rule.WHOLE_EACH_TIME, DECIMALS)
+    random.Random(1).shuffle(names)
+    for number, name in enumerate(names):
+        books.close_book(venue, symbols[name])
+        left = names[number + 1 :: 7]
+        told = frames(binance_whole(2 * number + 1, [(1 + number % 2, 1)], [], name) for name in left)
+        assert books.take(venue, told, 1).changed == [symbols[name] for name in left]
 
 
 def test_a_venue_leaves_the_merge_at_once_and_comes_back() -> None:
