@@ -38,7 +38,6 @@ MOST_TOPICS = 500
 
 _LOOK_S = 0.02
 _READ_BYTES = 1 << 20
-_BACKLOG_BYTES = 8 << 20
 _LONGEST_LINE_BYTES = 64 << 20
 _DROPPED = b'{"ev":"lb","dropped":'
 _ASK = b'{"v":1,"id":1,"verb":"status"}\n{"v":1,"id":2,"verb":"watch"}\n'
@@ -75,6 +74,7 @@ class Lb:
             read (ns since 1970); returns how many bytes of it were taken. What is left comes again, with more behind.
         on_session: called with whether there is a session, and what lb says about it.
         on_dropped: called when records are missing: we were too slow.
+        backlog_bytes: how much may wait in lb for us; a power of two.
     """
 
     def __init__(
@@ -85,8 +85,10 @@ class Lb:
         on_data: Callable[[memoryview, int], int],
         on_session: Callable[[bool, str], object],
         on_dropped: Callable[[], object],
+        backlog_bytes: int = 8 << 20,
     ) -> None:
         self.name = name
+        self._backlog_bytes = backlog_bytes
         self._where = where
         self._on_data = on_data
         self._on_session = on_session
@@ -154,7 +156,7 @@ class Lb:
 
     async def _read_on(self, path: str) -> None:
         """Be a reader of it until it ends."""
-        reader = await asyncio.to_thread(attach, path, [], markers=True, backlog=_BACKLOG_BYTES)
+        reader = await asyncio.to_thread(attach, path, [], markers=True, backlog=self._backlog_bytes)
         with contextlib.closing(reader):
             pipe = _Pipe(self, reader.fd)
             tasks = [asyncio.ensure_future(one) for one in (pipe.run(), self._watch(path), self._tell_topics(reader))]

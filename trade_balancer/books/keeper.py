@@ -1,0 +1,311 @@
+"""Which books are kept, what each venue's is worth, and what is to be done about it.
+
+    state of a venue's book    when                                          in the merge
+    DOWN                       its lb has no session                         no
+    SYNCING                    there is a session; the book is not in step   no
+    STALE                      in step, but nothing was heard for too long   no
+    LIVE                       in step, and heard of                         yes
+
+Law: no I/O; the clock is the caller's. One recovery of a book at a time, later and later while it does not help.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from trade_balancer.books.books import Books, Fault, Rule, Taken, Why
+from trade_balancer.books.summary import Decimals, State
+from trade_balancer.books.venue import BookVenue, Request, VenueSymbol
+
+FIRST_DELAY_S = 0.25
+"""Between two recoveries of a book; it doubles up to MOST_DELAY_S, and HEALTHY_S later begins anew."""
+MOST_DELAY_S = 30.0
+HEALTHY_S = 30.0
+BY_ITSELF_S = 10.0
+"""A book that comes when it is subscribed is asked for again where it has not come by then."""
+FIRST_SNAPSHOT_S = 0.5
+"""Differences come first, or the snapshot is older than all of them."""
+_NEVER_S = float("inf")
+
+
+class Fetch(NamedTuple):
+    """A snapshot is wanted."""
+
+    venue: str
+    symbol: str
+    request: Request
+
+
+class Subscribe(NamedTuple):
+    venue: str
+    topics: list[str]
+
+
+class Unsubscribe(NamedTuple):
+    venue: str
+    topics: list[str]
+
+
+class Resubscribe(NamedTuple):
+    """The venue is to begin anew with these."""
+
+    venue: str
+    topics: list[str]
+
+
+Action = Fetch | Subscribe | Unsubscribe | Resubscribe
+
+
+@dataclass(slots=True)
+class _Venue:
+    """`number`: in Books."""
+
+    about: BookVenue
+    number: int
+    stale_after_s: float
+    table: Mapping[str, VenueSymbol] = field(default_factory=dict)
+    is_open: bool = False
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A venue's book of a symbol."""
+
+    venue: _Venue
+    symbol: VenueSymbol
+    recover_s: float = _NEVER_S
+    """When the next recovery is due."""
+    is_fetching: bool = False
+    attempts: int = 0
+    synced_s: float = _NEVER_S
+    """Since when it is in step."""
+    messages_total: int = 0
+    heard_s: float = 0.0
+    """When there were so many."""
+    state: State = State.UNKNOWN
+
+
+@dataclass(slots=True)
+class _Symbol:
+    number: int
+    name: str
+    books: dict[str, _Kept]
+
+
+class Keeper:
+    """Call it with what happens; then `take_actions()` is what is to be done, and `take_changed()` what to merge."""
+
+    def __init__(
+        self,
+        books: Books,
+        venues: Sequence[BookVenue],
+        *,
+        is_whole: bool = False,
+        stale_after_s: float | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        """`is_whole`: whole books, where a venue has them. `stale_after_s`: of all venues, instead of their own."""
+        self._books = books
+        self._is_whole = is_whole
+        self._dice = dice or random.Random()
+        self._venues = {
+            about.name: _Venue(about, books.add_venue(about.name, about.form), stale_after_s or about.stale_after_s)
+            for about in venues
+        }
+        self._names = {venue.number: name for name, venue in self._venues.items()}
+        self._symbols: dict[str, _Symbol] = {}
+        self._by_number: dict[int, _Symbol] = {}
+        self._actions: list[Action] = []
+        self._changed: dict[int, None] = {}
+        self.faults_total: dict[tuple[str, Why], int] = {}
+        self.recoveries_total = 0
+
+    def know(self, venue: str, table: Mapping[str, VenueSymbol], now_s: float) -> None:
+        """The symbols that the venue has. What is watched, and was not known to be there, begins anew with it."""
+        self._venues[venue].table = table
+        for name in [name for name, symbol in self._symbols.items() if venue not in symbol.books]:
+            if name in table and table[name].is_trading:
+                self.unwatch(name)
+                self.watch(name, now_s)
+
+    def symbols(self) -> set[str]:
+        """That at least one venue trades."""
+        tables = (venue.table for venue in self._venues.values())
+        return {canonical for table in tables for canonical, symbol in table.items() if symbol.is_trading}
+
+    def name_of(self, number: int) -> str | None:
+        """Of a symbol in Books."""
+        symbol = self._by_number.get(number)
+        return symbol.name if symbol else None
+
+    def number_of(self, venue: str) -> int:
+        return self._venues[venue].number
+
+    def states(self) -> dict[str, dict[str, State]]:
+        """Of each symbol that is kept, at each venue that has it."""
+        return {
+            name: {venue: kept.state for venue, kept in symbol.books.items()} for name, symbol in self._symbols.items()
+        }
+
+    def watch(self, name: str, now_s: float) -> None:
+        """Keep this symbol's books, of all venues that trade it."""
+        if name in self._symbols:
+            return
+        venues = [venue for venue in self._venues.values() if name in venue.table and venue.table[name].is_trading]
+        scales = [venue.table[name].decimals for venue in venues] or [Decimals(0, 0)]
+        decimals = Decimals(max(one.price for one in scales), max(one.size for one in scales))
+        number = self._books.add_symbol(name, decimals)
+        symbol = self._symbols[name] = self._by_number[number] = _Symbol(number, name, {})
+        for venue in venues:
+            of_venue, about = venue.table[name], venue.about
+            rule = about.rule(self._is_whole)
+            is_cut = rule is Rule.WHOLE_EACH_TIME and not self._is_whole
+            depth = about.depth or (self._books.depth if is_cut else 0)
+            # Kraken's checksum is over the digits of its own; all others may be read with the symbol's.
+            own = of_venue.decimals if rule is Rule.CHECKSUM else decimals
+            self._books.open_book(venue.number, number, of_venue.name.encode(), rule, own, depth)
+            kept = symbol.books[about.name] = _Kept(venue, of_venue)
+            self._actions.append(Subscribe(about.name, about.topics(of_venue.name, self._is_whole)))
+            self._begin(kept, now_s)
+            self._judge(symbol, kept, now_s)
+        self._changed[number] = None
+
+    def unwatch(self, name: str) -> None:
+        """No more of this symbol."""
+        symbol = self._symbols.pop(name)
+        del self._by_number[symbol.number]
+        self._changed.pop(symbol.number, None)
+        self._books.remove_symbol(symbol.number)
+        for venue, kept in symbol.books.items():
+            topics = kept.venue.about.topics(kept.symbol.name, self._is_whole)
+            self._actions.append(Unsubscribe(venue, topics))
+
+    def taken(self, taken: Taken, now_s: float) -> None:
+        """What came of messages, or of a snapshot."""
+        for number in taken.changed:
+            self._changed[number] = None
+            symbol = self._by_number.get(number)
+            if symbol is not None:
+                for kept in symbol.books.values():
+                    if kept.state is not State.LIVE:
+                        self._judge(symbol, kept, now_s)
+        for fault in taken.faults:
+            self._fault(fault, now_s)
+
+    def snapshot(self, venue: str, name: str, body: bytes, received_ns: int, now_s: float) -> None:
+        """The answer to a Fetch."""
+        symbol = self._symbols.get(name)
+        kept = symbol.books.get(venue) if symbol else None
+        if symbol is None or kept is None:
+            return  # nobody wants it any more
+        kept.is_fetching = False
+        self.taken(self._books.snapshot(kept.venue.number, symbol.number, body, received_ns), now_s)
+        self._judge(symbol, kept, now_s)
+
+    def no_snapshot(self, venue: str, name: str, now_s: float) -> None:
+        """A Fetch has failed."""
+        symbol = self._symbols.get(name)
+        if symbol and (kept := symbol.books.get(venue)):
+            kept.is_fetching = False
+            self._put_off(kept, now_s)
+
+    def session(self, venue_name: str, is_open: bool, now_s: float) -> None:
+        """The venue's session is open, or lost: what comes next does not follow on what came last."""
+        venue = self._venues[venue_name]
+        venue.is_open = is_open
+        for symbol, kept in self._of(venue_name):
+            self._books.reset(venue.number, symbol.number)
+            kept.attempts = 0
+            self._begin(kept, now_s)
+            self._judge(symbol, kept, now_s)
+
+    def dropped(self, venue_name: str, now_s: float) -> None:
+        """Records of this venue are missing."""
+        for symbol, kept in self._of(venue_name):
+            self._books.reset(kept.venue.number, symbol.number)
+            self._put_off(kept, now_s)
+            self._judge(symbol, kept, now_s)
+
+    def tick(self, now_s: float) -> None:
+        """Look at all of them; a few times a second."""
+        for symbol in self._symbols.values():
+            for kept in symbol.books.values():
+                self._judge(symbol, kept, now_s)
+                if now_s >= kept.recover_s and kept.venue.is_open and not kept.is_fetching:
+                    self._recover(symbol, kept, now_s)
+
+    def take_actions(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+    def take_changed(self) -> Iterable[int]:
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def _of(self, venue: str) -> list[tuple[_Symbol, _Kept]]:
+        return [(symbol, symbol.books[venue]) for symbol in self._symbols.values() if venue in symbol.books]
+
+    def _fault(self, fault: Fault, now_s: float) -> None:
+        name = self._names[fault.venue]
+        self.faults_total[name, fault.why] = self.faults_total.get((name, fault.why), 0) + 1
+        symbol = self._by_number.get(fault.symbol)
+        if symbol is not None and (kept := symbol.books.get(name)):
+            self._put_off(kept, now_s)
+            self._judge(symbol, kept, now_s)
+
+    def _begin(self, kept: _Kept, now_s: float) -> None:
+        """Messages come, or will; where more is needed, it is asked for."""
+        about = kept.venue.about
+        if about.begins_anew:
+            kept.recover_s = now_s + BY_ITSELF_S
+        elif about.snapshot(kept.symbol.name, self._is_whole) is not None:
+            kept.recover_s = now_s + FIRST_SNAPSHOT_S
+
+    def _put_off(self, kept: _Kept, now_s: float) -> None:
+        """Recover, at once the first time; a recovery that is due stays due."""
+        about = kept.venue.about
+        if not about.begins_anew and about.snapshot(kept.symbol.name, self._is_whole) is None:
+            return  # its next message is the whole book
+        delay_s = min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S) if kept.attempts else 0.0
+        kept.recover_s = min(kept.recover_s, now_s + delay_s * self._dice.uniform(0.75, 1.25))
+
+    def _recover(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
+        about = kept.venue.about
+        kept.attempts += 1
+        kept.recover_s = _NEVER_S
+        self.recoveries_total += 1
+        if about.begins_anew:
+            kept.recover_s = now_s + max(BY_ITSELF_S, min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S))
+            self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
+        elif (request := about.snapshot(kept.symbol.name, self._is_whole)) is not None:
+            kept.is_fetching = True
+            self._actions.append(Fetch(about.name, symbol.name, request))
+
+    def _judge(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
+        """What is the book now?"""
+        number = kept.venue.number
+        book = self._books.book(number, symbol.number)
+        if book.messages_total != kept.messages_total:
+            kept.messages_total, kept.heard_s = book.messages_total, now_s
+        if book.is_synced:
+            kept.recover_s = _NEVER_S
+            kept.synced_s = min(kept.synced_s, now_s)
+            if now_s - kept.synced_s > HEALTHY_S:
+                kept.attempts = 0
+        else:
+            kept.synced_s = _NEVER_S
+        if not kept.venue.is_open:
+            state = State.DOWN
+        elif not book.is_synced:
+            state = State.SYNCING
+        elif now_s - kept.heard_s > kept.venue.stale_after_s:
+            state = State.STALE
+        else:
+            state = State.LIVE
+        if state is not kept.state:
+            kept.state = state
+            self._books.set_state(number, symbol.number, state)
+            self._changed[symbol.number] = None

@@ -1,0 +1,191 @@
+"""`lb-books`: the order books of venues, merged, by gRPC and FIX (extra `books`).
+
+Law: it reads what options say, and wires; what it serves is Desk's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trade_balancer.books.market import GRACE_S
+from trade_balancer.command import Parser, topics_of
+from trade_balancer.errors import UsageError, WorkerError, report, tell
+
+if TYPE_CHECKING:
+    from trade_balancer.books.desk import Desk, Source
+
+ADDRESS = "127.0.0.1:50051"
+STOP_S = 5.0
+"""For clients to take what they are told at the end."""
+MOST_DEPTH = 100
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    options = _parser().parse_args(argv)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us, in a sentence
+    try:
+        sources = _sources(options)
+        with tempfile.TemporaryDirectory(prefix="lb-books-") as folder:
+            asyncio.run(_serve(options, sources, Path(folder)))
+    except KeyboardInterrupt:
+        return 0
+    except WorkerError as fault:
+        return report(fault)
+    return 0
+
+
+async def _serve(options: argparse.Namespace, sources: Sequence[Source], folder: Path) -> None:
+    """Until a signal."""
+    from trade_balancer.books.desk import Desk, Wanted  # only here: an extra
+
+    stop = _stop_signals()
+    symbols = topics_of(options.symbols)
+    wanted = Wanted(sources, folder, symbols, options.depth, options.full, options.stale_after, options.linger)
+    desk = Desk(wanted)
+    running = asyncio.ensure_future(desk.run())
+    try:
+        await _first_of(desk.ready(), running, stop.wait())
+        async with contextlib.AsyncExitStack() as services:
+            if not stop.is_set():
+                await _grpc(options, desk, symbols, services)
+                print("ready", flush=True)
+            await _first_of(running, stop.wait())
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _grpc(
+    options: argparse.Namespace, desk: Desk, symbols: Sequence[str], services: contextlib.AsyncExitStack
+) -> None:
+    from trade_balancer.books.service.access import Access
+    from trade_balancer.books.service.server import Server
+
+    access = Access(options.tls_cert, options.tls_key, options.client_ca, options.token_file)
+    server = Server(desk.market, access=access, symbol=symbols[0] if symbols else None)
+    port = await server.start(options.grpc)
+    services.push_async_callback(server.stop, STOP_S)
+    host = options.grpc.rpartition(":")[0]
+    print(f"gRPC at {options.grpc if options.grpc.startswith('unix:') else f'{host}:{port}'}", flush=True)
+
+
+async def _first_of(*works: object) -> None:
+    """Waits for one of them, and raises what it has raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]  # type: ignore[call-overload]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, work in zip(tasks, works, strict=True):
+        if task in others and task is not work:  # a future of the caller's goes on
+            task.cancel()
+    for task in done:
+        task.result()
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set at the first of SIGTERM, SIGINT and SIGHUP; the second ends the process."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def begin(number: signal.Signals) -> None:
+        tell(f"{number.name}: stopping")
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, begin, number)
+    return stop
+
+
+def _sources(options: argparse.Namespace) -> list[Source]:
+    """What --venue, --lb and --rest say. Raises UsageError, MissingExtraError."""
+    from trade_balancer.books.desk import Source
+    from trade_balancer.books.venues import VENUES
+
+    rests = dict(_pair("--rest", word) for word in options.rest)
+    named = [(*_pair("--venue", word, needs_value=False), False) for word in options.venue]
+    named += [(*_pair("--lb", word), True) for word in options.lb]
+    if not named:
+        raise UsageError("no venue: --venue NAME or --lb NAME=PATH, such as --venue binance --venue bitstamp")
+    sources = {}
+    for name, value, is_control in named:
+        if name not in VENUES:
+            raise UsageError(f"there is no venue {name!r}: there are {', '.join(VENUES)}")
+        if name in sources:
+            raise UsageError(f"{name} is named twice")
+        place = {"control": value} if is_control else {"url": value or None}
+        sources[name] = Source(VENUES[name], **place, rest_url=rests.pop(name, None))
+    if rests:
+        raise UsageError(f"--rest {min(rests)}: no --venue or --lb of that name")
+    return list(sources.values())
+
+
+def _pair(option: str, word: str, *, needs_value: bool = True) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    if not name or (needs_value and not value):
+        raise UsageError(f"{option} {word}: wanted is NAME=VALUE")
+    return name, value
+
+
+def _depth(text: str) -> int:
+    depth = int(text)
+    if not 1 <= depth <= MOST_DEPTH:
+        raise argparse.ArgumentTypeError(f"{depth} is not between 1 and {MOST_DEPTH}")
+    return depth
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0 s")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="lb-books",
+        description="Keeps the order books of venues, merges those of a symbol, and streams them by gRPC "
+        "(docs/books.md). lb-books-client shows them.",
+        epilog="venues: binance, bitstamp, coinbase, kraken. signals: SIGTERM, SIGINT, SIGHUP end it, clients are "
+        "told. exit codes: 0 stopped; 64 usage; 66 a file can't be read; 69 the address can't be had, or the extra "
+        "`books` is missing",
+    )
+    add = parser.add_argument
+    add("--venue", metavar="NAME[=URL]", action="append", default=[],
+        help="start an lb for this venue, at its own address or at URL; may be repeated")  # fmt: skip
+    add("--lb", metavar="NAME=PATH", action="append", default=[],
+        help="be a reader of the lb whose control socket is PATH, and which holds this venue's session")  # fmt: skip
+    add("--rest", metavar="NAME=URL", action="append", default=[],
+        help="where this venue's REST is (default: its own address)")  # fmt: skip
+    add("--symbols", metavar="SYMBOLS", action="append", default=[],
+        help="these and no other, such as BTC-USD,ETH-BTC, and they are kept whoever watches (default: what clients "
+        "ask for)")  # fmt: skip
+    add("--depth", metavar="N", type=_depth, default=10,
+        help=f"levels of each side of a merged book, at most {MOST_DEPTH} (default: 10)")  # fmt: skip
+    add(
+        "--full",
+        action="store_true",
+        help="keep venues' whole books, by snapshot and differences, where they have such (default: their best levels)",
+    )
+    add("--stale-after", metavar="S", type=_seconds,
+        help="a book that is silent for S seconds leaves the merge (default: 60 to 90, by venue)")  # fmt: skip
+    add("--linger", metavar="S", type=_seconds, default=GRACE_S,
+        help=f"how long a symbol stays subscribed that nobody watches any more (default: {GRACE_S:g})")  # fmt: skip
+    add("--grpc", metavar="HOST:PORT", default=ADDRESS, help=f"where to serve; port 0 is any (default: {ADDRESS})")
+    add("--tls-cert", metavar="FILE", type=Path, help="the server's certificates, PEM (default: plain text)")
+    add("--tls-key", metavar="FILE", type=Path, help="their key, PEM")
+    add("--client-ca", metavar="FILE", type=Path, help="whoever connects must have a certificate signed by these")
+    add("--token-file", metavar="FILE", type=Path, help="what clients must say, in a file that only you can read")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

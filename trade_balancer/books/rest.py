@@ -1,0 +1,91 @@
+"""What venues are asked by HTTP: their symbols, and snapshots (extra `books`).
+
+Law: few requests of a venue at a time, and no more than its budget of a minute: the others wait their turn. A venue
+that says that it has had enough is not asked before the time it names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from types import TracebackType
+
+from trade_balancer.books.venue import BookVenue, Request
+from trade_balancer.errors import MissingExtraError
+
+try:
+    import httpx
+except ImportError:
+    raise MissingExtraError("order books", "httpx", "books") from None
+
+AT_ONCE = 4
+TIMEOUT_S = 15.0
+MINUTE_S = 60.0
+_ENOUGH = (418, 429)
+_DEFAULT_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 3600.0
+
+
+class RestError(Exception):
+    """No answer to be used; the text says why."""
+
+
+class Rest:
+    """Of one venue. `url`: instead of the venue's own."""
+
+    def __init__(self, venue: BookVenue, url: str | None = None) -> None:
+        self._url = (url or venue.rest_url).rstrip("/")
+        self._budget = venue.weight_per_minute
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
+        self._turn = asyncio.Lock()
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._spent: deque[tuple[float, int]] = deque()
+        """When, and how much."""
+        self._pause_until_s = 0.0
+        self.requests_total = 0
+
+    async def __aenter__(self) -> Rest:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(self, request: Request) -> bytes:
+        """The body of the answer. Raises RestError."""
+        async with self._room:
+            await self._wait(request.weight)
+            self.requests_total += 1
+            url = self._url + request.path
+            try:
+                answer = await self._client.get(url)
+            except (httpx.HTTPError, httpx.InvalidURL) as fault:
+                raise RestError(f"{url}: {fault or type(fault).__name__}") from None
+        if answer.status_code in _ENOUGH:
+            self._pause_until_s = time.monotonic() + _pause_s(answer.headers.get("Retry-After", ""))
+        if answer.status_code != httpx.codes.OK:
+            raise RestError(f"{url}: HTTP status {answer.status_code}")
+        return answer.content
+
+    async def _wait(self, weight: int) -> None:
+        """Until the budget has room."""
+        async with self._turn:
+            while (wait_s := self._wait_s(weight)) > 0:
+                await asyncio.sleep(wait_s)
+            self._spent.append((time.monotonic(), weight))
+
+    def _wait_s(self, weight: int) -> float:
+        now_s = time.monotonic()
+        while self._spent and now_s - self._spent[0][0] > MINUTE_S:
+            self._spent.popleft()
+        if now_s < self._pause_until_s:
+            return self._pause_until_s - now_s
+        if self._spent and sum(spent for _, spent in self._spent) + weight > self._budget:
+            return self._spent[0][0] + MINUTE_S - now_s + 0.001
+        return 0.0
+
+
+def _pause_s(text: str) -> float:
+    return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() else _DEFAULT_PAUSE_S
