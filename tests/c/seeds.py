@@ -11,6 +11,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "books")]
 
+import message_forge  # noqa: E402 - found only now
 import wire as venue  # noqa: E402 - found only now
 from model import BINARY, BYTE_ORDER_MARK, CONTINUATION, PING, TEXT, Frame, crc32c, wire  # noqa: E402 - found only now
 
@@ -181,6 +182,8 @@ def inputs(target: str) -> Iterator[bytes]:
         case "books":
             for (form, lines), choice in product(book_lines(), range(25)):
                 yield bytes([form, choice]) + b"\n".join(lines)
+        case "forms":
+            yield from venues_messages()
         case "bars":
             lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
             late = [
@@ -190,6 +193,14 @@ def inputs(target: str) -> Iterator[bytes]:
                 yield bytes([choice, choice % 2]) + b"\n".join(
                     [TRADE, *late, lines[choice % len(lines)], *OTHERS, TRADE]
                 )
+
+
+def venues_messages() -> Iterator[bytes]:
+    sources = [(venue, False) for venue in message_forge.VENUES] + [(venue, True) for venue in message_forge.BODIES]
+    for seed in range(400):
+        number = seed % len(sources)
+        venue, is_snapshot = sources[number]
+        yield bytes([number, seed % 8]) + message_forge.made(seed, venue, is_snapshot=is_snapshot)
 
 
 def main(target: str, directory: Path) -> None:

@@ -31,6 +31,7 @@ TARGETS = [
     "pgcopy",
     "recording",
     "books",
+    "forms",
 ]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")

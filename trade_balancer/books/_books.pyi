@@ -3,6 +3,25 @@
 from typing import Any
 
 class _Lib:
+    BID: int
+    ASK: int
+
+    BOOKS_EMALFORMED: int
+    BOOKS_EINEXACT: int
+    BOOKS_ETOO_LARGE: int
+
+    UPDATE_NOTHING: int
+    UPDATE_WHOLE: int
+    UPDATE_DIFFERENCE: int
+    UPDATE_BEST: int
+    UPDATE_NAME_BYTES: int
+
+    binance_form: Any
+    bitstamp_form: Any
+    coinbase_form: Any
+    kraken_form: Any
+    polygon_form: Any
+
     RULE_WHOLE_EACH_TIME: int
     RULE_IDS: int
     RULE_SEQUENCE: int

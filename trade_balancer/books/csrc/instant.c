@@ -1,7 +1,7 @@
 #include "instant.h"
 #include "members.h"
 
-enum { TEXT_BYTES = 64, FIRST_YEAR = 1970, LAST_YEAR = 2261 };
+enum { TEXT_BYTES = 256, FIRST_YEAR = 1970, LAST_YEAR = 2261 };
 
 struct text {
     const uint8_t *at, *end;

@@ -35,7 +35,7 @@ typedef enum {
     UPDATE_BEST        /* the best of both sides */
 } update_kind;
 
-enum { UPDATE_NAME_BYTES = 64 }; /* of a name that can't be pointed to, because the message spells it with escapes or in other letters */
+enum { UPDATE_NAME_BYTES = 192 }; /* of a name that can't be pointed to, because the message spells it with escapes or in other letters */
 
 typedef struct {
     update_kind kind;
