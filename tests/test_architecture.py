@@ -263,6 +263,13 @@ PARSERS = {
     "scan.c": "",
     "json_member.c": "",
     "ws_frame.c": "",
+    **{
+        f"books/csrc/{name}.c": ""
+        for name in (
+            *("binance", "bitstamp", "coinbase", "kraken", "polygon"),
+            *("best", "decimal", "entries", "events", "instant", "members", "pairs"),
+        )
+    },
     "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
     "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",
     "shard.h": "uint32_t use(const uint8_t *key, size_t size) { return shard_of(key, size, 3); }",
@@ -292,6 +299,8 @@ OWN_SYMBOLS = (
     "number_",
     "json_",
     "recording_",
+    *("best_", "decimal_", "entries_", "events_", "instant_", "members_", "pair_", "pairs_"),
+    *("level_", "string_", "text_", "value_"),
 )
 """What a header declares stands in its own .c, and one parser may use another."""
 
@@ -305,7 +314,8 @@ def test_what_parses_calls_nothing(source: str, tmp_path: Path) -> None:
         pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
     unit = tmp_path / "unit.c"
     unit.write_text(f'#include "{source}"\n{PARSERS[source]}\n')
-    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", "-fno-pie", f"-I{COLUMNAR}", f"-I{PUMP}", "-c", str(unit)]
+    folders = [f"-I{folder}" for folder in (COLUMNAR, PUMP, PROJECT / "trade_balancer")]
+    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", "-fno-pie", *folders, "-c", str(unit)]
     subprocess.run([*command, "-o", str(tmp_path / "unit.o")], check=True)
     listed = subprocess.run(["nm", str(tmp_path / "unit.o")], check=True, capture_output=True, text=True).stdout
     symbols = [line.split()[-2:] for line in listed.splitlines()]
