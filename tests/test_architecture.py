@@ -125,21 +125,22 @@ def test_only_the_session_knows_tls() -> None:
 
 VENUES = {layout.name.lower() for layout in Layout}
 WHERE_VENUES_ARE_LISTED = {
-    *("lb/feed/venues/__init__.py", "lb/pump/layouts.py", "lb/pump/_pump.pyi"),
+    *("lb/replay/venues/__init__.py", "lb/feed/venues/__init__.py", "lb/pump/layouts.py", "lb/pump/_pump.pyi"),
     *("lb/pump/csrc/layouts.h", "lb/pump/csrc/layouts.c"),
 }
 """Files that say which there are, and nothing about them."""
 
 
 def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
-    """Its dialogue and its row in the pump, which have its name; lb-replay is Polygon's fake."""
+    """Its dialogue, its row in the pump and its fake, which have its name; the rest of lb-replay plays Polygon's."""
     dialogues = {path.stem for path in (PROJECT / "lb/feed/venues").glob("*.py")} - {"__init__"}
     assert dialogues <= VENUES == {path.stem for path in PUMP.glob("*.c")} & VENUES
     for path in sorted((PROJECT / "lb").rglob("*")):
         name = str(path.relative_to(PROJECT))
         if path.suffix not in (".py", ".pyi", ".c", ".h") or name in WHERE_VENUES_ARE_LISTED:
             continue
-        own = {"polygon"} if name.startswith("lb/replay/") else {path.stem}
+        is_of_tapes = name.startswith("lb/replay/") and not name.startswith("lb/replay/venues/")
+        own = {"polygon"} if is_of_tapes else {path.stem}
         assert {venue for venue in VENUES if venue in path.read_text().lower()} <= own, name
 
 

@@ -29,6 +29,16 @@ def lb_command(key_form: str, url: str, ca_file: Path | None, events: frozenset[
     return shlex.join([*words, key_form, url, str(_PIPES), ".", _program("lb-count")])
 
 
+def lb_command_for_venue(venue: str, url: str, ca_file: Path | None, topic: str) -> str:
+    """The same for the fake of a venue, which wants no key."""
+    words = [_program("lb"), "--feed", venue, "--subscribe", topic]
+    if ca_file is not None:
+        words += ["--ca-file", str(ca_file)]
+    for everywhere, here in _EVERYWHERE.items():
+        url = url.replace(everywhere, here)
+    return shlex.join([*words, "none", url, "1", ".", _program("lb-count")])
+
+
 def _program(name: str) -> str:
     """By its name alone where a shell finds the one that is installed beside this program."""
     beside = Path(sys.executable).parent / name

@@ -54,12 +54,18 @@ class Fault:
         if equals and read is None:
             raise argparse.ArgumentTypeError(f"{kind.value} takes no value")
         given = read(value) if equals and read is not None else default
-        if after.endswith("s"):
-            return cls(kind, None, seconds(after[:-1]), given)
-        return cls(kind, whole("records", 0)(after), None, given)
+        return cls(kind, *read_after(after), given)
 
 
-def _close_code(text: str) -> int:
+def read_after(text: str) -> tuple[int | None, float | None]:
+    """AFTER: so many records, or so many seconds, of which one is None. Raises argparse.ArgumentTypeError."""
+    if text.endswith("s"):
+        return None, seconds(text[:-1])
+    return whole("records", 0)(text), None
+
+
+def close_code(text: str) -> int:
+    """A code that a close frame may have. Raises argparse.ArgumentTypeError."""
     code = whole("as a close code", 1000, 4999)(text)
     if 1004 <= code <= 1006 or 1015 <= code < 3000:
         raise argparse.ArgumentTypeError(f"{code} is no code that a close frame may have (RFC 6455 section 7.4)")
@@ -71,7 +77,7 @@ _VALUES: dict[Kind, tuple[Callable[[str], float] | None, float]] = {
     Kind.RESET: (None, 0),
     Kind.STALL: (above_zero, math.inf),
     Kind.SLOW: (whole("bytes/s", 1), 1000),
-    Kind.CLOSE: (_close_code, 1011),
+    Kind.CLOSE: (close_code, 1011),
     Kind.AUTH_FAILED: (whole("times", 1), 1),
     Kind.MAX_CONNECTIONS: (None, 0),
 }

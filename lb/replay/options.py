@@ -10,18 +10,23 @@ from lb.replay.errors import UsageError
 from lb.replay.faults import Fault
 from lb.replay.selection import Begin
 from lb.replay.stage import Patience
+from lb.replay.venue_faults import VenueFault
+from lb.replay.venues import FAKES
 from lb.version import VERSION
 
+_TAPES = "polygon"
+"""The venue whose feed is played from files, or as a market of trades."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DESCRIPTION = """\
 Serves recorded or synthetic market data over a websocket, in the protocol of the
 Polygon/Massive feeds. Give FILES: recordings of lb-record, or a message (a JSON array of records,
 or one record) per line, as .jsonl, .gz or .zst; or --synthetic. Every new session is sent the
-data from its beginning. The first line on standard output names the URL, the last one is a
+data from its beginning. With --feed it is the fake of another venue: its websocket and its REST
+paths, with made-up order books. The first line on standard output names the URL, the last one is a
 command of lb to paste. `lb-replay info FILE` tells what is in a file."""
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
   lb-replay recording-*.jsonl.zst                  what lb-record has written, as fast as it came
   lb-replay --from 2026-11-27T14:30 --speed 0.5 recording-*.jsonl.zst
@@ -31,6 +36,8 @@ examples:
   lb-replay --synthetic --speed max --self-signed  the same over wss, as fast as it goes
   lb-replay --synthetic --rate 400000 --slow-consumer-after 2s
                                                    a market that only fast clients can follow
+  lb-replay --feed {next(iter(FAKES))} --symbols ETH-BTC,BTC-USD --rate 50 --port 8766
+                                                   a venue's order books, made up
   lb-replay --fault 10s:reset --fault 20s:auth_failed trades.jsonl.zst
                                                    a bad day: see how your programs take it
 
@@ -43,6 +50,19 @@ faults (--fault AFTER:KIND[=VALUE]); the next session goes on with the very next
   auth_failed[=N]      the stream ends, and the next N authentications (default 1) are
                        refused; with AFTER 0 the first ones
   max_connections      the status, and close 1008: as if the key were used elsewhere
+
+faults with --feed, after AFTER messages or Ss of the first session; of SYMBOL or of any:
+  gap[=SYMBOL]         the next difference is not sent
+  duplicate[=SYMBOL]   the next message of a book is sent twice
+  crossed[=SYMBOL]     the next message of a book has a bid above the best ask
+  bad-checksum[=SYMBOL] the next checksum is wrong, where the venue has any
+  silent=SYMBOL        nothing of it is sent any more
+  stall[=S]            as above, in all sessions of that moment
+  drop                 all sessions end without a close frame
+  close[=CODE]         all sessions end with a close frame (default 1001)
+  farewell             the venue's word that sessions are to end soon, where it has one
+  old-snapshot[=N]     the next N snapshots by REST (default 1) are of long ago
+  429[=N]              the next N requests by REST (default 1) are refused
 
 exit codes: 0 at SIGTERM, SIGINT or the end of --once; 64 wrong usage; 66 unusable input;
 69 port in use, package missing or report not writable"""
@@ -75,6 +95,10 @@ def _begin(text: str) -> Begin:
     return Begin((aware - _EPOCH) // timedelta(microseconds=1) * 1000)
 
 
+def _symbols(text: str) -> list[str]:
+    return list(dict.fromkeys(name for name in text.split(",") if name))
+
+
 def _path(text: str) -> str:
     if not text.startswith("/"):
         raise argparse.ArgumentTypeError(f"{text!r} does not begin with /")
@@ -92,12 +116,39 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     _add_server(parser)
     _add_faults(parser)
     options = parser.parse_args(arguments)
-    _check(options)
+    if options.feed == _TAPES:
+        _check(options)
+        options.ping_interval = 30.0 if options.ping_interval is None else options.ping_interval
+    else:
+        _check_fake(options, parser)
+    _check_tls(options)
+    read = Fault.parse if options.feed == _TAPES else VenueFault.parse
+    try:
+        options.fault = [read(text) for text in options.fault]
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"argument --fault: {error}") from None
     return options
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is sent")
+    group.add_argument(
+        "--feed",
+        choices=[_TAPES, *sorted(FAKES)],
+        default=_TAPES,
+        help=f"whose protocol it speaks (default {_TAPES}, which plays FILES or --synthetic); of the others it makes "
+        "up order books, and has their REST paths on the same port",
+    )
+    group.add_argument(
+        "--symbols",
+        type=_symbols,
+        metavar="NAMES",
+        help="with --feed: the symbols there are, as ETH-BTC,BTC-USD; any names will do (default: those of a dozen "
+        "that the venue has)",
+    )
+    group.add_argument(
+        "--levels", type=whole("levels", 10, 5_000), metavar="N", help="with --feed: levels of a side (default 200)"
+    )
     group.add_argument("files", nargs="*", type=Path, metavar="FILE", help="recordings, played one after the other")
     group.add_argument(
         "--from",
@@ -118,7 +169,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=int, metavar="N", help="what the market is made from (default 1)")
     group.add_argument(
-        "--rate", type=above_zero, metavar="R", help="trades per second of market time (default 10000, at most 1e8)"
+        "--rate",
+        type=above_zero,
+        metavar="R",
+        help="trades per second of market time (default 10000, at most 1e8); with --feed: changes per second of each "
+        "book (default 10)",
     )
     group.add_argument(
         "--layout",
@@ -180,9 +235,8 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ping-interval",
         type=seconds,
-        default=30.0,
         metavar="S",
-        help="seconds between pings; 0: none (default 30)",
+        help="seconds between pings; 0: none (default 30, or as the venue of --feed)",
     )
     group.add_argument("--report", type=Path, metavar="FILE", help="write the totals as JSON at exit")
 
@@ -198,7 +252,6 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--fault",
-        type=Fault.parse,
         action="append",
         default=[],
         metavar="AFTER:KIND[=VALUE]",
@@ -224,7 +277,33 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_OF_FAKES = frozenset({"feed", "symbols", "levels", "seed", "rate", "fault", "report", "ping_interval"})
+_OF_ALL = frozenset({"host", "port", "tls", "cert", "key_file", "self_signed"})
+
+
+def _check_fake(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """A fake has options of its own, and not those of tapes."""
+    if options.files:
+        raise UsageError(f"--feed {options.feed} makes its books up, and plays no FILES")
+    for name, value in vars(options).items():
+        if name not in _OF_FAKES | _OF_ALL and value != parser.get_default(name) and name != "files":
+            option = "--from" if name == "begin" else "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is of no use with --feed {options.feed}")
+
+
+def _check_tls(options: argparse.Namespace) -> None:
+    if options.self_signed and (options.cert or options.key_file):
+        raise UsageError("--self-signed and --cert exclude each other")
+    if bool(options.cert) != bool(options.key_file):
+        raise UsageError("--cert and --key-file need each other")
+    if options.tls and not (options.self_signed or options.cert):
+        raise UsageError("--tls needs --self-signed, or --cert and --key-file")
+
+
 def _check(options: argparse.Namespace) -> None:
+    for name in ("symbols", "levels"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} needs --feed of another venue than {_TAPES}")
     if options.synthetic == bool(options.files):
         raise UsageError("either FILES or --synthetic is needed, and not both")
     if not options.synthetic:
@@ -233,12 +312,6 @@ def _check(options: argparse.Namespace) -> None:
                 raise UsageError(f"--{name} needs --synthetic")
     if options.synthetic and (options.begin or options.by):
         raise UsageError("--from and --by need FILES")
-    if options.self_signed and (options.cert or options.key_file):
-        raise UsageError("--self-signed and --cert exclude each other")
-    if bool(options.cert) != bool(options.key_file):
-        raise UsageError("--cert and --key-file need each other")
-    if options.tls and not (options.self_signed or options.cert):
-        raise UsageError("--tls needs --self-signed, or --cert and --key-file")
     if options.drops and not options.drop_every:
         raise UsageError("--drops needs --drop-every")
     if options.slow_consumer_after and options.speed is None:

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 from lb.replay.authority import context_from_files
-from lb.replay.command import lb_command
+from lb.replay.command import lb_command, lb_command_for_venue
 from lb.replay.errors import UnavailableError
 from lb.replay.files import read_tape
 from lb.replay.key import read_key
 from lb.replay.player import End, Playback
 from lb.replay.progress import INTERVAL_S, ProgressBar
 from lb.replay.selection import Selection
-from lb.replay.server import ReplayServer
+from lb.replay.server import ReplayServer, Server
 from lb.replay.synthetic import Layout, synthetic_market
 from lb.replay.tally import Totals
 from lb.replay.tape import Tape
+from lb.replay.venue_server import VenueServer
+from lb.replay.venues import FAKES
 from lb.replay.wire import WakeUp
 
 
@@ -31,6 +33,39 @@ def serve(options: argparse.Namespace) -> None:
 
     Raises ReplayError for input that cannot be used and an address that cannot be listened on.
     """
+    if options.feed in FAKES:
+        _serve_fake(options)
+    else:
+        _serve_tape(options)
+
+
+def _serve_fake(options: argparse.Namespace) -> None:
+    with WakeUp() as over, _signals_set(over):
+        server = VenueServer(
+            options.feed,
+            symbols=options.symbols,
+            rate=options.rate or 10.0,
+            seed=1 if options.seed is None else options.seed,
+            levels=options.levels or 200,
+            host=options.host,
+            port=options.port,
+            tls=_tls(options),
+            ping_interval_s=options.ping_interval,
+            faults=options.fault,
+        )
+        with server:
+            lines = [f"listening on {server.url} and {server.rest_url}"]
+            lines += [f"ca file {server.ca_file}"] if server.ca_file else []
+            command = lb_command_for_venue(options.feed, server.url, server.ca_file, server.example)
+            print(*lines, f"to try it: {command}", sep="\n", flush=True)
+            if sys.stderr.isatty():
+                _watch(server, over, None)
+            else:
+                _wait(over, None)
+        _report(server.totals, options.report)
+
+
+def _serve_tape(options: argparse.Namespace) -> None:
     key = read_key(options.key)
     tape = _tape(options)
     playback = _playback(options)
@@ -113,7 +148,7 @@ def _signals_set(over: WakeUp) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _watch(server: ReplayServer, over: WakeUp, expected: int | None) -> None:
+def _watch(server: Server, over: WakeUp, expected: int | None) -> None:
     with ProgressBar(expected) as bar:
         while not _wait(over, INTERVAL_S):
             bar.show(server.totals)

@@ -1,5 +1,6 @@
 """The server: a listening socket, a thread that accepts, and a thread per connection."""
 
+import abc
 import contextlib
 import os
 import select
@@ -16,58 +17,31 @@ from lb.replay.connection import Connection
 from lb.replay.errors import UnavailableError
 from lb.replay.player import Playback
 from lb.replay.stage import House, Patience, Stage
-from lb.replay.tally import Totals
+from lb.replay.tally import Tally, Totals
 from lb.replay.tape import Tape
+from lb.replay.tape_connection import TapeConnection
 from lb.replay.wire import WakeUp, Wire
 
 _AT_FULL_SPEED = Playback()
 
 
-class ReplayServer:
-    """Serves a tape to whoever knows the key; it listens from its making on and is served from `start` to `stop`.
-
-    As a context manager it starts and stops by itself:
-
-        with ReplayServer(tape, key="demo", tls="self-signed") as server:
-            connect(server.url, ca=server.ca_file)
+class Server(abc.ABC):
+    """It listens from its making on, and is served from `start` to `stop`; as a context manager it does both itself.
 
     Args:
-        tape: what is played.
-        playback: how it is played; by default once, at full speed, with close frame 1000 at its end.
-        key: the only key that is accepted.
         host: address or name to listen on.
         port: 0 for any free one.
-        path: the path of the URL; another gets the HTTP status 404.
+        path: the path of the URL.
         tls: None for ws; a context, or "self-signed", for wss.
-        connections_per_key: how many subscribed connections there may be; a further one evicts the eldest.
-        auth_timeout_s: after so many seconds without a valid key: `auth_timeout`, and the connection is closed.
-        ping_interval_s: seconds between pings; 0 for none.
-        patience: how far a client may be behind; beyond, `slow_consumer`, and the connection is closed. Needs a
-            playback with a speed.
-        on_input_end: called, from another thread, each time a connection that got the whole input is over.
 
     Raises:
         UnavailableError: the address is unknown or not ours, or the port is in use.
     """
 
     def __init__(
-        self,
-        tape: Tape,
-        playback: Playback = _AT_FULL_SPEED,
-        *,
-        key: str = "demo",
-        host: str = "127.0.0.1",
-        port: int = 0,
-        path: str = "/stocks",
-        tls: ssl.SSLContext | Literal["self-signed"] | None = None,
-        connections_per_key: int = 1,
-        auth_timeout_s: float = 10.0,
-        ping_interval_s: float = 30.0,
-        patience: Patience | None = None,
-        on_input_end: Callable[[], None] = lambda: None,
+        self, tally: Tally, host: str, port: int, path: str, tls: ssl.SSLContext | Literal["self-signed"] | None
     ) -> None:
-        house = House(key, path, connections_per_key, auth_timeout_s, ping_interval_s, patience)
-        self._stage = Stage(tape, playback, house, on_input_end)
+        self._tally = tally
         self._listener = _listen(host, port)
         self._self_signed: SelfSigned | None = None
         self._tls: ssl.SSLContext | None
@@ -82,6 +56,14 @@ class ReplayServer:
         self._stopping = threading.Event()
         self._connections: dict[threading.Thread, Connection] = {}
         self._acceptor = threading.Thread(target=self._accept, name="replay-accept")
+
+    @abc.abstractmethod
+    def _connection(self, wire: Wire, wake_up: WakeUp) -> Connection:
+        """Who serves a client that has come."""
+
+    def connections(self) -> list[Connection]:
+        """Those that there are, and may be some that have just ended."""
+        return list(self._connections.values())
 
     @property
     def port(self) -> int:
@@ -102,7 +84,7 @@ class ReplayServer:
     @property
     def totals(self) -> Totals:
         """What has been sent so far."""
-        return self._stage.tally.totals()
+        return self._tally.totals()
 
     def start(self) -> None:
         """Begins to accept connections."""
@@ -150,10 +132,61 @@ class ReplayServer:
             wake_up.close()
             accepted.close()
             return
-        connection = Connection(wire, wake_up, self._stage)
+        connection = self._connection(wire, wake_up)
         thread = threading.Thread(target=connection.run, name="replay-connection")
         thread.start()
         self._connections[thread] = connection
+
+
+class ReplayServer(Server):
+    """Serves a tape to whoever knows the key; it listens from its making on and is served from `start` to `stop`.
+
+    As a context manager it starts and stops by itself:
+
+        with ReplayServer(tape, key="demo", tls="self-signed") as server:
+            connect(server.url, ca=server.ca_file)
+
+    Args:
+        tape: what is played.
+        playback: how it is played; by default once, at full speed, with close frame 1000 at its end.
+        key: the only key that is accepted.
+        host: address or name to listen on.
+        port: 0 for any free one.
+        path: the path of the URL; another gets the HTTP status 404.
+        tls: None for ws; a context, or "self-signed", for wss.
+        connections_per_key: how many subscribed connections there may be; a further one evicts the eldest.
+        auth_timeout_s: after so many seconds without a valid key: `auth_timeout`, and the connection is closed.
+        ping_interval_s: seconds between pings; 0 for none.
+        patience: how far a client may be behind; beyond, `slow_consumer`, and the connection is closed. Needs a
+            playback with a speed.
+        on_input_end: called, from another thread, each time a connection that got the whole input is over.
+
+    Raises:
+        UnavailableError: the address is unknown or not ours, or the port is in use.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        playback: Playback = _AT_FULL_SPEED,
+        *,
+        key: str = "demo",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        path: str = "/stocks",
+        tls: ssl.SSLContext | Literal["self-signed"] | None = None,
+        connections_per_key: int = 1,
+        auth_timeout_s: float = 10.0,
+        ping_interval_s: float = 30.0,
+        patience: Patience | None = None,
+        on_input_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        house = House(key, path, connections_per_key, auth_timeout_s, ping_interval_s, patience)
+        self._stage = Stage(tape, playback, house, on_input_end)
+        super().__init__(self._stage.tally, host, port, path, tls)
+
+    def _connection(self, wire: Wire, wake_up: WakeUp) -> Connection:
+        return TapeConnection(wire, wake_up, self._stage)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -25,6 +25,8 @@ class Totals:
     """Pings sent at intervals; those between fragments are not counted."""
     pongs_total: int = 0
     """Pongs received, to whichever ping."""
+    requests_total: int = 0
+    """By REST, answered or refused."""
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
