@@ -1,4 +1,5 @@
-"""A feed to test against: a server that speaks the protocol of the Polygon/Massive websocket feeds, or another venue's.
+"""A feed to test against: a server that speaks the protocol of the Polygon/Massive websocket feeds, or that of another
+venue.
 
 Laws of this package: it imports nothing of `lb` but the version and how numbers are read; what is sent to a client is
 framed once, before it is sent, and at full speed no Python code runs per record, per message or per frame. (Of the

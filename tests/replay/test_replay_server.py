@@ -365,7 +365,7 @@ def test_who_reads_too_slowly_is_told_so_and_cut_off(patience: Patience, tls: Li
 
 
 def test_a_slow_consumer_that_never_reads_again_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lb.replay.connection._LAST_WORDS_NS", 1)
+    monkeypatch.setattr("lb.replay.tape_connection._LAST_WORDS_NS", 1)
     patience = Patience(size_bytes=1 << 20)
     with (
         ReplayServer(FAST, AT_A_MILLION_PER_S, patience=patience) as server,
