@@ -103,11 +103,10 @@ class Desk:
 
     def _lb(self, source: Source) -> Lb:
         venue = source.venue
-        number = self.keeper.number_of(venue.name)
         lb = Lb(
             venue.name,
             source.control or Ours(venue.name, source.url or venue.url, self._wanted.folder, _READ_ONLY),
-            on_data=lambda data, received_ns: self._take(number, data, received_ns),
+            on_data=lambda data, received_ns: self._take(venue.name, data, received_ns),
             on_session=lambda is_open, why: self._session(venue.name, is_open, why),
             on_dropped=lambda: self._dropped(venue.name),
             backlog_bytes=venue.backlog_bytes,
@@ -115,8 +114,9 @@ class Desk:
         lb.subscribe(venue.always)
         return lb
 
-    def _take(self, venue: int, data: memoryview, received_ns: int) -> int:
-        taken = self.books.take(venue, data, received_ns)
+    def _take(self, venue: str, data: memoryview, received_ns: int) -> int:
+        taken = self.books.take(self.keeper.number_of(venue), data, received_ns)
+        self.keeper.heard(venue, time.monotonic())
         if taken.changed or taken.faults:
             self.keeper.taken(taken, time.monotonic())
             self._obey()

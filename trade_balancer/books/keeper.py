@@ -68,6 +68,8 @@ class _Venue:
     stale_after_s: float
     table: Mapping[str, VenueSymbol] = field(default_factory=dict)
     is_open: bool = False
+    heard_s: float = 0.0
+    """When anything came of it."""
 
 
 @dataclass(slots=True)
@@ -78,13 +80,14 @@ class _Kept:
     symbol: VenueSymbol
     recover_s: float = _NEVER_S
     """When the next recovery is due."""
-    is_fetching: bool = False
     attempts: int = 0
     synced_s: float = _NEVER_S
     """Since when it is in step."""
     messages_total: int = 0
     heard_s: float = 0.0
     """When there were so many."""
+    asked_s: float = 0.0
+    """When a silent book was asked for again."""
     state: State = State.UNKNOWN
 
 
@@ -92,6 +95,7 @@ class _Kept:
 class _Symbol:
     number: int
     name: str
+    decimals: Decimals
     books: dict[str, _Kept]
 
 
@@ -120,16 +124,27 @@ class Keeper:
         self._by_number: dict[int, _Symbol] = {}
         self._actions: list[Action] = []
         self._changed: dict[int, None] = {}
+        self._fetching: set[tuple[str, str]] = set()
+        """Venue and symbol of snapshots on their way, wanted or not any more: never two of one book."""
         self.faults_total: dict[tuple[str, Why], int] = {}
         self.recoveries_total = 0
 
-    def know(self, venue: str, table: Mapping[str, VenueSymbol], now_s: float) -> None:
-        """The symbols that the venue has. What is watched, and was not known to be there, begins anew with it."""
-        self._venues[venue].table = table
-        for name in [name for name, symbol in self._symbols.items() if venue not in symbol.books]:
-            if name in table and table[name].is_trading:
-                self.unwatch(name)
-                self.watch(name, now_s)
+    def know(self, venue_name: str, table: Mapping[str, VenueSymbol], now_s: float) -> None:
+        """The symbols that the venue has. The book of a watched one that it does not trade any more is closed, of one
+        that it trades now opened; the books of other venues go on, unless this one has more decimals."""
+        venue = self._venues[venue_name]
+        venue.table = table
+        for symbol in list(self._symbols.values()):
+            kept, new = symbol.books.get(venue_name), _traded(venue, symbol.name)
+            if kept is not None and (new is None or new != kept.symbol):
+                self._close(symbol, kept)
+            if new is None or (kept is not None and new == kept.symbol):
+                continue
+            if new.decimals.price > symbol.decimals.price or new.decimals.size > symbol.decimals.size:
+                self.unwatch(symbol.name)
+                self.watch(symbol.name, now_s)
+            else:
+                self._open(symbol, venue, new, now_s)
 
     def symbols(self) -> set[str]:
         """That at least one venue trades."""
@@ -154,23 +169,13 @@ class Keeper:
         """Keep this symbol's books, of all venues that trade it."""
         if name in self._symbols:
             return
-        venues = [venue for venue in self._venues.values() if name in venue.table and venue.table[name].is_trading]
-        scales = [venue.table[name].decimals for venue in venues] or [Decimals(0, 0)]
+        traded = [(venue, there) for venue in self._venues.values() if (there := _traded(venue, name)) is not None]
+        scales = [there.decimals for _, there in traded] or [Decimals(0, 0)]
         decimals = Decimals(max(one.price for one in scales), max(one.size for one in scales))
         number = self._books.add_symbol(name, decimals)
-        symbol = self._symbols[name] = self._by_number[number] = _Symbol(number, name, {})
-        for venue in venues:
-            of_venue, about = venue.table[name], venue.about
-            rule = about.rule(self._is_whole)
-            is_cut = rule is Rule.WHOLE_EACH_TIME and not self._is_whole
-            depth = about.depth or (self._books.depth if is_cut else 0)
-            # Kraken's checksum is over the digits of its own; all others may be read with the symbol's.
-            own = of_venue.decimals if rule is Rule.CHECKSUM else decimals
-            self._books.open_book(venue.number, number, of_venue.name.encode(), rule, own, depth)
-            kept = symbol.books[about.name] = _Kept(venue, of_venue)
-            self._actions.append(Subscribe(about.name, about.topics(of_venue.name, self._is_whole)))
-            self._begin(kept, now_s)
-            self._judge(symbol, kept, now_s)
+        symbol = self._symbols[name] = self._by_number[number] = _Symbol(number, name, decimals, {})
+        for venue, of_venue in traded:
+            self._open(symbol, venue, of_venue, now_s)
         self._changed[number] = None
 
     def unwatch(self, name: str) -> None:
@@ -179,9 +184,8 @@ class Keeper:
         del self._by_number[symbol.number]
         self._changed.pop(symbol.number, None)
         self._books.remove_symbol(symbol.number)
-        for venue, kept in symbol.books.items():
-            topics = kept.venue.about.topics(kept.symbol.name, self._is_whole)
-            self._actions.append(Unsubscribe(venue, topics))
+        for kept in symbol.books.values():
+            self._leave(kept)
 
     def taken(self, taken: Taken, now_s: float) -> None:
         """What came of messages, or of a snapshot."""
@@ -197,28 +201,31 @@ class Keeper:
 
     def snapshot(self, venue: str, name: str, body: bytes, received_ns: int, now_s: float) -> None:
         """The answer to a Fetch."""
+        self._fetching.discard((venue, name))
         symbol = self._symbols.get(name)
         kept = symbol.books.get(venue) if symbol else None
         if symbol is None or kept is None:
             return  # nobody wants it any more
-        kept.is_fetching = False
         self.taken(self._books.snapshot(kept.venue.number, symbol.number, body, received_ns), now_s)
         self._judge(symbol, kept, now_s)
+        if kept.state is State.SYNCING and kept.recover_s == _NEVER_S:
+            self._put_off(kept, now_s)  # a body without a book
 
     def no_snapshot(self, venue: str, name: str, now_s: float) -> None:
         """A Fetch has failed."""
+        self._fetching.discard((venue, name))
         symbol = self._symbols.get(name)
         if symbol and (kept := symbol.books.get(venue)):
-            kept.is_fetching = False
             self._put_off(kept, now_s)
 
     def session(self, venue_name: str, is_open: bool, now_s: float) -> None:
         """The venue's session is open, or lost: what comes next does not follow on what came last."""
         venue = self._venues[venue_name]
         venue.is_open = is_open
+        venue.heard_s = now_s
         for symbol, kept in self._of(venue_name):
             self._books.reset(venue.number, symbol.number)
-            kept.attempts = 0
+            kept.attempts, kept.asked_s = 0, now_s
             self._begin(kept, now_s)
             self._judge(symbol, kept, now_s)
 
@@ -229,13 +236,21 @@ class Keeper:
             self._put_off(kept, now_s)
             self._judge(symbol, kept, now_s)
 
+    def heard(self, venue_name: str, now_s: float) -> None:
+        """Messages of this venue came, of books or not."""
+        self._venues[venue_name].heard_s = now_s
+
     def tick(self, now_s: float) -> None:
         """Look at all of them; a few times a second."""
         for symbol in self._symbols.values():
             for kept in symbol.books.values():
                 self._judge(symbol, kept, now_s)
-                if now_s >= kept.recover_s and kept.venue.is_open and not kept.is_fetching:
+                if not kept.venue.is_open:
+                    continue
+                if now_s >= kept.recover_s and (kept.venue.about.name, symbol.name) not in self._fetching:
                     self._recover(symbol, kept, now_s)
+                elif kept.state in (State.LIVE, State.STALE):
+                    self._ask_the_silent(kept, now_s)
 
     def take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []
@@ -244,6 +259,30 @@ class Keeper:
     def take_changed(self) -> Iterable[int]:
         changed, self._changed = self._changed, {}
         return changed
+
+    def _open(self, symbol: _Symbol, venue: _Venue, of_venue: VenueSymbol, now_s: float) -> None:
+        about = venue.about
+        rule = about.rule(self._is_whole)
+        is_cut = rule is Rule.WHOLE_EACH_TIME and not self._is_whole
+        depth = about.depth or (self._books.depth if is_cut else 0)
+        # Kraken's checksum is over the digits of its own; all others may be read with the symbol's.
+        own = of_venue.decimals if rule is Rule.CHECKSUM else symbol.decimals
+        self._books.open_book(venue.number, symbol.number, of_venue.name.encode(), rule, own, depth)
+        kept = symbol.books[about.name] = _Kept(venue, of_venue)
+        self._actions.append(Subscribe(about.name, about.topics(of_venue.name, self._is_whole)))
+        self._begin(kept, now_s)
+        self._judge(symbol, kept, now_s)
+
+    def _close(self, symbol: _Symbol, kept: _Kept) -> None:
+        """The venue does not trade it any more: its levels leave, and the others' stay."""
+        self._books.close_book(kept.venue.number, symbol.number)
+        del symbol.books[kept.venue.about.name]
+        self._leave(kept)
+        self._changed[symbol.number] = None
+
+    def _leave(self, kept: _Kept) -> None:
+        about = kept.venue.about
+        self._actions.append(Unsubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
 
     def _of(self, venue: str) -> list[tuple[_Symbol, _Kept]]:
         return [(symbol, symbol.books[venue]) for symbol in self._symbols.values() if venue in symbol.books]
@@ -281,8 +320,19 @@ class Keeper:
             kept.recover_s = now_s + max(BY_ITSELF_S, min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S))
             self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
         elif (request := about.snapshot(kept.symbol.name, self._is_whole)) is not None:
-            kept.is_fetching = True
+            self._fetching.add((about.name, symbol.name))
             self._actions.append(Fetch(about.name, symbol.name, request))
+
+    def _ask_the_silent(self, kept: _Kept, now_s: float) -> None:
+        """A quiet market is told from a lost subscription by the answer: the book anew. In time before it is stale."""
+        about, patience_s = kept.venue.about, kept.venue.stale_after_s / 2
+        if about.begins_anew and now_s - max(self._heard_s(kept), kept.asked_s) > patience_s:
+            kept.asked_s = now_s
+            self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
+
+    def _heard_s(self, kept: _Kept) -> float:
+        """When it was last sure that the book is as the venue has it."""
+        return max(kept.heard_s, kept.venue.heard_s) if kept.venue.about.is_counted else kept.heard_s
 
     def _judge(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
         """What is the book now?"""
@@ -301,7 +351,7 @@ class Keeper:
             state = State.DOWN
         elif not book.is_synced:
             state = State.SYNCING
-        elif now_s - kept.heard_s > kept.venue.stale_after_s:
+        elif now_s - self._heard_s(kept) > kept.venue.stale_after_s:
             state = State.STALE
         else:
             state = State.LIVE
@@ -309,3 +359,9 @@ class Keeper:
             kept.state = state
             self._books.set_state(number, symbol.number, state)
             self._changed[symbol.number] = None
+
+
+def _traded(venue: _Venue, name: str) -> VenueSymbol | None:
+    """The symbol at the venue, if that trades it now."""
+    symbol = venue.table.get(name)
+    return symbol if symbol is not None and symbol.is_trading else None

@@ -108,6 +108,7 @@ class Lb:
     def unsubscribe(self, topics: Iterable[str]) -> None:
         for topic in topics:
             self._wanted.pop(topic, None)
+            self._again.add(topic)  # where it is wanted again before lb was told that it is not
         self._changed.set()
 
     def begin_anew(self, topics: Iterable[str]) -> None:

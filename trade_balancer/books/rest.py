@@ -7,6 +7,7 @@ that says that it has had enough is not asked before the time it names.
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import time
 from collections import deque
 from types import TracebackType
@@ -21,6 +22,9 @@ except ImportError:
 
 AT_ONCE = 4
 TIMEOUT_S = 15.0
+"""For all of an answer."""
+MOST_BYTES = 64 << 20
+"""Of an answer: all the symbols of a venue are a few MB, its deepest book is less."""
 MINUTE_S = 60.0
 _ENOUGH = (418, 429)
 _DEFAULT_PAUSE_S = 30.0
@@ -34,10 +38,11 @@ class RestError(Exception):
 class Rest:
     """Of one venue. `url`: instead of the venue's own."""
 
-    def __init__(self, venue: BookVenue, url: str | None = None) -> None:
+    def __init__(self, venue: BookVenue, url: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = (url or venue.rest_url).rstrip("/")
         self._budget = venue.weight_per_minute
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False)
+        self._timeout_s = timeout_s
+        self._client = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
         self._turn = asyncio.Lock()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._spent: deque[tuple[float, int]] = deque()
@@ -58,16 +63,29 @@ class Rest:
         async with self._room:
             await self._wait(request.weight)
             self.requests_total += 1
-            url = self._url + request.path
-            try:
-                answer = await self._client.get(url)
-            except (httpx.HTTPError, httpx.InvalidURL) as fault:
-                raise RestError(f"{url}: {fault or type(fault).__name__}") from None
-        if answer.status_code in _ENOUGH:
-            self._pause_until_s = time.monotonic() + _pause_s(answer.headers.get("Retry-After", ""))
-        if answer.status_code != httpx.codes.OK:
-            raise RestError(f"{url}: HTTP status {answer.status_code}")
-        return answer.content
+            return await self._answer(self._url + request.path)
+
+    async def _answer(self, url: str) -> bytes:
+        began_s = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", url) as answer:
+                if answer.status_code in _ENOUGH:
+                    pause_s = _pause_s(answer.headers.get("Retry-After", ""), time.time())
+                    self._pause_until_s = time.monotonic() + pause_s
+                    raise RestError(f"{url}: HTTP status {answer.status_code}: nothing is asked for {pause_s:.0f} s")
+                if answer.status_code != httpx.codes.OK:
+                    raise RestError(f"{url}: HTTP status {answer.status_code}")
+                body = bytearray()
+                async for part in answer.aiter_bytes():
+                    body += part
+                    if len(body) > MOST_BYTES:
+                        raise RestError(f"{url}: the answer has more than {MOST_BYTES} bytes")
+                return bytes(body)
+        except TimeoutError:
+            raise RestError(f"{url}: no whole answer within {self._timeout_s:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            after_s = time.monotonic() - began_s
+            raise RestError(f"{url}: {fault or type(fault).__name__}, after {after_s:.1f} s") from None
 
     async def _wait(self, weight: int) -> None:
         """Until the budget has room."""
@@ -87,5 +105,10 @@ class Rest:
         return 0.0
 
 
-def _pause_s(text: str) -> float:
-    return min(float(text), _LONGEST_PAUSE_S) if text.isdecimal() else _DEFAULT_PAUSE_S
+def _pause_s(text: str, now_s: float) -> float:
+    """Of Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
+    try:
+        pause_s = float(text) if text.isdecimal() else email.utils.parsedate_to_datetime(text).timestamp() - now_s
+    except ValueError:
+        pause_s = _DEFAULT_PAUSE_S
+    return min(max(pause_s, 1.0), _LONGEST_PAUSE_S)

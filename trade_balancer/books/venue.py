@@ -39,6 +39,9 @@ class BookVenue:
     `snapshot`: the request for a symbol's book, None where the venue has none or none is needed. `begins_anew`: a
     book comes when it is subscribed, and recovers by being subscribed again.
 
+    `is_counted`: a missing message of the venue is seen, and some always come: while they do, a book is as it was, and
+    its market quiet.
+
     `always`: topics of every reader. `stale_after_s`: a book of which nothing is heard for so long is stale.
     `weight_per_minute`: how much of the budget all requests together may take.
     """
@@ -53,6 +56,7 @@ class BookVenue:
     table: Callable[[Any], Mapping[str, VenueSymbol]]
     snapshot: Callable[[str, bool], Request | None] = lambda _name, _is_whole: None
     begins_anew: bool = False
+    is_counted: bool = False
     depth: int = 0
     always: tuple[str, ...] = ()
     backlog_bytes: int = 8 << 20

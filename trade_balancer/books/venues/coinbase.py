@@ -34,6 +34,7 @@ VENUE = BookVenue(
     symbols=Request("/api/v3/brokerage/market/products?product_type=SPOT", 1),
     table=_table,
     begins_anew=True,
+    is_counted=True,  # with a heartbeat each second
     always=("*",),
     backlog_bytes=64 << 20,
 )

@@ -1,0 +1,239 @@
+"""What is done about books that are out: a venue steered at random, against what must hold at every step."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import wire
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from trade_balancer.books.books import Books
+from trade_balancer.books.keeper import MOST_DELAY_S, Action, Fetch, Keeper, Resubscribe, Subscribe, Unsubscribe
+from trade_balancer.books.summary import Decimals, State
+from trade_balancer.books.venue import VenueSymbol
+from trade_balancer.books.venues import VENUES
+
+SYMBOLS = {"BTC-USD": "btcusd", "ETH-USD": "ethusd"}
+DECIMALS = Decimals(wire.PRICE_DECIMALS, wire.SIZE_DECIMALS)
+COUNTED = {"BTC-USD": VenueSymbol("BTC-USD", DECIMALS, True), "ETH-USD": VenueSymbol("ETH-USD", DECIMALS, True)}
+STALE_S = 60.0
+BID, ASK = (100, 1), (200, 1)
+
+
+def table(*halted: str) -> dict[str, VenueSymbol]:
+    return {symbol: VenueSymbol(name, DECIMALS, symbol not in halted) for symbol, name in SYMBOLS.items()}
+
+
+def keeper_of(*names: str, is_whole: bool = True) -> Keeper:
+    venues = [replace(VENUES[name], stale_after_s=STALE_S) for name in names]
+    return Keeper(Books(), venues, is_whole=is_whole, dice=random.Random(1))
+
+
+class Steered:
+    """A keeper of one venue whose books are differences behind a snapshot, and the venue's side."""
+
+    def __init__(self) -> None:
+        self.books = Books()
+        venue = replace(VENUES["binance"], stale_after_s=STALE_S)
+        self.keeper = Keeper(self.books, [venue], is_whole=True, dice=random.Random(1))
+        self.now_s = 1000.0
+        self.ids = dict.fromkeys(SYMBOLS, 10)
+        self.fetching: list[str] = []
+        self.topics: set[str] = set()
+        self.fetches_s: dict[str, list[float]] = {symbol: [] for symbol in SYMBOLS}
+        self.keeper.know("binance", table(), self.now_s)
+
+    def obey(self) -> list[Action]:
+        actions = self.keeper.take_actions()
+        for action in actions:
+            match action:
+                case Fetch(_, symbol):
+                    assert symbol not in self.fetching, "two fetches of one book at once"
+                    self.fetching.append(symbol)
+                    self.fetches_s[symbol].append(self.now_s)
+                case Subscribe(_, topics):
+                    self.topics.update(topics)
+                case Unsubscribe(_, topics):
+                    self.topics.difference_update(topics)
+        return actions
+
+    def say(self, symbol: str, *, gap: int = 0, bids: wire.Levels = (BID,)) -> None:
+        last = self.ids[symbol]
+        self.ids[symbol] = last + gap + 1
+        message = wire.binance_difference(last + gap + 1, last + gap + 1, bids, [ASK], SYMBOLS[symbol])
+        self.keeper.taken(self.books.take(0, wire.frames([message]), int(self.now_s)), self.now_s)
+
+    def answer(self, symbol: str, age: int) -> None:
+        self.fetching.remove(symbol)
+        body = wire.binance_snapshot(max(1, self.ids[symbol] - age), [BID], [ASK])
+        self.keeper.snapshot("binance", symbol, body, int(self.now_s), self.now_s)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.keeper.tick(self.now_s)
+
+
+symbols = st.sampled_from(sorted(SYMBOLS))
+
+
+class KeeperMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.venue = Steered()
+        self.watched: set[str] = set()
+        self.halted: set[str] = set()
+        self.is_open = False
+
+    @rule(symbol=symbols)
+    def watch(self, symbol: str) -> None:
+        self.venue.keeper.watch(symbol, self.venue.now_s)
+        self.watched.add(symbol)
+
+    @rule(symbol=symbols)
+    def unwatch(self, symbol: str) -> None:
+        if symbol in self.watched:
+            self.venue.keeper.unwatch(symbol)
+            self.watched.remove(symbol)
+
+    @rule(symbol=symbols)
+    def halt_or_go_on(self, symbol: str) -> None:
+        self.halted ^= {symbol}
+        self.venue.keeper.know("binance", table(*self.halted), self.venue.now_s)
+
+    @rule(is_open=st.booleans())
+    def session(self, is_open: bool) -> None:
+        self.is_open = is_open
+        self.venue.keeper.session("binance", is_open, self.venue.now_s)
+
+    @rule(symbol=symbols, gap=st.sampled_from([0, 0, 0, 5]), crossed=st.sampled_from([False, False, True]))
+    def say(self, symbol: str, gap: int, crossed: bool) -> None:
+        if self.is_open:
+            self.venue.say(symbol, gap=gap, bids=[(300, 1)] if crossed else [BID, (300, 0)])
+
+    @rule(age=st.sampled_from([0, 0, 1, 50]), index=st.integers(0, 3))
+    def answer(self, age: int, index: int) -> None:
+        if self.venue.fetching:
+            self.venue.answer(self.venue.fetching[index % len(self.venue.fetching)], age)
+
+    @rule(body=st.sampled_from([b"", b"{}", b"<html>", b'{"lastUpdateId":1,"bids":']))
+    def answer_rubbish(self, body: bytes) -> None:
+        if self.venue.fetching:
+            symbol = self.venue.fetching.pop()
+            self.venue.keeper.snapshot("binance", symbol, body, 0, self.venue.now_s)
+
+    @rule()
+    def fail(self) -> None:
+        if self.venue.fetching:
+            self.venue.keeper.no_snapshot("binance", self.venue.fetching.pop(), self.venue.now_s)
+
+    @rule()
+    def drop(self) -> None:
+        self.venue.keeper.dropped("binance", self.venue.now_s)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, MOST_DELAY_S, STALE_S + 1]))
+    def wait(self, seconds: float) -> None:
+        self.venue.pass_time(seconds)
+
+    @invariant()
+    def a_book_that_is_out_is_not_merged(self) -> None:
+        venue = self.venue
+        venue.obey()
+        traded = self.watched - self.halted
+        assert venue.topics == {f"{SYMBOLS[symbol]}@depth@100ms" for symbol in traded}
+        states = venue.keeper.states()
+        assert {symbol: set(of) for symbol, of in states.items()} == {
+            symbol: {"binance"} if symbol in traded else set() for symbol in self.watched
+        }
+        numbers = {venue.keeper.name_of(number): number for number in range(len(SYMBOLS))}
+        for symbol in traded:
+            book = venue.books.book(0, numbers[symbol])
+            is_live = states[symbol]["binance"] is State.LIVE
+            assert book.is_live == is_live
+            assert not is_live or (self.is_open and book.is_synced)
+            summary = venue.books.merge(numbers[symbol], 1)
+            assert summary is None or is_live or not (summary.bids or summary.asks)
+
+    def teardown(self) -> None:
+        """Whatever has happened: with a session, and answers, all come back."""
+        venue = self.venue
+        venue.keeper.session("binance", True, venue.now_s)
+        self.is_open = True
+        for _ in range(12):
+            venue.pass_time(MOST_DELAY_S * 1.3)
+            venue.obey()
+            for symbol in sorted(self.watched):
+                venue.say(symbol, bids=[BID, (300, 0)])
+            while venue.fetching:
+                venue.answer(venue.fetching[0], 0)
+        venue.pass_time(0.1)
+        states = venue.keeper.states()
+        assert all(states[symbol]["binance"] is State.LIVE for symbol in self.watched - self.halted)
+        assert not venue.obey()
+
+
+KeeperMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+test_keeper = KeeperMachine.TestCase
+
+
+def test_faults_in_a_burst_are_one_recovery_and_ever_rarer_ones_while_it_does_not_help() -> None:
+    venue = Steered()
+    venue.keeper.watch("BTC-USD", venue.now_s)
+    venue.keeper.session("binance", True, venue.now_s)
+    for _ in range(6000):
+        for _ in range(5):
+            venue.say("BTC-USD", gap=5)
+        venue.pass_time(0.1)
+        venue.obey()
+        if venue.fetching:
+            venue.answer("BTC-USD", 50)
+    times_s = venue.fetches_s["BTC-USD"]
+    assert 10 < len(times_s) < 40
+    assert times_s[-1] - times_s[-2] > MOST_DELAY_S / 2
+
+
+def counted(name: str, now_s: float) -> Keeper:
+    keeper = keeper_of(name)
+    keeper.know(
+        name, COUNTED if name == "coinbase" else {"BTC-USD": COUNTED["BTC-USD"]._replace(name="BTC/USD")}, now_s
+    )
+    keeper.session(name, True, now_s)
+    keeper.watch("BTC-USD", now_s)
+    return keeper
+
+
+def whole(name: str) -> bytes:
+    if name == "coinbase":
+        return wire.frames([wire.coinbase("snapshot", 1, [BID], [ASK])])
+    return wire.frames([wire.kraken("snapshot", [BID], [ASK], wire.kraken_checksum([BID], [ASK]))])
+
+
+def test_a_quiet_market_is_not_stale_while_the_venue_counts_on() -> None:
+    keeper = counted("coinbase", 0.0)
+    keeper.taken(keeper._books.take(0, whole("coinbase"), 1), 1.0)
+    keeper.take_actions()
+    for second in range(1, 1000):
+        keeper.heard("coinbase", float(second))
+        keeper.tick(float(second))
+    assert keeper.states() == {"BTC-USD": {"coinbase": State.LIVE}}
+    assert not keeper.take_actions()
+    keeper.tick(999.0 + STALE_S + 1)
+    assert keeper.states() == {"BTC-USD": {"coinbase": State.STALE}}
+
+
+def test_a_silent_book_is_asked_for_again_before_it_is_stale_and_its_answer_is_a_sign_of_life() -> None:
+    keeper = counted("kraken", 0.0)
+    keeper.taken(keeper._books.take(0, whole("kraken"), 1), 1.0)
+    keeper.take_actions()
+    keeper.tick(STALE_S / 2)
+    assert not keeper.take_actions()
+    keeper.tick(STALE_S / 2 + 2)
+    keeper.tick(STALE_S / 2 + 3)
+    assert keeper.take_actions() == [Resubscribe("kraken", ["book-100:BTC/USD"])]
+    keeper.taken(keeper._books.take(0, whole("kraken"), 1), STALE_S - 1)
+    keeper.tick(STALE_S + 2)
+    assert keeper.states() == {"BTC-USD": {"kraken": State.LIVE}}
+    keeper.tick(2 * STALE_S + 4)
+    assert keeper.states() == {"BTC-USD": {"kraken": State.STALE}}
