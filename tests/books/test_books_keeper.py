@@ -194,6 +194,41 @@ def test_faults_in_a_burst_are_one_recovery_and_ever_rarer_ones_while_it_does_no
     assert times_s[-1] - times_s[-2] > MOST_DELAY_S / 2
 
 
+def test_one_fetch_of_a_book_is_on_its_way_whatever_happens_meanwhile() -> None:
+    venue = Steered()
+    venue.keeper.watch("BTC-USD", venue.now_s)
+    venue.keeper.session("binance", True, venue.now_s)
+    venue.pass_time(1.0)
+    venue.obey()
+    assert venue.fetching == ["BTC-USD"]
+    venue.keeper.dropped("binance", venue.now_s)
+    venue.pass_time(MOST_DELAY_S)
+    venue.keeper.unwatch("BTC-USD")
+    venue.keeper.watch("BTC-USD", venue.now_s)
+    venue.pass_time(MOST_DELAY_S)
+    venue.obey()
+    assert venue.fetching == ["BTC-USD"]
+    venue.answer("BTC-USD", 0)
+    venue.pass_time(0.1)
+    assert venue.keeper.states() == {"BTC-USD": {"binance": State.LIVE}}
+    assert not venue.obey()
+
+
+def test_behind_a_new_session_a_book_is_merged_when_it_has_a_new_snapshot() -> None:
+    venue = Steered()
+    venue.keeper.watch("BTC-USD", venue.now_s)
+    for _ in range(2):
+        venue.keeper.session("binance", True, venue.now_s)
+        venue.say("BTC-USD")
+        assert venue.keeper.states() == {"BTC-USD": {"binance": State.SYNCING}}
+        venue.pass_time(MOST_DELAY_S)
+        venue.obey()
+        venue.answer("BTC-USD", 0)
+        assert venue.keeper.states() == {"BTC-USD": {"binance": State.LIVE}}
+        venue.keeper.session("binance", False, venue.now_s)
+        assert venue.keeper.states() == {"BTC-USD": {"binance": State.DOWN}}
+
+
 def counted(name: str, now_s: float) -> Keeper:
     keeper = keeper_of(name)
     keeper.know(

@@ -208,8 +208,6 @@ class Keeper:
             return  # nobody wants it any more
         self.taken(self._books.snapshot(kept.venue.number, symbol.number, body, received_ns), now_s)
         self._judge(symbol, kept, now_s)
-        if kept.state is State.SYNCING and kept.recover_s == _NEVER_S:
-            self._put_off(kept, now_s)  # a body without a book
 
     def no_snapshot(self, venue: str, name: str, now_s: float) -> None:
         """A Fetch has failed."""
@@ -342,7 +340,8 @@ class Keeper:
             kept.messages_total, kept.heard_s = book.messages_total, now_s
         if book.is_synced:
             kept.recover_s = _NEVER_S
-            kept.synced_s = min(kept.synced_s, now_s)
+            if kept.synced_s == _NEVER_S:
+                kept.synced_s = kept.heard_s = now_s
             if now_s - kept.synced_s > HEALTHY_S:
                 kept.attempts = 0
         else:
