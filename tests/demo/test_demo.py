@@ -36,9 +36,13 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
-        (["--plain", "-h"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
-        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record | --page] [--seconds S]"),
+        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]"),
+        (
+            ["--plain", "-h"],
+            0,
+            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]",
+        ),
+        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]"),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
@@ -63,6 +67,7 @@ def test_help_and_wrong_words_install_and_run_nothing(
         ("market", ["every record accounted for"]),
         ("bars", ["every trade is in a bar"]),
         ("record", ["lb-record verify: the same "]),
+        ("books", ["both venues are in the merged book", "binance", "bitstamp", "p99"]),
         ("tap", ['"sym":"AAPL"', "Q.AAPL acknowledged", "every record accounted for"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m demo market|bars|plain|tap|record|page SECONDS`. Law: SIGINT is Python's only after all other imports."""
+"""`python -m demo SHOW SECONDS`; the shows are below. Law: SIGINT is Python's only after all other imports."""
 
 import signal
 import sys
@@ -6,12 +6,13 @@ import sys
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from demo import bars, market, page, plain, record, tap
+    from demo import bars, books, market, page, plain, record, tap
     from demo.programs import Failed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    shows = {"market": market, "bars": bars, "plain": plain, "tap": tap, "record": record, "page": page}
+    shows = {"market": market, "bars": bars, "plain": plain, "tap": tap, "record": record}
+    shows |= {"page": page, "books": books}
     show = shows[sys.argv[1]].show
     try:
         return show(int(sys.argv[2]))

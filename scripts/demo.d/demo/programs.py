@@ -109,6 +109,30 @@ def _replay(*words: str) -> Iterator[Feed]:
 
 
 @contextlib.contextmanager
+def venue(name: str) -> Iterator[list[str]]:
+    """`lb-replay`, the fake of this venue with made-up books; the options that tell lb-books where it is."""
+    command = [_BESIDE / "lb-replay", "--feed", name]
+    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        if words[:2] != ["listening", "on"]:
+            raise Failed(f"{command!r} did not begin")
+        yield ["--venue", f"{name}={words[2]}", "--rest", f"{name}={words[-1]}"]
+
+
+@contextlib.contextmanager
+def books(venues: Sequence[Sequence[str]]) -> Iterator[str]:
+    """`lb-books` of these; where it serves."""
+    command = [_BESIDE / "lb-books", "--grpc", "127.0.0.1:0", *(word for words in venues for word in words)]
+    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().removeprefix("gRPC at ").strip()
+        if not address or process.stdout.readline() != "ready\n":
+            raise Failed(f"{command!r} did not begin")
+        yield address
+
+
+@contextlib.contextmanager
 def balancer(
     source: Feed, folder: Path, worker: str, *worker_args: str, options: Sequence[str] = ()
 ) -> Iterator[Program]:
