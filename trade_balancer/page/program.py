@@ -126,10 +126,13 @@ def _serve(source: Source, listening: socket.socket, begin: Callable[[], object]
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        async with await loop.create_server(lambda: Connection(clients), sock=listening):
-            telling = loop.create_task(tell_where_there_are_no_news())
+        server = await loop.create_server(lambda: Connection(clients), sock=listening)
+        telling = loop.create_task(tell_where_there_are_no_news())
+        try:
             await source(news.read)
+        finally:
             telling.cancel()
+            server.close()  # and no `async with`: from Python 3.12 on its end waits until the last page has gone
 
     begin()
     asyncio.run(serve())
