@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from wire import (
     PRICE_DECIMALS,
@@ -385,6 +387,16 @@ def test_kraken_s_book_is_cut_to_what_was_subscribed_before_its_checksum_is_comp
         assert (book.bids, book.asks) == (bids, asks)
     assert book.take(kraken("update", [(109, 1)], [], 0)) == [Why.CHECKSUM]
     assert not book.is_synced
+
+
+def test_a_second_snapshot_of_kraken_replaces_the_book_though_it_has_no_time() -> None:
+    """Somebody else on the session has subscribed again."""
+    book = OneBook(Form.KRAKEN, Rule.CHECKSUM, depth=10)
+    update = kraken("update", [(98, 1)], [], kraken_checksum([(99, 1), (98, 1)], []))
+    assert book.take(kraken("snapshot", [(99, 1)], [], kraken_checksum([(99, 1)], [])), update) == []
+    again = re.sub(rb',"timestamp":"[^"]*"', b"", kraken("snapshot", [(97, 1)], [], kraken_checksum([(97, 1)], [])))
+    assert book.take(again) == []
+    assert book.bids == [(97, 1)]
 
 
 def test_a_level_beyond_the_depth_moves_up_within_one_message_of_kraken() -> None:

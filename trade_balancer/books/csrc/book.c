@@ -175,8 +175,8 @@ static int take_best(struct book *book, struct reading *reading, const update *a
 /* One message that is crossed in itself is held back: Bitstamp documents that its next may put it right. */
 static int take_whole(struct book *book, struct reading *reading, const update *about, int64_t received_ns)
 {
-    if (book->is_synced && id_of(about) < book->last_id)
-        return BOOK_UNCHANGED; /* an older one, repeated */
+    if (book->rule == RULE_WHOLE_EACH_TIME && book->is_synced && id_of(about) < book->last_id)
+        return BOOK_UNCHANGED; /* an older one, repeated; other rules have whole books behind a subscription, and know them by their place */
     const int rc = read_whole(book, reading, about);
     if (rc)
         return fault_of(book, rc);
