@@ -83,6 +83,19 @@ def test_an_error_about_a_single_topic_names_it() -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        '{"error":{"code":2,"msg":"bad","data":"ethusdt@trade"},"id":2}',
+        '{"error":{"code":2,"msg":"bad"},"data":"ethusdt@trade","id":2}',
+        '{"code":2,"msg":"bad","data":"ethusdt@trade","id":2}',
+    ],
+)
+def test_an_error_about_many_topics_may_name_the_one_that_it_is_about(words: str) -> None:
+    assert begun().receive(words.encode()) == [Rejected("bad (code 2)", "ethusdt@trade")]
+    assert begun().receive(words.replace("ethusdt", "other").encode()) == [Rejected("bad (code 2)")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
         b'{"e":"serverShutdown","E":1770123456789}',
     ],

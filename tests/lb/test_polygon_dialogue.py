@@ -8,7 +8,7 @@ import pytest
 
 from lb.errors import Evicted, Refused
 from lb.feed.dialogue import Acknowledged, Action, Ended, Ready, Rejected, Said, Send
-from lb.feed.venues.polygon import Dialogue, Status, Step, ending_of
+from lb.feed.venues.polygon import VENUE, Dialogue, Status, Step, ending_of
 
 AUTH = Send(b'{"action":"auth","params":"KEY"}')
 SUBSCRIBE = Send(b'{"action":"subscribe","params":"T.AAPL,Q.*"}')
@@ -125,3 +125,11 @@ def test_the_message_decides_nothing() -> None:
 )
 def test_a_status_record_is_parsed_whatever_it_is(text: bytes, status: Status) -> None:
     assert Status.parse(text) == status
+
+
+@pytest.mark.parametrize(("topic", "event"), [("XL2.BTC-USD", "XL2"), ("XQ.BTC-USD", "XQ")])
+def test_books_and_quotes_of_a_pair_have_topics_of_their_own(topic: str, event: str) -> None:
+    record = b'{"ev":"%s","pair":"BTC-USD","t":1690409119847,"x":1,"r":1690409119856,"b":[[1.5,2]]}' % event.encode()
+    assert VENUE.topic(topic) == (event.encode(), b"BTC-USD")
+    assert VENUE.topics_of(record) == [f"{event}.*", topic]
+    assert VENUE.sent_ns(record) == 1690409119847 * 10**6

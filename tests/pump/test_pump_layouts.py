@@ -187,3 +187,17 @@ def test_kraken_s_own_words_are_no_records() -> None:
         rig.finish()
         assert rig.events == [Status(word) for word in words]
         assert rig.pump.counters().records_total == 1
+
+
+def test_a_pair_s_books_and_quotes_share_a_pipe() -> None:
+    book = b'{"ev":"XL2","pair":"BTC-USD","t":1,"b":[[1.5,2],[1.4,3]],"a":[],"x":1}'
+    quote = b'{"ev":"XQ","pair":"BTC-USD","bp":1.5,"bs":2,"ap":1.6,"as":1,"t":1,"x":1,"r":2}'
+    other = [record.replace(b"BTC", b"ETH") for record in (book, quote)]
+    with Rig(pipes=7, route=Route.SYMBOL, layout=Layout.POLYGON) as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([book, quote, *other]) + b"]")])
+        rig.finish()
+        counted = [rig.pump.pipe_counters(pipe).records_total for pipe in range(7)]
+        wanted = [0] * 7
+        for key in (b"BTC-USD", b"ETH-USD"):
+            wanted[model.pipe_of_key(key, 7)] += 2
+        assert counted == wanted

@@ -75,7 +75,7 @@ class Dialogue:
         request = self._requests.pop(number, None) if isinstance(number, int) else None
         fault = word.get("error", word if "code" in word else None)
         if fault is not None:
-            return _rejections(request, _fault_text(fault, notice))
+            return _rejections(request, _fault_text(fault, notice), _named(fault, word))
         said = Said("result", shown(notice))
         if request is None:
             return [said]
@@ -96,10 +96,16 @@ def _is_shutdown(word: dict[str, object]) -> bool:
     return word.get("stream") == "!serverShutdown" or word.get("e") == "serverShutdown"
 
 
-def _rejections(request: Request | None, text: str) -> list[Action]:
-    """One that is about a single topic names it; of many it names none, and all are refused."""
+def _rejections(request: Request | None, text: str, named: str | None) -> list[Action]:
+    """An error names a topic, or its request is for one alone; else all of its request are refused."""
     topics = request.topics if request is not None else ()
-    return [Rejected(text, topics[0] if len(topics) == 1 else None)]
+    return [Rejected(text, topics[0] if len(topics) == 1 else named if named in topics else None)]
+
+
+def _named(fault: object, word: dict[str, object]) -> str | None:
+    """The stream that some servers name in "data", beside the text or inside of it."""
+    named = fault.get("data", word.get("data")) if isinstance(fault, dict) else word.get("data")
+    return named if isinstance(named, str) else None
 
 
 def _fault_text(fault: object, notice: bytes) -> str:
