@@ -45,6 +45,8 @@ MASKED += ("systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service
 MASKED += ("tmp.mount",)
 """Of what systemd brings up, what a guest has no use for, has done already, or must not do: tmpfiles would empty
 /tmp, and Debian 13 mounts an empty one, where the shared folder may be."""
+UNREADABLE = (".pwd.lock", "shadow", "shadow-", "gshadow", "gshadow-")
+"""In /etc, where the host's files are read by an ordinary user: nobody could be made or deleted."""
 COMMAND_UNIT = """\
 [Unit]
 Description=The command that this guest was booted for
@@ -181,11 +183,7 @@ def become_systemd() -> None:
     for name in MASKED:
         (units / name).symlink_to("/dev/null")
     Path("/etc/fstab").write_text("")
-    for name in (
-        ".pwd.lock",
-        "shadow",
-        "gshadow",
-    ):  # where the host's files are read by an ordinary user, these can't be
+    for name in UNREADABLE:
         if not is_readable(path := Path("/etc", name)):
             path.unlink(missing_ok=True)
     Path("/.dockerenv").unlink(missing_ok=True)  # the host may be a container, this machine is none
