@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 import wire
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -243,6 +244,19 @@ def whole(name: str) -> bytes:
     if name == "coinbase":
         return wire.frames([wire.coinbase("snapshot", 1, [BID], [ASK])])
     return wire.frames([wire.kraken("snapshot", [BID], [ASK], wire.kraken_checksum([BID], [ASK]))])
+
+
+@pytest.mark.parametrize("name", ["coinbase", "kraken"])
+def test_a_book_that_comes_before_the_word_of_its_session_is_taken(name: str) -> None:
+    keeper = counted(name, 0.0)
+    keeper.session(name, False, 1.0)
+    keeper.taken(keeper._books.take(0, whole(name), 1), 2.0)
+    assert keeper.states() == {"BTC-USD": {name: State.DOWN}}
+    keeper.session(name, True, 2.0)
+    assert keeper.states() == {"BTC-USD": {name: State.LIVE}}
+    keeper.session(name, False, 3.0)
+    keeper.session(name, True, 4.0)
+    assert keeper.states() == {"BTC-USD": {name: State.SYNCING}}
 
 
 def test_a_quiet_market_is_not_stale_while_the_venue_counts_on() -> None:

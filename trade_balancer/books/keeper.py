@@ -222,7 +222,8 @@ class Keeper:
         venue.is_open = is_open
         venue.heard_s = now_s
         for symbol, kept in self._of(venue_name):
-            self._books.reset(venue.number, symbol.number)
+            if not (is_open and venue.about.begins_anew):  # whose book may be there before lb's word that it will come
+                self._books.reset(venue.number, symbol.number)
             kept.attempts, kept.asked_s = 0, now_s
             self._begin(kept, now_s)
             self._judge(symbol, kept, now_s)
