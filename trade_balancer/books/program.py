@@ -1,4 +1,4 @@
-"""`lb-books`: the order books of venues, merged, by gRPC and FIX (extra `books`).
+"""`lb-books`: the order books of venues, merged, by gRPC (extra `books`).
 
 Law: it reads what options say, and wires; what it serves is Desk's.
 """
