@@ -44,11 +44,11 @@ def test_a_venue_that_dies_leaves_at_once_and_comes_back() -> None:
             assert summary.spread == 1_00
             assert states(summary) == {"binance": "live", "bitstamp": "live"}
             await other.die()
-            summary = await client.next()
+            summary = await client.until(lambda summary: states(summary)["bitstamp"] == "down")
             assert levels(summary, "bids") == [("binance", 100_00, UNIT)]
             assert states(summary) == {"binance": "live", "bitstamp": "down"}
             await one.die()
-            summary = await client.next()
+            summary = await client.until(lambda summary: states(summary)["binance"] == "down")
             assert list(summary.bids) == list(summary.asks) == []
             assert not summary.HasField("spread")
             assert states(summary) == {"binance": "down", "bitstamp": "down"}
