@@ -111,3 +111,12 @@ def test_quick_measures_what_readers_cost(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "bench.json").read_text())
     assert all(value > 0 for value in report["attach"]["attach to first record at 10k records/s"])
     assert {figure["what"] for figure in report["figures"]} >= report["attach"].keys()
+
+
+def test_quick_measures_what_order_books_cost(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--parts", "books")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["failures"] == []
+    assert {figure["what"] for figure in report["figures"]} >= report["books"].keys()
+    assert all(value > 0 for value in report["books"]["... CPU of lb-books and its lb, of a core"])

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import attach, certificate, faults, feed, options, picture, programs, report
+from harness import attach, books, certificate, faults, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
-from harness.faults import FaultResults, Terms
 from harness.feed import REAL_SECOND
-from harness.goals import MEMORY_RECORDS, Figure, attach_figures, fault_figures, figures, worker_figures
-from harness.options import ATTACH, FAULTS, SCRATCH, WORKERS
+from harness.goals import MEMORY_RECORDS, Figure, attach_figures, book_figures, fault_figures, figures, worker_figures
+from harness.options import ATTACH, BOOKS, FAULTS, SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
+from harness.rows import RowResults, Terms
 from harness.summary import Summary, summarize
 from harness.workers import WorkerResults, measure
 
@@ -60,17 +60,19 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         programs.build(build)
     results = _compare(asked, of_lb, terms, build) if of_lb else Results()
     workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
-    costs = _measure_faults(terms, build) if FAULTS in asked.parts else FaultResults()
-    readers = _measure_readers(terms, build) if ATTACH in asked.parts else FaultResults()
+    costs = _measure_faults(terms, build) if FAULTS in asked.parts else RowResults()
+    readers = _measure_readers(terms, build) if ATTACH in asked.parts else RowResults()
+    orders = _measure_books(terms, build) if BOOKS in asked.parts else RowResults()
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
         *(fault_figures(costs, results) if FAULTS in asked.parts else ()),
         *(attach_figures(readers, results) if ATTACH in asked.parts else ()),
+        *(book_figures(orders) if BOOKS in asked.parts else ()),
     ]
-    _report(asked, terms, Everything(results, workers, costs, readers), found)
+    _report(asked, terms, Everything(results, workers, costs, readers, orders), found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    failures = [*results.failures, *workers.failures, *costs.failures, *readers.failures]
+    failures = [*results.failures, *workers.failures, *costs.failures, *readers.failures, *orders.failures]
     for failure in failures:
         print(f"FAILED  {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -103,12 +105,16 @@ def _measure_workers(asked: argparse.Namespace, terms: dict[str, Any], build: Pa
     return results
 
 
-def _measure_faults(terms: dict[str, Any], build: Path) -> FaultResults:
-    return faults.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+def _measure_faults(terms: dict[str, Any], build: Path) -> RowResults:
+    return faults.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
-def _measure_readers(terms: dict[str, Any], build: Path) -> FaultResults:
+def _measure_readers(terms: dict[str, Any], build: Path) -> RowResults:
     return attach.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
+def _measure_books(terms: dict[str, Any], build: Path) -> RowResults:
+    return books.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

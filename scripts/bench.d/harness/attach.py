@@ -17,9 +17,9 @@ from typing import Any
 
 from harness import feed, scraping, tally
 from harness.errors import TrialError
-from harness.faults import FaultResults, Terms
 from harness.faults.play import Play, playing
 from harness.programs import ROOT
+from harness.rows import RowResults, Terms
 from harness.setting import Setting
 
 TEN_SYMBOLS = "throughput beside a reader of 10 symbols, to none"
@@ -42,7 +42,7 @@ _POLL_S = 0.002
 Topics = Sequence[str]
 
 
-def measure(terms: Terms, say: Callable[[str], None]) -> FaultResults:
+def measure(terms: Terms, say: Callable[[str], None]) -> RowResults:
     """The rows above, by name."""
     symbols = _symbols(terms)
     step = (len(symbols) - 100) // _READERS
@@ -58,7 +58,7 @@ def measure(terms: Terms, say: Callable[[str], None]) -> FaultResults:
         SCRAPED: lambda: _served_per_s(terms) / _records_per_s(terms, [], are_stuck=False),
         FIRST_RECORD: lambda: _first_record_ms(terms),
     }
-    results = FaultResults()
+    results = RowResults()
     for name, measure_once in rows.items():
         say(f"measuring {name}")
         try:

@@ -14,14 +14,15 @@ from harness.attach import (
     STUCK_P99,
     TEN_SYMBOLS,
 )
+from harness.books import engine, latency, scan
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
-from harness.faults import FaultResults
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
 from harness.faults.spill import SPILL
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
+from harness.rows import RowResults
 from harness.trial import Trial
 from harness.workers import WorkerResults
 
@@ -84,7 +85,7 @@ def worker_figures(results: WorkerResults) -> list[Figure]:
     ]
 
 
-def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
+def fault_figures(faults: RowResults, results: Results) -> list[Figure]:
     """Of the part `faults`; the last is the part `throughput`'s."""
     return [
         _fault(faults, RESTART, Bound("<=", 20, "ms")),
@@ -96,7 +97,7 @@ def fault_figures(faults: FaultResults, results: Results) -> list[Figure]:
     ]
 
 
-def attach_figures(readers: FaultResults, results: Results) -> list[Figure]:
+def attach_figures(readers: RowResults, results: Results) -> list[Figure]:
     """Of the part `attach`; the first is the part `throughput`'s."""
     return [
         _to_peer(results, "no reader, throughput to the commit before", Bound(">=", 0.99)),
@@ -109,6 +110,28 @@ def attach_figures(readers: FaultResults, results: Results) -> list[Figure]:
         _fault(readers, MANY, Bound(">=", 0.5)),
         _fault(readers, RECORDED, Bound(">=", 0.9)),
         _fault(readers, RECORDED_SHARE, Bound(">=", 0)),
+    ]
+
+
+def book_figures(books: RowResults) -> list[Figure]:
+    """Of the part `books`."""
+    return [
+        _fault(books, engine.TO_PYTHON, Bound(">=", 10)),
+        _fault(books, engine.TO_CRYPTOFEED, Bound(">=", 10)),
+        _fault(books, engine.RATE, Bound(">=", 0, "thousand")),
+        _fault(books, latency.P50, Bound("<=", 0.6, "ms")),
+        _fault(books, latency.P99, Bound("<=", 2, "ms")),
+        _fault(books, latency.CPU, Bound("<=", 25, "%")),
+        _fault(books, latency.DELIVERED, Bound(">=", 0, "%")),
+        _fault(books, scan.TOP_OF_20, Bound("<=", 2, "us")),
+        _fault(books, scan.TOP_OF_20_TO_ORJSON, Bound(">=", 1)),
+        _fault(books, scan.TOP_OF_20_TO_MSGSPEC, Bound(">=", 0)),
+        _fault(books, scan.TOP_OF_100, Bound("<=", 2, "us")),
+        _fault(books, scan.TOP_OF_100_TO_ORJSON, Bound(">=", 1)),
+        _fault(books, scan.TOP_OF_100_TO_MSGSPEC, Bound(">=", 0)),
+        _fault(books, latency.STUCK_P99, Bound("<=", 1.2)),
+        _fault(books, latency.STUCK_GROWTH, Bound("<=", 2, "MiB")),
+        _fault(books, engine.MEMORY, Bound("<=", 500, "MiB")),
     ]
 
 
@@ -164,7 +187,7 @@ def _ratio(
     return Figure(what, str(bound), f"{ratio.text(2)} at {place}", bound.holds(ratio.median))
 
 
-def _fault(faults: FaultResults, name: str, bound: Bound) -> Figure:
+def _fault(faults: RowResults, name: str, bound: Bound) -> Figure:
     found = faults.spread(name)
     if not found:
         reason = f" ({faults.absent[name]})" if name in faults.absent else ""

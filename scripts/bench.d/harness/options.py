@@ -17,7 +17,10 @@ FAULTS = "faults"
 ATTACH = "attach"
 """The part that measures what readers of a running lb cost."""
 
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH)
+BOOKS = "books"
+"""The part that measures order books: the engine, the service, and what others need for the same."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -26,7 +29,7 @@ DESCRIPTION = """\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
 three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
-`attach` lb with readers, in about two; all of it takes about 20
+`attach` lb with readers, in about two, the part `books` order books, in about three; all of it takes about 25
 minutes. The notes are in README.md beside it."""
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from harness import processes
 from harness.candidates import LIMIT, ONE_WRITE, TLS_LIMIT
-from harness.faults import FaultResults
 from harness.goals import Figure
 from harness.plan import Point
 from harness.results import Results, spread
+from harness.rows import RowResults
 from harness.summary import Summary
 from harness.trial import Trial
 from harness.workers import WorkerResults
@@ -30,16 +30,18 @@ class Everything:
 
     results: Results
     workers: WorkerResults
-    faults: FaultResults
-    readers: FaultResults
+    faults: RowResults
+    readers: RowResults
+    books: RowResults
 
     @property
     def absent(self) -> dict[str, str]:
-        return self.results.absent | self.workers.absent | self.faults.absent | self.readers.absent
+        return self.results.absent | self.workers.absent | self.faults.absent | self.readers.absent | self.books.absent
 
     @property
     def failures(self) -> list[str]:
-        return self.results.failures + self.workers.failures + self.faults.failures + self.readers.failures
+        parts = (self.results, self.workers, self.faults, self.readers, self.books)
+        return [failure for part in parts for failure in part.failures]
 
 
 def machine() -> dict[str, str]:
@@ -164,6 +166,7 @@ def write_json(
         "workers": dataclasses.asdict(everything.workers)["trials"],
         "faults": everything.faults.values,
         "attach": everything.readers.values,
+        "books": everything.books.values,
         "absent": everything.absent,
         "failures": everything.failures,
     }

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import orjson
+
 from harness.books import row
 from harness.errors import TrialError
 from harness.programs import CSRC, ROOT, compile_program

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 from harness import feed, tally
 from harness.errors import TrialError
-from harness.faults import Terms, row
+from harness.faults import row
 from harness.faults.play import Play, playing, wanted_option
+from harness.rows import Terms
 from harness.setting import Setting
 
 FROZEN_DROP = "p99 of the other pipes beside a frozen worker under drop-newest, against none"

@@ -16,9 +16,9 @@ from typing import Any
 from harness import processes, tally
 from harness.candidates import LB_COMMAND
 from harness.errors import TrialError
-from harness.faults import Absent, Terms
 from harness.feeder import Feeder
 from harness.programs import ROOT
+from harness.rows import Absent, Terms
 from harness.setting import Setting
 from harness.tally import Tally
 

@@ -4,8 +4,9 @@ import time
 
 from harness import feed
 from harness.errors import TrialError
-from harness.faults import Terms, row
+from harness.faults import row
 from harness.faults.play import Play, playing, wanted_option
+from harness.rows import Terms
 from harness.setting import Setting
 
 REDELIVER = "throughput with --redeliver, to without"

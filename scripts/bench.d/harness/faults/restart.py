@@ -6,8 +6,9 @@ import time
 
 from harness import feed
 from harness.errors import TrialError
-from harness.faults import Terms, row
+from harness.faults import row
 from harness.faults.play import Play, playing
+from harness.rows import Terms
 from harness.setting import Setting
 
 RESTART = "worker killed to its successor's start, median of 50"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness import feed
 from harness.errors import TrialError
-from harness.faults import Terms, row
+from harness.faults import row
+from harness.rows import Terms
 from lb.pump import Layout, Policy, Pump, Route, Source, Spill
 
 SPILL = "spill, million records/s to disk and back, one pipe"
