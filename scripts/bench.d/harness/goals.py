@@ -14,7 +14,7 @@ from harness.attach import (
     STUCK_P99,
     TEN_SYMBOLS,
 )
-from harness.books import engine, latency, scan
+from harness.books import engine, latency, scan, service
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
@@ -129,6 +129,7 @@ def book_figures(books: RowResults) -> list[Figure]:
         _fault(books, scan.TOP_OF_100, Bound("<=", 2, "us")),
         _fault(books, scan.TOP_OF_100_TO_ORJSON, Bound(">=", 1)),
         _fault(books, scan.TOP_OF_100_TO_MSGSPEC, Bound(">=", 0)),
+        _fault(books, service.FAN_OUT, Bound("<=", 0.25)),
         _fault(books, latency.STUCK_P99, Bound("<=", 1.2)),
         _fault(books, latency.STUCK_GROWTH, Bound("<=", 2, "MiB")),
         _fault(books, engine.MEMORY, Bound("<=", 500, "MiB")),

@@ -8,5 +8,5 @@ Law: see harness/rows.py. What is compared must have come to the same book.
 
 from harness.rows import Rows
 
-ROWS = Rows(__name__, ("engine", "scan", "latency"))
+ROWS = Rows(__name__, ("engine", "scan", "latency", "service"))
 row = ROWS.row
