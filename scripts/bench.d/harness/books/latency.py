@@ -71,12 +71,15 @@ class Venue:
     _connection: Any = None
 
     async def converse(self, connection: Any) -> None:
+        from websockets import ConnectionClosed
+
         self._connection = connection
-        async for text in connection:
-            asked = json.loads(text)
-            await connection.send(json.dumps({"result": None, "id": asked["id"]}))
-            if asked["method"] == "SUBSCRIBE":
-                self.is_subscribed.set()
+        with contextlib.suppress(ConnectionClosed):  # lb has asked for something, and ended
+            async for text in connection:
+                asked = json.loads(text)
+                await connection.send(json.dumps({"result": None, "id": asked["id"]}))
+                if asked["method"] == "SUBSCRIBE":
+                    self.is_subscribed.set()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
