@@ -7,10 +7,14 @@ import argparse
 import enum
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lb.numbers import above_zero, quoted, seconds, whole
+
+AnyKind = TypeVar("AnyKind", bound=enum.Enum)
+AnyValue = TypeVar("AnyValue")
 
 
 class Kind(enum.Enum):
@@ -44,21 +48,27 @@ class Fault:
     @classmethod
     def parse(cls, text: str) -> "Fault":
         """Reads AFTER:KIND[=VALUE], such as `10s:reset`, `5000:close=1012`. Raises argparse.ArgumentTypeError."""
-        after, colon, what = text.partition(":")
-        name, equals, value = what.partition("=")
-        kind = next((kind for kind in Kind if kind.value == name), None)
-        if not colon or kind is None:
-            kinds = ", ".join(kind.value for kind in Kind)
-            raise argparse.ArgumentTypeError(f"{quoted(text)} is not AFTER:KIND[=VALUE] with one of {kinds}")
-        read, default = _VALUES[kind]
-        if equals and read is None:
-            raise argparse.ArgumentTypeError(f"{kind.value} takes no value")
-        given = read(value) if equals and read is not None else default
-        return cls(kind, *read_after(after), given)
+        return cls(*read_fault(text, _VALUES))
 
 
-def read_after(text: str) -> tuple[int | None, float | None]:
-    """AFTER: so many records, or so many seconds, of which one is None. Raises argparse.ArgumentTypeError."""
+def read_fault(
+    text: str, values: Mapping[AnyKind, tuple[Callable[[str], AnyValue] | None, AnyValue]]
+) -> tuple[AnyKind, int | None, float | None, AnyValue]:
+    """AFTER:KIND[=VALUE] as kind, records, seconds (one of them is None), value. `values`: of each kind, what reads a
+    value, None where it takes none, and what it is where none is given. Raises argparse.ArgumentTypeError."""
+    after, colon, what = text.partition(":")
+    name, equals, value = what.partition("=")
+    kind = next((kind for kind in values if kind.value == name), None)
+    if not colon or kind is None:
+        kinds = ", ".join(kind.value for kind in values)
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not AFTER:KIND[=VALUE] with one of {kinds}")
+    read, default = values[kind]
+    if equals and read is None:
+        raise argparse.ArgumentTypeError(f"{kind.value} takes no value")
+    return kind, *_read_after(after), read(value) if equals and read is not None else default
+
+
+def _read_after(text: str) -> tuple[int | None, float | None]:
     if text.endswith("s"):
         return None, seconds(text[:-1])
     return whole("records", 0)(text), None

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lb.numbers import above_zero, quoted, whole
-from lb.replay.faults import close_code, read_after
+from lb.numbers import above_zero, whole
+from lb.replay.faults import close_code, read_fault
 
 
 class VenueKind(enum.Enum):
@@ -44,18 +44,10 @@ class VenueFault:
     @classmethod
     def parse(cls, text: str) -> "VenueFault":
         """Reads AFTER:KIND[=VALUE], such as `10s:drop`, `500:gap=ETH-BTC`. Raises argparse.ArgumentTypeError."""
-        after, colon, what = text.partition(":")
-        name, equals, value = what.partition("=")
-        kind = next((kind for kind in VenueKind if kind.value == name), None)
-        if not colon or kind is None:
-            kinds = ", ".join(kind.value for kind in VenueKind)
-            raise argparse.ArgumentTypeError(f"{quoted(text)} is not AFTER:KIND[=VALUE] with one of {kinds}")
-        read, default = _VALUES[kind]
-        if equals and read is None:
-            raise argparse.ArgumentTypeError(f"{kind.value} takes no value")
-        if kind is VenueKind.SILENT and not value:
+        fault = cls(*read_fault(text, _VALUES))
+        if fault.kind is VenueKind.SILENT and not fault.value:
             raise argparse.ArgumentTypeError("silent needs a symbol: silent=SYMBOL")
-        return cls(kind, *read_after(after), read(value) if equals and read is not None else default)
+        return fault
 
 
 _VALUES: dict[VenueKind, tuple[Callable[[str], str | float] | None, Value]] = {
