@@ -4,6 +4,7 @@ The venue acknowledges any name of a good form, and sends nothing where there is
 the session, and so does the sixth message of a client within a second, pongs included.
 """
 
+import abc
 import re
 import time
 from collections import deque
@@ -54,8 +55,8 @@ class _BinanceStream(Stream):
             return None
         return self._head + data + b"}" if self._talk.is_combined else data
 
-    def _data(self, count: int, twist: Twist | None) -> bytes | None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _data(self, count: int, twist: Twist | None) -> bytes | None: ...
 
 
 class _Differences(_BinanceStream):

@@ -4,6 +4,7 @@ The venue acknowledges any channel of a good form, and sends nothing where there
 512 bytes ends the session.
 """
 
+import abc
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -33,8 +34,8 @@ class _BitstampStream(Stream):
             return head + self._levels(count, twist) + self._tail
         return head + self.text_once(type(self).__name__, count, lambda: self._levels(count, None)) + self._tail
 
-    def _levels(self, count: int, twist: Twist | None) -> bytes:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _levels(self, count: int, twist: Twist | None) -> bytes: ...
 
 
 class _Differences(_BitstampStream):
