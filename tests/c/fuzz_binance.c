@@ -4,8 +4,6 @@
 #include "binance.h"
 #include "input.h"
 
-enum { RECORD_MAX_BYTES = 4096 };
-
 static int key_anywhere(const uint8_t *record, size_t length, struct json_span *key)
 {
     const int found = json_find_string(record, length, "stream", key);

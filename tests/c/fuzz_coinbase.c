@@ -3,23 +3,13 @@
  * Input: what stands between a record's braces. */
 #include "coinbase.h"
 #include "input.h"
-
-enum { RECORD_MAX_BYTES = 4096 };
-
-static void require_inside(const uint8_t *record, size_t length, const struct json_span *span)
-{
-    REQUIRE(span->bytes > record && span->bytes + span->length < record + length);
-    REQUIRE(span->bytes[-1] == '"' && span->bytes[span->length] == '"');
-}
+#include "inside.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t bytes[RECORD_MAX_BYTES + 2] = {'{'};
-    if (size > RECORD_MAX_BYTES)
+    const uint8_t *record = guarded_record(data, size);
+    if (!record)
         return 0;
-    memcpy(bytes + 1, data, size);
-    bytes[size + 1] = '}';
-    const uint8_t *record = guarded(bytes, size + 2, 0);
     struct json_span key, kind, events;
     const int has_kind = coinbase_kind(record, size + 2, &kind);
     REQUIRE(has_kind != coinbase_is_notice(record, size + 2));

@@ -5,8 +5,6 @@
 #include "polygon.h"
 #include "shard.h"
 
-enum { RECORD_MAX_BYTES = 4096 };
-
 static void check(const uint8_t *bytes, size_t length)
 {
     struct json_span quick = {0}, slow = {0};

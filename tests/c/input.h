@@ -37,6 +37,20 @@ static inline const uint8_t *guarded(const uint8_t *bytes, size_t length, size_t
     return end - length;
 }
 
+enum { RECORD_MAX_BYTES = 4096 };
+
+/* What a parser of records gets: the input between braces, so guarded; NULL where that would be too long. */
+static inline const uint8_t *guarded_record(const uint8_t *data, size_t size)
+{
+    uint8_t bytes[RECORD_MAX_BYTES + 2] = {'{'};
+    if (size > RECORD_MAX_BYTES)
+        return NULL;
+    if (size)
+        memcpy(bytes + 1, data, size);
+    bytes[size + 1] = '}';
+    return guarded(bytes, size + 2, 0);
+}
+
 /* A different number each time, the same in every run (xorshift). */
 static inline uint32_t next_number(uint32_t *state)
 {
