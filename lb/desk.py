@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from lb import logs
 from lb.config import Config
@@ -174,8 +175,7 @@ class Desk:
         self._keeper.wishes.want(reader, asked.topics)
         self._retune()
         result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
-        change = lambda change: self._change(reader, change)  # noqa: E731
-        return Attached(reader.number, result, read_fd, change, lambda: self._detach(reader))
+        return Attached(reader.number, result, read_fd, partial(self._change, reader), partial(self._detach, reader))
 
     def _change(self, reader: Reader, change: Change) -> None:
         """A reader wants other topics, in the pipe that it has. What is in there stays."""

@@ -52,7 +52,7 @@ from lb.feed.states import Ending, Open, Opening, State, Stopped, Talking, Waiti
 from lb.feed.subscriptions import Subscriptions
 from lb.feed.venue import Venue
 from lb.feed.wishes import Wishes
-from lb.pump import ControlFrame, Counters, Notice, Pump, Source, TlsRecord
+from lb.pump import ControlFrame, Notice, Pump, Source, TlsRecord
 from lb.ration import Ration
 
 ATTEMPT_TIMEOUT_S = 60.0
@@ -396,7 +396,7 @@ class Keeper:
             self._history.begin(time.time(), self.tls)
             self._health_due_ns = now_ns + int(self._venue.health.ping_after_s * 1e9)
             self._acknowledge_due_ns = now_ns + int(ACKNOWLEDGE_S * 1e9)
-            self._quiet.begin(_market_total(self._pump.counters()), now_ns)
+            self._quiet.begin(self._pump.counters().market_total, now_ns)
             self._mute.begin()
             self._gap_due_ns = now_ns
             logs.info("session open", url=self._config.endpoint.url, tls=self.tls)
@@ -460,7 +460,7 @@ class Keeper:
             return
         self._check_topics()
         counters = self._pump.counters()
-        quiet_s = self._quiet.look(_market_total(counters), now_ns, time.time(), is_ours=bool(counters.stopped))
+        quiet_s = self._quiet.look(counters.market_total, now_ns, time.time(), is_ours=bool(counters.stopped))
         if quiet_s is not None:
             logs.error("no record from a session that lives", for_s=quiet_s)
             if self._config.on_quiet is OnQuiet.RECONNECT:
@@ -495,8 +495,3 @@ class Keeper:
                     topics=missing[:20], more=max(len(missing) - 20, 0), after_s=ACKNOWLEDGE_S,
                     feed_says=self.subscriptions.rejected,
                 )  # fmt: skip
-
-
-def _market_total(counters: Counters) -> int:
-    """Records, whoever gets them."""
-    return counters.records_total + counters.unwanted_total

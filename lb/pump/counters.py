@@ -31,6 +31,11 @@ class Counters:
     spill_refusals_total: int
     spill_errno: int
 
+    @property
+    def market_total(self) -> int:
+        """Records, whoever gets them."""
+        return self.records_total + self.unwanted_total
+
 
 @dataclass(frozen=True, slots=True)
 class PipeCounters:
