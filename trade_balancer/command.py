@@ -5,14 +5,30 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
+
+from trade_balancer.errors import WorkerError, report
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def exit_code_of(work: Callable[[], int]) -> int:
+    """What the program ends with: what `work` returns, 0 at a ^C, the error's code where it fails, 74 where nobody
+    reads its output any more."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        return 0
+    except WorkerError as fault:
+        return report(fault)
+    except BrokenPipeError:
+        forget_output()
+        return os.EX_IOERR
 
 
 def natural(text: str) -> int:

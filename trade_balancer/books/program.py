@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trade_balancer.books.market import GRACE_S
-from trade_balancer.command import Parser, topics_of
-from trade_balancer.errors import UsageError, WorkerError, report, tell
+from trade_balancer.command import Parser, exit_code_of, topics_of
+from trade_balancer.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from trade_balancer.books.desk import Desk, Source
@@ -33,14 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _parser().parse_args(argv)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us, in a sentence
-    try:
-        sources = _sources(options)
-        with tempfile.TemporaryDirectory(prefix="lb-books-") as folder:
-            asyncio.run(_serve(options, sources, Path(folder)))
-    except KeyboardInterrupt:
-        return 0
-    except WorkerError as fault:
-        return report(fault)
+    return exit_code_of(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    sources = _sources(options)
+    with tempfile.TemporaryDirectory(prefix="lb-books-") as folder:
+        asyncio.run(_serve(options, sources, Path(folder)))
     return 0
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import orjson
 
-from trade_balancer.command import Parser, forget_output, topics_of
+from trade_balancer.command import Parser, exit_code_of, topics_of
 from trade_balancer.control import Control
 from trade_balancer.control.picture import show, show_event
-from trade_balancer.errors import WorkerError, report
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -44,24 +43,20 @@ _EPILOG = "\n".join(
 def main(argv: Sequence[str] | None = None) -> int:
     """`lbctl PATH VERB [WORDS]`; returns the exit code."""
     options = _parser().parse_intermixed_args(argv)
-    try:
-        with Control(options.path) as control:
-            result = control.ask(options.verb, _arguments(options.verb, options.words))
-            if options.verb == "watch":
-                _watch(control, _print_json if options.json else show_event)
-            elif options.json:
-                _print_json(result)
-            else:
-                show(options.verb, result)
-            if any(word in ("rejected", "unacknowledged") for word in result.get("topics", {}).values()):
-                return os.EX_UNAVAILABLE
-    except KeyboardInterrupt:
-        return 0
-    except WorkerError as fault:
-        return report(fault)
-    except BrokenPipeError:
-        forget_output()
-        return os.EX_IOERR
+    return exit_code_of(lambda: _ask(options))
+
+
+def _ask(options: argparse.Namespace) -> int:
+    with Control(options.path) as control:
+        result = control.ask(options.verb, _arguments(options.verb, options.words))
+        if options.verb == "watch":
+            _watch(control, _print_json if options.json else show_event)
+        elif options.json:
+            _print_json(result)
+        else:
+            show(options.verb, result)
+        if any(word in ("rejected", "unacknowledged") for word in result.get("topics", {}).values()):
+            return os.EX_UNAVAILABLE
     return 0
 
 

@@ -6,37 +6,31 @@ Law: shows what the page shows, of the same view.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from trade_balancer.command import Parser, forget_output
+from trade_balancer.command import Parser, exit_code_of
 from trade_balancer.control import Control
 from trade_balancer.control.view import View
-from trade_balancer.errors import WorkerError, report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`lb-top PATH`; returns the exit code."""
     options = _parser().parse_args(argv)
-    try:
-        from trade_balancer.control.screen import Screen  # only here: an extra
+    return exit_code_of(lambda: _show(options))
 
-        screen = Screen()
-        with Control(options.path) as control:
-            control.ask("watch")
-            if options.once:
-                screen.print(next(view for view in _views(control) if len(view.points) > 1))  # then there is a rate
-            else:
-                screen.show(_views(control))
-    except KeyboardInterrupt:
-        return 0
-    except WorkerError as fault:
-        return report(fault)
-    except BrokenPipeError:
-        forget_output()
-        return os.EX_IOERR
+
+def _show(options: argparse.Namespace) -> int:
+    from trade_balancer.control.screen import Screen  # only here: an extra
+
+    screen = Screen()
+    with Control(options.path) as control:
+        control.ask("watch")
+        if options.once:
+            screen.print(next(view for view in _views(control) if len(view.points) > 1))  # then there is a rate
+        else:
+            screen.show(_views(control))
     return 0
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from trade_balancer.command import Parser, forget_output, natural
-from trade_balancer.errors import UsageError, WorkerError, report, tell
+from trade_balancer.command import Parser, exit_code_of, natural
+from trade_balancer.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from trade_balancer.books.service.following import Target
@@ -30,17 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """`lb-books-client SYMBOL...`; returns the exit code."""
     options = _parser().parse_args(argv)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us, in a sentence
-    try:
-        target = _target(options)
-        symbols = list(dict.fromkeys(options.symbols))
-        asyncio.run(_print(target, symbols, options) if options.json else _show(target, symbols, options))
-    except KeyboardInterrupt:
-        return 0
-    except WorkerError as fault:
-        return report(fault)
-    except BrokenPipeError:
-        forget_output()
-        return os.EX_IOERR
+    return exit_code_of(lambda: _follow(options))
+
+
+def _follow(options: argparse.Namespace) -> int:
+    target = _target(options)
+    symbols = list(dict.fromkeys(options.symbols))
+    asyncio.run(_print(target, symbols, options) if options.json else _show(target, symbols, options))
     return 0
 
 
