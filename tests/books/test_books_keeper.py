@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from trade_balancer.books.books import Books
+from trade_balancer.books.books import Books, Why
 from trade_balancer.books.keeper import MOST_DELAY_S, Action, Fetch, Keeper, Resubscribe, Subscribe, Unsubscribe
 from trade_balancer.books.summary import Decimals, State
 from trade_balancer.books.venue import VenueSymbol
@@ -192,6 +192,7 @@ def test_faults_in_a_burst_are_one_recovery_and_ever_rarer_ones_while_it_does_no
             venue.answer("BTC-USD", 50)
     times_s = venue.fetches_s["BTC-USD"]
     assert 10 < len(times_s) < 40
+    assert venue.keeper.faults_total == {("binance", Why.OLD): len(times_s)}
     assert times_s[-1] - times_s[-2] > MOST_DELAY_S / 2
 
 

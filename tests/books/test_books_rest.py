@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -35,7 +35,7 @@ async def served(answer: Answer, *, budget: int = 1000, timeout_s: float = 20.0)
     server = await asyncio.start_server(converse, HERE, 0)
     port = server.sockets[0].getsockname()[1]
     venue = replace(VENUES["binance"], weight_per_minute=budget)
-    async with server, Rest(venue, f"http://{HERE}:{port}/", timeout_s=timeout_s) as client:
+    async with server, aclosing(Rest(venue, f"http://{HERE}:{port}/", timeout_s=timeout_s)) as client:
         yield client
 
 

@@ -89,7 +89,7 @@ class Desk:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for rest in self._rests.values():
-                await rest.__aexit__(None, None, None)
+                await rest.aclose()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

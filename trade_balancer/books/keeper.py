@@ -127,7 +127,6 @@ class Keeper:
         self._fetching: set[tuple[str, str]] = set()
         """Venue and symbol of snapshots on their way, wanted or not any more: never two of one book."""
         self.faults_total: dict[tuple[str, Why], int] = {}
-        self.recoveries_total = 0
 
     def know(self, venue_name: str, table: Mapping[str, VenueSymbol], now_s: float) -> None:
         """The symbols that the venue has. The book of a watched one that it does not trade any more is closed, of one
@@ -314,7 +313,6 @@ class Keeper:
         about = kept.venue.about
         kept.attempts += 1
         kept.recover_s = _NEVER_S
-        self.recoveries_total += 1
         if about.begins_anew:
             kept.recover_s = now_s + max(BY_ITSELF_S, min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S))
             self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))

@@ -98,8 +98,6 @@ class Lb:
         self._again: set[str] = set()
         self._changed = asyncio.Event()
         self.starts_total = 0
-        self.bytes_total = 0
-        self.reads_total = 0
 
     def subscribe(self, topics: Iterable[str]) -> None:
         self._wanted.update(dict.fromkeys(topics))
@@ -253,8 +251,6 @@ class _Pipe:
             before, self._held = self._held, self._held + count
             if self._buffer.find(_DROPPED, max(0, before - len(_DROPPED)), self._held) >= 0:
                 self._lb._on_dropped()
-            self._lb.bytes_total += count
-            self._lb.reads_total += 1
             taken = 0
             while taken < self._held and (more := self._lb._on_data(room[taken : self._held], now_ns)):
                 taken += more

@@ -79,10 +79,6 @@ class Market:
         self._on_last = on_last
         self._grace_s = grace_s
         self._watched: dict[str, _Watched] = {}
-        self.watchers_total = 0
-        """Since the start."""
-        self.offered_total = 0
-        """Summaries."""
         self.skipped_total = 0
         """Summaries that a watcher did not take before the next of the same symbol came: counted for each watcher."""
         self.know(symbols)
@@ -118,7 +114,6 @@ class Market:
         return len(watched.watchers) if watched else 0
 
     def watch(self) -> Watcher:
-        self.watchers_total += 1
         return Watcher(self)
 
     def offer(self, summary: Summary) -> None:
@@ -128,7 +123,6 @@ class Market:
         if watched is None or (watched.newest is not None and summary.sequence <= watched.newest.sequence):
             return
         watched.newest = summary
-        self.offered_total += 1
         for watcher in watched.watchers:
             watcher._put(summary)
 

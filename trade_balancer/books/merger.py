@@ -28,8 +28,6 @@ class Merger:
         self._changed: dict[int, None] = {}
         self._sequences: dict[str, int] = {}
         """Of each symbol that was ever merged: they rise also over times in which nobody has watched it."""
-        self.merges_total = 0
-        self.summaries_total = 0
 
     def changed(self, symbols: Iterable[int]) -> None:
         is_first = not self._changed
@@ -43,10 +41,8 @@ class Merger:
             name = self._name_of(symbol)
             if name is None:
                 continue
-            self.merges_total += 1
             sequence = self._sequences.get(name, 0) + 1
             summary = self._books.merge(symbol, sequence)
             if summary is not None:
                 self._sequences[name] = sequence
-                self.summaries_total += 1
                 self._market.offer(summary)

@@ -10,7 +10,6 @@ import asyncio
 import email.utils
 import time
 from collections import deque
-from types import TracebackType
 
 from trade_balancer.books.venue import BookVenue, Request
 from trade_balancer.errors import MissingExtraError
@@ -50,12 +49,7 @@ class Rest:
         self._pause_until_s = 0.0
         self.requests_total = 0
 
-    async def __aenter__(self) -> Rest:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
         await self._client.aclose()
 
     async def get(self, request: Request) -> bytes:
