@@ -12,19 +12,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 from trade_balancer.columnar.events import Kind
-from trade_balancer.columnar.symbols import Symbols
-from trade_balancer.columnar.tables import Table
 from trade_balancer.errors import MissingExtraError, OutputError
 from trade_balancer.sql_progress import Step
-from trade_balancer.sql_sqlite import Row, Rows
-from trade_balancer.sql_store import Store, StoreGoneError, Waiting
-from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
-from trade_balancer.zones import Zone
+from trade_balancer.sql_rows import Row, RowStore
+from trade_balancer.sql_store import StoreGoneError, Waiting
+from trade_balancer.sql_tables import Day, SqlTable, quoted
 
 try:
     import questdb
@@ -50,7 +47,7 @@ _REFUSED = '"code":"invalid"'
 """In the server's answer to rows that it will not take the next time either."""
 
 
-class QuestdbStore(Store):
+class QuestdbStore(RowStore):
     """A server of QuestDB's.
 
     Args:
@@ -80,12 +77,6 @@ class QuestdbStore(Store):
         self._host, self._port = host, port
         self._sender: questdb.Sender | None = None
         self._made: set[SqlTable] = set()
-
-    def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
-        return Rows(symbols, zone).of
-
-    def other_rows(self, records: Sequence[bytes], received_ms: int) -> Sized:
-        return [(received_ms, other_text(record)) for record in records]
 
     def open(self) -> None:
         if self._sender is not None:

@@ -45,7 +45,8 @@ from trade_balancer.record import Record
 from trade_balancer.sql import Settings as SqlSettings
 from trade_balancer.sql import Sql
 from trade_balancer.sql_queue import TRANSACTION_ROWS
-from trade_balancer.sql_sqlite import Rows, SqliteStore
+from trade_balancer.sql_rows import Rows
+from trade_balancer.sql_sqlite import SqliteStore
 from trade_balancer.sql_tables import TABLES
 from trade_balancer.zones import NEW_YORK_IN_WINTER, Zone
 
@@ -313,7 +314,8 @@ def _postgresql() -> Iterator[str]:
     """A server of our own; trades have no key, see _SqliteWithoutKey."""
     import psycopg
 
-    sys.path.append(str(Path(__file__).parents[3] / "tests" / "workers" / "postgresql"))
+    tests = Path(__file__).parents[3] / "tests" / "workers"
+    sys.path += [str(tests), str(tests / "postgresql")]
     from postgresql_server import Server
 
     from trade_balancer.sql_postgresql import declared

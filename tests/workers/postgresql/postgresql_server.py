@@ -8,16 +8,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from database_server import cache, prepare
+
 HERE = Path(__file__).parent
-EXIT_UNAVAILABLE = 69
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
 """Root's servers refuse to run."""
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 """Without the sanitizers' libraries (scripts/test --sanitize), with which it never starts."""
-
-
-class UnavailableError(Exception):
-    """There is no PostgreSQL here, and none can be had."""
 
 
 def programs() -> Path:
@@ -30,13 +27,8 @@ def programs() -> Path:
         if all((installed / name).exists() for name in ("postgres", "initdb", "pg_ctl")):
             return installed
     # Nobody may go into root's home.
-    home = Path("/var/cache") if NOBODY else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "trade-balancer" / "postgresql"
-    done = subprocess.run([HERE / "prepare", cache], capture_output=True, text=True, check=False)
-    if done.returncode == EXIT_UNAVAILABLE:
-        raise UnavailableError(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    return cache / "bin"
+    folder = Path("/var/cache/trade-balancer/postgresql") if NOBODY else cache("postgresql")
+    return prepare(HERE / "prepare", folder) / "bin"
 
 
 class Server:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import database_server
 import psycopg
 import pytest
 from event_forge import OTHERS, records_of_all_events
 from feeding import framed, pipes_with, ready_worker, run_worker, start_worker
-from postgresql_server import Server, UnavailableError
+from postgresql_server import Server
 from psycopg.rows import dict_row
 from sql_model import NAMES, check_rows, check_steps, trade
 
@@ -27,12 +28,7 @@ SQL = ["-m", "trade_balancer.sql", "--database"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Skips, also in CI, where none can be had."""
-    try:
-        server = Server()
-    except UnavailableError as fault:
-        pytest.skip(f"NOT TESTED here: {fault}")
-    with server:
+    with database_server.running(Server) as server:
         yield server
 
 
@@ -142,6 +138,13 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_killed_and_comes_back(ser
         assert re.match(rf"sql.py: {where} can be written again, after [\d.]+ s; \d+ records were waiting\n", back)
     assert (worker.returncode, err) == (0, "")
     check_rows("T", rows_of(database, "trades"), records)
+
+
+def test_what_psycopg_logs_is_no_line_of_the_worker_s() -> None:
+    """It warns of a COPY whose connection is gone."""
+    program = "import trade_balancer.sql_postgresql, logging; logging.getLogger('psycopg').warning('error ignored')"
+    ended = run_worker(["-c", program], [])
+    assert (ended.code, ended.err) == (0, "")
 
 
 def test_a_transaction_adds_its_own_rows_alone(database: str) -> None:

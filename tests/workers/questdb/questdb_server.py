@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,8 +13,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from database_server import cache, prepare
+
 HERE = Path(__file__).parent
-EXIT_UNAVAILABLE = 69
 SETTINGS = """\
 http.bind.to=127.0.0.1:{port}
 http.min.enabled=false
@@ -23,24 +23,6 @@ line.tcp.enabled=false
 pg.enabled=false
 telemetry.enabled=false
 """
-
-
-class UnavailableError(Exception):
-    """There is no QuestDB here, and none can be had."""
-
-
-def jar() -> Path:
-    """Fetched once.
-
-    Raises:
-        UnavailableError
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trade-balancer" / "questdb"
-    done = subprocess.run([HERE / "prepare", cache], capture_output=True, text=True, check=False)
-    if done.returncode == EXIT_UNAVAILABLE:
-        raise UnavailableError(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return cache / "questdb.jar"
 
 
 class Server:
@@ -51,7 +33,7 @@ class Server:
     """
 
     def __init__(self) -> None:
-        self._jar = jar()
+        self._jar = prepare(HERE / "prepare", cache("questdb")) / "questdb.jar"
         self.folder = Path(tempfile.mkdtemp(prefix="lb-questdb-"))
         self.port = 0
 

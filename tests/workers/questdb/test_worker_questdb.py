@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import database_server
 import pytest
 from event_forge import OTHERS, records_of_all_events
 from feeding import framed, pipes_with, run_worker, start_worker
-from questdb_server import Server, UnavailableError
+from questdb_server import Server
 from sql_model import NAMES, check_rows, expected_rows, trade
 
 from trade_balancer.columnar.events import EVENTS
@@ -27,12 +28,7 @@ SQL = ["-m", "trade_balancer.sql", "--database"]
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Server]:
-    """Skips, also in CI, where none can be had."""
-    try:
-        server = Server()
-    except UnavailableError as fault:
-        pytest.skip(f"NOT TESTED here: {fault}")
-    with server:
+    with database_server.running(Server) as server:
         yield server
 
 
