@@ -273,3 +273,14 @@ def test_remove_undoes_it_and_keeps_what_is_the_user_s(started: str, before: dic
     assert before.keys() <= state_of_machine().keys()
     assert not Path("/var/lib/lb").exists()
     assert not Path("/run/lb").exists()
+
+
+def test_install_fails_where_its_user_can_not_be_made(commands: Path) -> None:
+    """It comes behind the removal: there is no user."""
+    run("mount", "--bind", "-o", "ro", "/etc/passwd", "/etc/passwd")
+    try:
+        said = subprocess.run([commands / "lb-setup", "install"], capture_output=True, text=True, check=False)
+    finally:
+        run("umount", "/etc/passwd")
+    assert (said.returncode, said.stderr.startswith("lb-setup: there is no user lb, ")) == (os.EX_UNAVAILABLE, True)
+    run(commands / "lb-setup", "remove", "--purge")
