@@ -30,12 +30,6 @@ def spilling(feed: Feed, folder: Path | str, pipes: int = 2, *options: str, **lb
     return Lb(feed.url, pipes, "--spawn", "per-pipe", *options, constants=SOON, **lb)
 
 
-def pids_of(lb: Lb, pipes: int = 2) -> list[int]:
-    lb.await_recorders(pipes)
-    started = {line["slot"]: line["pid"] for line in lb.lines if line["message"] == "worker started"}
-    return [started[slot] for slot in range(pipes)]
-
-
 def say_all(lb: Lb, peer: Peer, numbers: Sequence[int] = range(RECORDS)) -> None:
     """Batch by batch, as fast as the workers that run take their half."""
     for begin in range(0, len(numbers), BATCH):
@@ -45,7 +39,7 @@ def say_all(lb: Lb, peer: Peer, numbers: Sequence[int] = range(RECORDS)) -> None
 
 
 def spilled_of_a_stopped_worker(lb: Lb, peer: Peer) -> list[int]:
-    pids = pids_of(lb)
+    pids = lb.await_workers(2)
     hold(pids[1])
     say_all(lb, peer)
     lb.await_line("a pipe is full: records for it go to the disk", level="warning", pipe=1, slot=1, pid=pids[1])
@@ -93,7 +87,7 @@ def test_a_stop_keeps_it_for_the_next_start(tmp_path: Path) -> None:
         before = numbers_in(lb, pids[1])
         assert len(before) + end.balance["spilled"] == RECORDS // 2
     with Feed() as feed, spilling(feed, tmp_path) as lb, feed.session() as peer:
-        pids = pids_of(lb)
+        pids = lb.await_workers(2)
         assert lb.await_records(RECORDS // 2 - len(before))
         peer.say(message([record(RECORDS), record(RECORDS + 1)]))
         lb.await_records(RECORDS // 2 - len(before) + 2)
@@ -114,7 +108,7 @@ def test_what_a_killed_lb_has_spilled_is_delivered_by_the_next(tmp_path: Path) -
         os.kill(pids[1], signal.SIGCONT)  # where process 1 is of this session, the kernel does not
         lb.wait()
     with Feed() as feed, spilling(feed, tmp_path) as lb, feed.session():
-        pids = pids_of(lb)
+        pids = lb.await_workers(2)
         found = lb.await_line("spilled records are delivered first")["records"]
         lb.await_records(spilled)
         end = lb.stop()
@@ -131,7 +125,7 @@ def test_records_of_a_pipe_that_there_is_no_more_are_delivered_by_another(tmp_pa
         end = stop_and_let_go_on(lb, pids[1])
         before = len(numbers_in(lb, pids[1]))
     with Feed() as feed, spilling(feed, tmp_path, 1) as lb, feed.session():
-        pids = pids_of(lb, 1)
+        pids = lb.await_workers(1)
         lb.await_records(end.balance["spilled"])
         assert numbers_in(lb, pids[0]) == list(range(1, RECORDS, 2))[before:]
         assert lb.stop().exit_code == 0
@@ -139,7 +133,7 @@ def test_records_of_a_pipe_that_there_is_no_more_are_delivered_by_another(tmp_pa
 
 def test_a_folder_that_another_lb_uses_is_refused(tmp_path: Path) -> None:
     with Feed() as feed, spilling(feed, tmp_path) as lb, feed.session():
-        pids_of(lb)
+        lb.await_workers(2)
         done = run_lb("--on-full", f"spill={tmp_path}", "k", feed.url, "1", ".", "true")
         assert done.returncode == 69
         assert done.stderr == f"lb: spill={tmp_path}: another lb uses this folder\n"
@@ -175,7 +169,7 @@ def test_a_file_system_that_becomes_read_only_stops_the_reading_until_it_is_not(
         spilling(feed, tmp_path, 2, before=mounting(tmp_path, "size=4m")) as lb,
         feed.session() as peer,
     ):
-        pids = pids_of(lb)
+        pids = lb.await_workers(2)
         remount("ro")
         hold(pids[1])
         for begin in range(0, RECORDS, BATCH):
@@ -196,7 +190,7 @@ def test_a_file_system_that_becomes_read_only_stops_the_reading_until_it_is_not(
 def test_a_full_disk_stops_the_reading_until_there_is_room(tmp_path: Path) -> None:
     before = mounting(tmp_path, "size=200k")
     with Feed() as feed, spilling(feed, tmp_path, 2, before=before) as lb, feed.session() as peer:
-        pids = pids_of(lb)
+        pids = lb.await_workers(2)
         hold(pids[1])
         for begin in range(0, RECORDS, BATCH):
             peer.say(message(map(record, range(begin, begin + BATCH))))

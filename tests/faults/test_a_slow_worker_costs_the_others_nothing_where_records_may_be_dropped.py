@@ -19,8 +19,7 @@ SOON = {"lb.reporter.LOOK_AHEAD_S": 0.05, "lb.episodes.CALM_S": 0.2}
 def test_the_others_get_all_and_its_own_loss_is_exact(policy: str) -> None:
     options = ("--spawn", "per-pipe", "--pipe-size", "4096", "--on-full", policy, "--backlog", "65536")
     with Feed() as feed, Lb(feed.url, 2, *options, constants=SOON) as lb, feed.session() as peer:
-        lb.await_recorders(2)
-        pids = {line["slot"]: line["pid"] for line in lb.lines if line["message"] == "worker started"}
+        pids = lb.await_workers(2)
         hold(pids[1])
         for begin in range(0, RECORDS, BATCH):
             peer.say(message(map(record, range(begin, begin + BATCH))))

@@ -174,6 +174,16 @@ class Lb:
         pids = self.recording.by_pid
         return self._await(lambda: list(pids) if len(pids) >= count else None, f"{count} recorders")
 
+    def await_workers(self, count: int) -> list[int]:
+        """The pids of the last worker of each slot, once it is told of all that they started, and they record."""
+        self.await_recorders(count)
+
+        def find() -> list[int] | None:
+            pids = {line["slot"]: line["pid"] for line in self.lines if line["message"] == "worker started"}
+            return [pids[slot] for slot in range(count)] if len(pids) == count else None
+
+        return self._await(find, f"{count} workers")
+
     def await_output(self, ending: bytes = b"\n") -> bytes:
         """What a worker other than the recorder has printed, once it ends so."""
         return self._await(lambda: self.output if self.output.endswith(ending) else None, f"output up to {ending!r}")

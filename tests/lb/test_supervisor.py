@@ -72,11 +72,13 @@ def held(path: Path) -> Iterator[None]:
     of it (fcntl(2))."""
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
     fd = os.open(path, os.O_RDONLY)
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    yield
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # who waits has a copy of fd until its exec
-    os.close(fd)
-    signal.signal(signal.SIGIO, before)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # who waits has a copy of fd until its exec
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
 
 
 def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +113,8 @@ def test_every_row_of_it_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert faults[-1] == "no such program in PATH"
         assert slot.state is State.RUNNING
         assert test.supervisor.restarts_total == 1
+        # Until then its shell has the script open, and no lease of it is given.
+        test.until(lambda: Path(f"/proc/{slot.pid}/comm").read_text() == "cat\n")
         make_stuck(test, slot)
         with held(script):
             os.kill(slot.pid, signal.SIGKILL)

@@ -1,7 +1,8 @@
 """A client of the feed, and small records to feed it, for the tests of `lb.replay`."""
 
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,3 +65,10 @@ def record(number: int, symbol: str = "AAPL", event: str = "T", time_ms: int = 1
 
 def message(*records: bytes) -> bytes:
     return b"[" + b",".join(records) + b"]"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Asks again and again; the time limit is the test's."""
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.001)

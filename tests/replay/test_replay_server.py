@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 import trustme
-from feed_client import message, record, session
+from feed_client import message, record, session, wait_for
 from test_replay_frames import parsed
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Opcode
@@ -37,13 +37,6 @@ def records_in(messages: list[bytes]) -> list[bytes]:
 def endless() -> tuple[Tape, Playback]:
     """More than any client takes: spans of 1 MiB, for ever."""
     return synthetic_market(records=20_000), Playback(loop=True)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Asks again and again; the time limit is the test's."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.001)
 
 
 def subscribe_raw(connection: socket.socket) -> None:

@@ -32,7 +32,7 @@ def prepare(script: Path, folder: Path) -> Path:
     """
     done = subprocess.run([script, folder], capture_output=True, text=True, check=False)
     if done.returncode == EXIT_UNAVAILABLE:
-        raise UnavailableError(done.stderr.strip())
+        raise UnavailableError(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     return folder
 
