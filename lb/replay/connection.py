@@ -46,11 +46,13 @@ class Phase(enum.Enum):
 
 @dataclass
 class Parcel:
-    """Bytes on their way into the kernel, and the span they are, if they are data of a tape; or how many messages."""
+    """Bytes on their way into the kernel, and the span they are, if they are data of a tape; or how many messages and
+    bytes."""
 
     rest: memoryview
     span: Span | None = None
     messages: int = 0
+    size_bytes: int = 0
 
 
 class _Pace:
@@ -128,7 +130,7 @@ class Connection:
     def _count(self, parcel: Parcel) -> None:
         """Counts the data of a parcel, as far as it has been sent."""
         if parcel.messages and not parcel.rest:
-            self._tally.add(records_total=parcel.messages, messages_total=parcel.messages)
+            self._tally.add(records_total=parcel.messages, messages_total=parcel.messages, sent_bytes=parcel.size_bytes)
 
     def _has_left(self) -> None:
         """No more data is sent on this connection; the client may be told so yet. May be called more than once."""

@@ -107,8 +107,13 @@ class Stream(abc.ABC):
 
     def __init__(self, book: Book, count: int) -> None:
         self.book = book
+        self.symbol = book.instrument.symbol
         self.sent = count
         self.is_over = False
+
+    def due_ns(self) -> float:
+        """Monotonic time of the next change."""
+        return self.book.ticker.due_ns(self.sent + 1)
 
     def opening(self) -> bytes | None:
         """What a stream begins with: the book after change number `sent`, where the venue sends that."""
@@ -170,12 +175,18 @@ class Fake(abc.ABC):
     """Where its websocket is."""
     ping_interval_s: float = 0
 
-    def __init__(self, symbols: Sequence[str] | None, rate: float, seed: int, levels: int) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str] | None = None,
+        rate: float = 10.0,
+        seed: int = 1,
+        levels: int = 200,
+    ) -> None:
         self.trouble = Trouble()
+        self.books: dict[str, Book] = {}
         if symbols is None:
             symbols = [symbol for symbol in SYMBOLS if Instrument.of(symbol).quote in self.default_quotes]
         start_ns = time.monotonic_ns()
-        self.books: dict[str, Book] = {}
         for number, symbol in enumerate(symbols):
             # Symbols take turns, or all would change at the same moment.
             phase_ns = int(number / len(symbols) / rate * 1e9) if rate else 0
@@ -185,6 +196,16 @@ class Fake(abc.ABC):
     @abc.abstractmethod
     def talk(self, path: str, query: str) -> Talk | None:
         """A new session; None: there is no websocket at this path."""
+
+    @property
+    def symbols(self) -> list[str]:
+        """Those that it has, canonical."""
+        return list(self.books)
+
+    @property
+    def example(self) -> str:
+        """A topic of `lb` of which there is something to hear."""
+        return self.topic(self.symbols[0])
 
     @abc.abstractmethod
     def topic(self, symbol: str) -> str:

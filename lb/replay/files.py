@@ -55,7 +55,7 @@ def read_tape(
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a file that is no recording, those that are blank left out. Raises as `read_tape`."""
     _check_suffix(path)
-    for line in _read_text(path).split(b"\n"):
+    for line in text_in(path).split(b"\n"):
         if text := line.strip():
             yield text
 
@@ -125,7 +125,7 @@ def _playable(records: list[bytes], left_out: _LeftOut) -> Iterator[bytes]:
 
 
 def _read_lines(path: Path) -> Iterator[Message]:
-    for number, line in enumerate(_read_text(path).split(b"\n"), 1):
+    for number, line in enumerate(text_in(path).split(b"\n"), 1):
         if text := line.strip():
             try:
                 yield Message.parse(text if text[:1] != b"{" else b"[" + text + b"]")
@@ -151,7 +151,8 @@ def _check_suffix(path: Path) -> None:
         raise UsageError(f"{path}: unknown suffix {path.suffix!r}; known are .jsonl, .gz and .zst")
 
 
-def _read_text(path: Path) -> bytes:
+def text_in(path: Path) -> bytes:
+    """All that is in a file, decompressed if its name ends in .gz, .zst or .part. Raises InputError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -160,10 +161,10 @@ def _read_text(path: Path) -> bytes:
         match path.suffix:
             case ".gz":
                 return gzip.decompress(content)
-            case ".jsonl":
-                return content
-            case _:
+            case ".zst" | ".part":
                 return _decompress_zstandard(content)
+            case _:
+                return content
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise InputError(f"{path}: cannot be decompressed: {error}") from None
 

@@ -11,7 +11,7 @@ from lb.replay.faults import Fault
 from lb.replay.selection import Begin
 from lb.replay.stage import Patience
 from lb.replay.venue_faults import VenueFault
-from lb.replay.venues import FAKES
+from lb.replay.venues import FAKES, PLAYERS
 from lb.version import VERSION
 
 _TAPES = "polygon"
@@ -137,7 +137,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         choices=[_TAPES, *sorted(FAKES)],
         default=_TAPES,
         help=f"whose protocol it speaks (default {_TAPES}, which plays FILES or --synthetic); of the others it makes "
-        "up order books, and has their REST paths on the same port",
+        "up order books, or plays FILES in the forms of hftbacktest and cryptofeed, and has their REST paths on the "
+        "same port",
     )
     group.add_argument(
         "--symbols",
@@ -283,8 +284,11 @@ _OF_ALL = frozenset({"host", "port", "tls", "cert", "key_file", "self_signed"})
 
 def _check_fake(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """A fake has options of its own, and not those of tapes."""
-    if options.files:
+    if options.files and options.feed not in PLAYERS:
         raise UsageError(f"--feed {options.feed} makes its books up, and plays no FILES")
+    for name in ("symbols", "levels", "seed", "rate"):
+        if options.files and getattr(options, name) is not None:
+            raise UsageError(f"--{name} is of made-up books: not with FILES")
     for name, value in vars(options).items():
         if name not in _OF_FAKES | _OF_ALL and value != parser.get_default(name) and name != "files":
             option = "--from" if name == "begin" else "--" + name.replace("_", "-")

@@ -23,6 +23,7 @@ from lb.replay.server import ReplayServer, Server
 from lb.replay.synthetic import Layout, synthetic_market
 from lb.replay.tally import Totals
 from lb.replay.tape import Tape
+from lb.replay.venue_recording import read_venue_recording
 from lb.replay.venue_server import VenueServer
 from lb.replay.venues import FAKES
 from lb.replay.wire import WakeUp
@@ -52,6 +53,7 @@ def _serve_fake(options: argparse.Namespace) -> None:
             tls=_tls(options),
             ping_interval_s=options.ping_interval,
             faults=options.fault,
+            recording=read_venue_recording(options.files) if options.files else None,
         )
         with server:
             lines = [f"listening on {server.url} and {server.rest_url}"]

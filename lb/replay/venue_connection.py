@@ -48,7 +48,7 @@ class VenueConnection(Connection):
 
     def look_again(self) -> None:
         """Books have changed otherwise than by the clock."""
-        self._agenda = [(self._due_ns(stream), number, stream) for _, number, stream in self._agenda]
+        self._agenda = [(stream.due_ns(), number, stream) for _, number, stream in self._agenda]
         heapq.heapify(self._agenda)
 
     def drop(self) -> None:
@@ -113,14 +113,11 @@ class VenueConnection(Connection):
             if (text := stream.opening()) is not None:
                 self._say(text)
             self._streams += 1
-            heapq.heappush(self._agenda, (self._due_ns(stream), self._streams, stream))
+            heapq.heappush(self._agenda, (stream.due_ns(), self._streams, stream))
         self._talk.streams.clear()
         self._next_data_ns = 0
 
     # What goes
-
-    def _due_ns(self, stream: Stream) -> float:
-        return stream.book.ticker.due_ns(stream.sent + 1)
 
     def _pack_data(self) -> None:
         if self._talk is None:
@@ -143,9 +140,10 @@ class VenueConnection(Connection):
             for text in self._messages(stream):
                 frames.append(text_frame(text))
                 size_bytes += len(text)
-            heapq.heapreplace(agenda, (self._due_ns(stream), number, stream))
+            heapq.heapreplace(agenda, (stream.due_ns(), number, stream))
         if frames:
-            self._outbox.append(Parcel(memoryview(b"".join(frames)), messages=len(frames)))
+            piece = b"".join(frames)
+            self._outbox.append(Parcel(memoryview(piece), messages=len(frames), size_bytes=len(piece)))
             self._talk.has_sent(now_ns)
         if is_planned and not frames:
             self._has_suffered(now_ns)
@@ -166,7 +164,7 @@ class VenueConnection(Connection):
         if not trouble.is_any:
             text = stream.message(stream.sent, None)
             return [] if text is None else [text]
-        symbol = stream.book.instrument.symbol
+        symbol = stream.symbol
         twist = trouble.take(symbol, stream.able)
         if twist is not None:
             self._tally.add(faults_total=1)

@@ -15,7 +15,8 @@ from lb.replay.tally import Tally
 from lb.replay.trouble import Twist
 from lb.replay.venue_connection import VenueConnection
 from lb.replay.venue_faults import Plan, VenueFault, VenueKind
-from lb.replay.venues import FAKES
+from lb.replay.venue_recording import VenueRecording
+from lb.replay.venues import FAKES, PLAYERS
 from lb.replay.wire import WakeUp, Wire
 
 
@@ -39,6 +40,7 @@ class VenueServer(Server):
         host, port, tls: as of ReplayServer.
         ping_interval_s: seconds between pings; None: as the venue; 0: none.
         faults: what happens by itself.
+        recording: what is played in place of made-up books; there are no books then for `advance` and `levels`.
 
     Raises:
         UsageError: no such venue, or a name that is no symbol.
@@ -58,10 +60,16 @@ class VenueServer(Server):
         tls: ssl.SSLContext | Literal["self-signed"] | None = None,
         ping_interval_s: float | None = None,
         faults: Sequence[VenueFault] = (),
+        recording: VenueRecording | None = None,
     ) -> None:
         if venue not in FAKES:
             raise UsageError(f"there is no fake of {venue!r}, only of {', '.join(sorted(FAKES))}")
-        self._fake = FAKES[venue](symbols, rate, seed, levels)
+        if recording is None:
+            self._fake = FAKES[venue](symbols, rate, seed, levels)
+        elif venue in PLAYERS:
+            self._fake = PLAYERS[venue](recording)
+        else:
+            raise UsageError(f"recordings of {venue} are not played: those known are of older protocols")
         self._ping_interval_s = self._fake.ping_interval_s if ping_interval_s is None else ping_interval_s
         self._plan = Plan(faults)
         super().__init__(Tally(), host, port, self._fake.path, tls)
@@ -77,7 +85,7 @@ class VenueServer(Server):
     @property
     def symbols(self) -> list[str]:
         """Those that it has, canonical."""
-        return list(self._fake.books)
+        return self._fake.symbols
 
     def advance(self, symbol: str, changes: int = 1) -> None:
         """So many changes more of a book, at once."""
@@ -96,8 +104,8 @@ class VenueServer(Server):
 
     @property
     def example(self) -> str:
-        """A topic of `lb`: the book of the first symbol."""
-        return self._fake.topic(next(iter(self._fake.books)))
+        """A topic of `lb` of which there is something to hear."""
+        return self._fake.example
 
     # Faults
 

@@ -7,14 +7,16 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from feed_client import Client, session
 from websockets.exceptions import InvalidStatus
 
-from lb.replay.errors import UsageError
+from lb.replay.errors import InputError, UsageError
 from lb.replay.made_books import PLACES, Instrument, MadeBook
+from lb.replay.venue_recording import read_venue_recording
 from lb.replay.venue_server import VenueServer
 from lb.replay.venues import FAKES
 
@@ -433,3 +435,51 @@ def test_a_book_changes_by_the_clock() -> None:
         channel(client, "order_book_ethbtc")
         times = [int(hear(client)["data"]["microtimestamp"]) for _ in range(100)]
     assert times == sorted(set(times))
+
+
+# Recordings
+
+
+def frame_file(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_recording_with_its_snapshot_in_the_form_of_hftbacktest(tmp_path: Path) -> None:
+    def event(first: int, last: int, bid: str) -> str:
+        data = {"e": "depthUpdate", "E": 1, "s": "BTCUSDT", "U": first, "u": last, "b": [[bid, "1.0"]], "a": []}
+        return json.dumps({"stream": "btcusdt@depth@100ms", "data": data}, separators=(",", ":"))
+
+    events = [event(1, 4, "10.0"), event(5, 7, "11.0"), event(8, 9, "12.0")]
+    lines = [f"172316125300000000{number} {text}" for number, text in enumerate(events)]
+    lines.insert(1, '1723161253000000000 {"lastUpdateId":3,"bids":[["9.0","2.0"]],"asks":[["20.0","1.0"]]}')
+    recording = read_venue_recording([frame_file(tmp_path / "btc.txt", lines)])
+    with VenueServer("binance", recording=recording) as server, session(server.url) as client:
+        assert (server.symbols, server.example) == (["BTC-USDT"], "btcusdt@depth@100ms")
+        assert get(server, "/api/v3/exchangeInfo")["symbols"][0]["symbol"] == "BTCUSDT"
+        assert get(server, "/api/v3/depth?symbol=BTCUSDT&limit=5")["lastUpdateId"] == 3
+        subscribe(client, "btcusdt@depth@100ms", "fooxyz@trade")
+        assert [client.hear().decode() for _ in events] == events
+        assert get(server, "/api/v3/depth?symbol=BTCUSDT&limit=2") == {
+            "lastUpdateId": 9,
+            "bids": [["12.0", "1.0"], ["11.0", "1.0"]],
+            "asks": [["20.0", "1.0"]],
+        }
+
+
+def test_a_line_that_is_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.ws:2"):
+        read_venue_recording([frame_file(tmp_path / "x.ws", ["", "hello"])])
+
+
+def test_a_real_session_of_bitstamp_is_sent_as_it_was_recorded(data: Path) -> None:
+    files = [data / "venues" / f"bitstamp_diff_20220105.{kind}.zst" for kind in ("ws", "http")]
+    recording = read_venue_recording(files)
+    wanted = [text for _, text in recording.messages if b'"diff_order_book_ethusd"' in text and b'"bts:' not in text]
+    with VenueServer("bitstamp", recording=recording) as server, session(server.url) as client:
+        channel(client, "diff_order_book_ethusd")
+        assert [client.hear() for _ in range(5)] == wanted[:5]
+        book = get(server, "/api/v2/order_book/ethusd/")
+        assert Decimal(book["bids"][0][0]) < Decimal(book["asks"][0][0])
+        server.disconnect()
+        client.hear_all()

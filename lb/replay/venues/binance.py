@@ -8,13 +8,15 @@ import abc
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
 from lb.replay.fake import Book, Fake, Reply, Stream, Talk, Words
 from lb.replay.trouble import Twist
+from lb.replay.venue_recording import Playing, VenueRecording, rebuilt, split_name
 
 MOST_STREAMS = 1_024
 MESSAGES_PER_S = 5
@@ -224,7 +226,9 @@ class Binance(Fake):
     path = "/stream"
     ping_interval_s = 20
 
-    def __init__(self, symbols: list[str] | None, rate: float, seed: int, levels: int) -> None:
+    def __init__(
+        self, symbols: Sequence[str] | None = None, rate: float = 10.0, seed: int = 1, levels: int = 200
+    ) -> None:
         super().__init__(symbols, rate, seed, levels)
         self._ids = _Ids()
         self._by_name = {(one.instrument.base + one.instrument.quote): one for one in self.books.values()}
@@ -273,21 +277,34 @@ class Binance(Fake):
     def _depth(self, query: Mapping[str, str]) -> Reply:
         limit_text = query.get("limit", "100")
         limit = min(int(limit_text), 5_000) if limit_text.isdigit() else 0
-        book = self._by_name.get(query.get("symbol", ""))
         weight = next(weight for most, weight in _WEIGHTS if limit <= most)
         if limit < 1:
             return self._weighed({"code": -1130, "msg": "Data sent for parameter 'limit' is not valid."}, 1, 400)
+        body = self._body(query.get("symbol", ""), limit)
+        return self._weighed(_INVALID_SYMBOL, weight, 400) if body is None else self._weighed(body, weight)
+
+    def _body(self, name: str, limit: int) -> bytes | None:
+        """A snapshot; None: there is no such symbol."""
+        book = self._by_name.get(name)
         if book is None:
-            return self._weighed(_INVALID_SYMBOL, weight, 400)
+            return None
         count, _, state = self.snapshot(book)
         # Every other snapshot lies within a difference, which then is applied to what it has made already.
         self._snapshots += 1
         last = self._ids.last(count) - self._snapshots % 2
         bids, asks = (book.levels(side[:limit], DIGITS) for side in (state.bids, state.asks))
-        return self._weighed(f'{{"lastUpdateId":{last},"bids":[{bids}],"asks":[{asks}]}}'.encode(), weight)
+        return f'{{"lastUpdateId":{last},"bids":[{bids}],"asks":[{asks}]}}'.encode()
+
+    def _has(self, name: str) -> bool:
+        return name in self._by_name
+
+    def _symbol(self, name: str) -> dict[str, object]:
+        book = self._by_name[name]
+        one = book.instrument
+        return _described(name, one.base, one.quote, book.price(1, DIGITS), book.size(1, DIGITS))
 
     def _exchange_info(self, query: Mapping[str, str]) -> Reply:
-        names = list(self._by_name)
+        names = [symbol.replace("-", "") for symbol in self.symbols]
         if "symbol" in query:
             names = [query["symbol"]]
         elif "symbols" in query:
@@ -297,9 +314,9 @@ class Binance(Fake):
                 return self._weighed(
                     {"code": -1100, "msg": "Illegal characters found in parameter 'symbols'."}, 20, 400
                 )
-        if any(name not in self._by_name for name in names):
+        if not all(self._has(name) for name in names):
             return self._weighed(_INVALID_SYMBOL, 20, 400)
-        symbols = [_described(name, self._by_name[name]) for name in names]
+        symbols = [self._symbol(name) for name in names]
         now_ms = time.time_ns() // 1_000_000
         about = {"timezone": "UTC", "serverTime": now_ms, "rateLimits": [], "exchangeFilters": [], "symbols": symbols}
         return self._weighed(about, 20)
@@ -321,13 +338,73 @@ class Binance(Fake):
         return Reply(body, status, headers) if isinstance(body, bytes) else Reply.of(body, status, **headers)
 
 
-def _described(name: str, book: Book) -> dict[str, object]:
-    one = book.instrument
-    tick, step = book.price(1, DIGITS), book.size(1, DIGITS)
+class RecordedBinance(Binance):
+    """A recording in place of made-up books. Snapshots are the recorded ones, with what was told since."""
+
+    def __init__(self, recording: VenueRecording) -> None:
+        super().__init__([])
+        self._playing = Playing(recording, _stream_of)
+        self._names = list(dict.fromkeys(name.partition("@")[0].upper() for name in self._playing.names))
+        self._replies = recording.replies
+
+    @property
+    def symbols(self) -> list[str]:
+        return ["-".join(split_name(name)) for name in self._names]
+
+    @property
+    def example(self) -> str:
+        return self._playing.names[0]
+
+    def stream(self, name: str, now_ns: int, talk: _Talk) -> Stream | None:
+        head_bytes = len('{"stream":"","data":') + len(name.encode())
+        symbol = "-".join(split_name(name.partition("@")[0]))
+        return self._playing.stream(
+            name, symbol, now_ns, lambda text: text if talk.is_combined else text[head_bytes:-1]
+        )
+
+    def _has(self, name: str) -> bool:
+        return name in self._names
+
+    def _symbol(self, name: str) -> dict[str, object]:
+        base, quote = split_name(name)
+        return _described(name, base, quote, "0.00000001", "0.00000001")
+
+    def _body(self, name: str, limit: int) -> bytes | None:
+        whole = self._recorded_snapshot(name)
+        if whole is None:
+            return None
+        now_ns, last, changes = time.monotonic_ns(), whole["lastUpdateId"], []
+        for stream in ("depth@100ms", "depth"):
+            for text in self._playing.told(f"{name.lower()}@{stream}", now_ns):
+                data = orjson.loads(text)["data"]
+                if data["u"] > last:
+                    last = data["u"]
+                    changes.append((data["b"], data["a"]))
+        bids, asks = rebuilt((whole["bids"], whole["asks"]), changes)
+        return orjson.dumps({"lastUpdateId": last, "bids": bids[:limit], "asks": asks[:limit]})
+
+    def _recorded_snapshot(self, name: str) -> Any:
+        for path, body in self._replies:
+            if path.startswith("/api/v3/depth?") and f"symbol={name}" in path.partition("?")[2].split("&"):
+                return orjson.loads(body)
+        if len(self._names) == 1 and self._playing.others:
+            return orjson.loads(self._playing.others[0])
+        return None
+
+
+_RECORDED_STREAM = re.compile(rb'\{"stream":"([^"]+)"')
+
+
+def _stream_of(text: bytes) -> str | None:
+    found = _RECORDED_STREAM.match(text)
+    return found[1].decode() if found else None
+
+
+def _described(name: str, base: str, quote: str, tick: str, step: str) -> dict[str, object]:
     price = {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick}
     lot = {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "9000.00000000", "stepSize": step}
     return {
-        "symbol": name, "status": "TRADING", "baseAsset": one.base, "baseAssetPrecision": DIGITS,
-        "quoteAsset": one.quote, "quotePrecision": DIGITS, "quoteAssetPrecision": DIGITS,
+        "symbol": name, "status": "TRADING", "baseAsset": base, "baseAssetPrecision": DIGITS,
+        "quoteAsset": quote, "quotePrecision": DIGITS, "quoteAssetPrecision": DIGITS,
         "isSpotTradingAllowed": True, "filters": [price, lot], "permissions": [], "permissionSets": [["SPOT"]],
     }  # fmt: skip

@@ -14,6 +14,7 @@ import orjson
 from lb.replay.fake import Book, Fake, Reply, Stream, Talk, Words
 from lb.replay.made_books import Level
 from lb.replay.trouble import Twist
+from lb.replay.venue_recording import Playing, VenueRecording, rebuilt, split_name
 
 LONGEST_MESSAGE_BYTES = 512
 MOST_CHANNELS = 1_024
@@ -155,7 +156,9 @@ class Bitstamp(Fake):
     default_quotes = frozenset({"USD", "USDT", "BTC"})
     ping_interval_s = 54
 
-    def __init__(self, symbols: list[str] | None, rate: float, seed: int, levels: int) -> None:
+    def __init__(
+        self, symbols: Sequence[str] | None = None, rate: float = 10.0, seed: int = 1, levels: int = 200
+    ) -> None:
         super().__init__(symbols, rate, seed, levels)
         self._by_name = {(one.instrument.base + one.instrument.quote).lower(): one for one in self.books.values()}
 
@@ -182,16 +185,78 @@ class Bitstamp(Fake):
                 **{"Retry-After": str(refused_s)},
             )
         if path.rstrip("/") == "/api/v2/trading-pairs-info":
-            return Reply.of([_described(name, book) for name, book in self._by_name.items()])
-        book = self._by_name.get(path.rstrip("/").rpartition("/")[2])
-        if not path.startswith("/api/v2/order_book/") or book is None:
-            return Reply(b"", 404)
+            return Reply.of(self._pairs())
+        pair = path.rstrip("/").rpartition("/")[2]
+        body = self._body(pair) if path.startswith("/api/v2/order_book/") else None
+        return Reply(b"", 404) if body is None else Reply(body)
+
+    def _pairs(self) -> object:
+        return [_described(name, book) for name, book in self._by_name.items()]
+
+    def _body(self, pair: str) -> bytes | None:
+        """A snapshot; None: there is no such pair."""
+        book = self._by_name.get(pair)
+        if book is None:
+            return None
         _, time_ns, state = self.snapshot(book)
         now_us = time_ns // 1_000
-        return Reply(
+        return (
             f'{{"timestamp":"{now_us // 1_000_000}","microtimestamp":"{now_us}",'
-            f'"bids":[{book.levels(state.bids)}],"asks":[{book.levels(state.asks)}]}}'.encode()
-        )
+            f'"bids":[{book.levels(state.bids)}],"asks":[{book.levels(state.asks)}]}}'
+        ).encode()
+
+
+class RecordedBitstamp(Bitstamp):
+    """A recording in place of made-up books. Snapshots are the recorded ones, with what was told since."""
+
+    def __init__(self, recording: VenueRecording) -> None:
+        super().__init__([])
+        self._playing = Playing(recording, _channel_of)
+        self._names = list(dict.fromkeys(name.rpartition("_")[2] for name in self._playing.names))
+        self._replies = {path.rstrip("/"): body for path, body in reversed(recording.replies)}
+
+    @property
+    def symbols(self) -> list[str]:
+        return ["-".join(split_name(name)) for name in self._names]
+
+    @property
+    def example(self) -> str:
+        return self._playing.names[0]
+
+    def stream(self, channel: str, now_ns: int) -> Stream | None:
+        symbol = "-".join(split_name(channel.rpartition("_")[2]))
+        return self._playing.stream(channel, symbol, now_ns, lambda text: text)
+
+    def _pairs(self) -> object:
+        told = self._replies.get("/api/v2/trading-pairs-info")
+        if told is not None:
+            return orjson.loads(told)
+        pairs = ((name, *split_name(name)) for name in self._names)
+        return [
+            {"name": f"{base}/{quote}", "url_symbol": name, "base_decimals": 8, "counter_decimals": 8,
+             "trading": "Enabled", "description": f"{base} / {quote}"}
+            for name, base, quote in pairs
+        ]  # fmt: skip
+
+    def _body(self, pair: str) -> bytes | None:
+        body = self._replies.get(f"/api/v2/order_book/{pair}")
+        if body is None:
+            return None
+        whole, changes = orjson.loads(body), []
+        latest = whole["microtimestamp"]
+        for text in self._playing.told(f"diff_order_book_{pair}", time.monotonic_ns()):
+            data = orjson.loads(text)["data"]
+            if int(data["microtimestamp"]) > int(latest):
+                latest = data["microtimestamp"]
+                changes.append((data["bids"], data["asks"]))
+        bids, asks = rebuilt((whole["bids"], whole["asks"]), changes)
+        return orjson.dumps({"timestamp": latest[:-6], "microtimestamp": latest, "bids": bids, "asks": asks})
+
+
+def _channel_of(text: bytes) -> str | None:
+    """None of the venue's own words."""
+    message = orjson.loads(text)
+    return None if str(message["event"]).startswith("bts:") else str(message["channel"])
 
 
 def _described(name: str, book: Book) -> dict[str, object]:
