@@ -29,11 +29,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Made:
-    """A summary whose prices and sizes are its sequence; `levels` a side."""
+    """A summary whose prices and sizes are its sequence; `levels` a side; all venues in the same state."""
 
     symbol: str
     sequence: int
     levels: int = 10
+    state: int = 1
 
     def v1(self, depth: int) -> bytes:
         return self._v1[min(depth, self.levels)]
@@ -47,7 +48,7 @@ class Made:
 
     def _encoded(self, depth: int) -> bytes:
         level = {"venue": 1, "price": self.sequence, "size": self.sequence}
-        venues = [{"name": "here", "state": 1}, {"name": "there", "state": 1}]
+        venues = [{"name": name, "state": self.state} for name in ("here", "there")]
         made: bytes = protos.Summary(
             symbol=self.symbol, sequence=self.sequence, price_decimals=2, size_decimals=8, spread=-1,
             crossing=2, bids=[level] * depth, asks=[level] * depth, venues=venues,
@@ -76,10 +77,10 @@ class Upstream:
         )
         self._sequence = 0
 
-    def offer(self, symbol: str = SYMBOL, levels: int = 10) -> int:
+    def offer(self, symbol: str = SYMBOL, levels: int = 10, state: int = 1) -> int:
         """The next one; returns its sequence."""
         self._sequence += 1
-        self.market.offer(Made(symbol, self._sequence, levels))
+        self.market.offer(Made(symbol, self._sequence, levels, state))
         return self._sequence
 
 

@@ -25,6 +25,7 @@ from trade_balancer.books.service.server import Server
 from trade_balancer.books.service.told import scaled, told
 
 PIPE = asyncio.subprocess.PIPE
+SYNCING = protos.POOL.FindEnumTypeByName("tradebalancer.books.v1.State").values_by_name["SYNCING"].number
 
 
 @asynccontextmanager
@@ -80,7 +81,7 @@ def test_it_says_that_the_server_is_lost_and_goes_on_when_it_is_back() -> None:
             await until(lambda: upstream.market.watchers(SYMBOL) == 1)
             upstream.offer()
             await line(process.stdout)
-            await server.stop(1)
+            await server.stop(20)
             said = await line(process.stderr)
             assert said == f"lb-books-client: lb-books at 127.0.0.1:{port} is lost, and tried again: lb-books stops"
             server = Server(upstream.market)
@@ -93,17 +94,24 @@ def test_it_says_that_the_server_is_lost_and_goes_on_when_it_is_back() -> None:
     run(main())
 
 
-def test_once_shows_a_book_of_each_and_ends() -> None:
+def test_once_shows_a_book_of_each_that_is_whole_and_ends() -> None:
     async def main() -> None:
         upstream = Upstream()
-        async with served(upstream) as (_, port), client(port, "--once", SYMBOL, "ETH-BTC") as process:
-            await until(lambda: {SYMBOL, "ETH-BTC"} == set(upstream.market.watched()))
+        async with (
+            served(upstream) as (_, port),
+            client(port, "--once", SYMBOL, "ETH-BTC") as process,
+            client(port, "--once", "--json", SYMBOL) as other,
+        ):
+            await until(lambda: upstream.market.watchers(SYMBOL) == 2 and upstream.market.watchers("ETH-BTC") == 1)
+            upstream.offer(SYMBOL, levels=0, state=SYNCING)
             upstream.offer("ETH-BTC")
-            upstream.offer(SYMBOL)
+            newest = upstream.offer(SYMBOL)
+            code, out, err = await ended(other)
+            assert (code, json.loads(out)["sequence"], err) == (0, newest, "")
             code, out, err = await ended(process)
             assert (code, err) == (0, "")
             assert re.findall(r"^(\S+)  spread (\S+)  CROSSED", out, re.M) == [(SYMBOL, "-0.01"), ("ETH-BTC", "-0.01")]
-            assert out.count("0.02") == 20  # ten levels of both sides
+            assert out.count("0.03") == 20  # ten levels of both sides
 
     run(main())
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -49,8 +49,10 @@ async def _print(target: Target, symbols: list[str], options: argparse.Namespace
         if isinstance(event, Lost):
             tell(f"lb-books at {target.address} is lost, and tried again: {event.why}")
             continue
-        if not options.once or event.symbol in missing:
-            print(orjson.dumps(told(event)).decode(), flush=True)
+        book = told(event)
+        if options.once and (event.symbol not in missing or _is_on_its_way(book)):
+            continue
+        print(orjson.dumps(book).decode(), flush=True)
         missing.discard(event.symbol)
         if options.once and not missing:
             return
@@ -71,8 +73,10 @@ async def _show(target: Target, symbols: list[str], options: argparse.Namespace)
             if isinstance(event, Lost):
                 screen.lose(event.why)
                 continue
-            screen.take(told(event))
-            missing.discard(event.symbol)
+            book = told(event)
+            screen.take(book)
+            if not _is_on_its_way(book):
+                missing.discard(event.symbol)
             if options.once and not missing:
                 return
 
@@ -82,6 +86,12 @@ async def _show(target: Target, symbols: list[str], options: argparse.Namespace)
         return
     with screen.live():
         await take_all()
+
+
+def _is_on_its_way(book: dict[str, Any]) -> bool:
+    """No venue's book is whole yet: the symbol was subscribed a moment ago."""
+    states = [venue["state"] for venue in book["venues"]]
+    return "syncing" in states and "live" not in states
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -113,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         "--server", default=_ADDRESS, metavar="HOST:PORT", help="where lb-books is (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print each summary as a line of JSON")
-    parser.add_argument("--once", action="store_true", help="show the first book of each symbol, and end")
+    parser.add_argument(
+        "--once", action="store_true", help="show the first book of each symbol that a venue has whole, and end"
+    )
     parser.add_argument("--depth", type=natural, default=10, metavar="N", help="levels a side (default: %(default)s)")
     parser.add_argument(
         "--rate", type=_rate, metavar="HZ",
