@@ -110,6 +110,7 @@ class Balancer:
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=config.route,
+                key_member=config.key_member,
                 layout=venue.layout,
                 max_frame_bytes=config.max_frame_bytes,
                 high_water_bytes=high_water_bytes,

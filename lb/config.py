@@ -104,6 +104,8 @@ class Config:
     """Name of its venue; None: the default's."""
     subscribe: tuple[str, ...] = ("T.*",)
     route: Route = Route.ROUND_ROBIN
+    key_member: str = ""
+    """Of Route.KEY: which member of a record is its key."""
     spawn: Spawn = Spawn.SHARED
     frame: Frame = Frame.LENGTH
     pipe_size_bytes: int | None = None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-ROUND_ROBIN, SYMBOL, LEAST_BACKLOG = "round-robin", "symbol", "least-backlog"
+ROUND_ROBIN, SYMBOL, LEAST_BACKLOG, KEY = "round-robin", "symbol", "least-backlog", "key"
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -104,9 +104,8 @@ _BEHIND = re.compile(r"\s*")
 _decoder = json.JSONDecoder(strict=False)
 
 
-def members(record: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-    """The top-level members of an object, as far as it is JSON: name and string value as they stand between the
-    quotes; None where the value is no string."""
+def members(record: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The top-level members of an object, as far as it is JSON: name, as it stands between the quotes, and value."""
     text, at = record.decode(errors="surrogateescape"), 0
     while name := _NAME.match(text, at):
         try:
@@ -114,7 +113,7 @@ def members(record: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         except ValueError:
             return
         value = text[name.end() : end].encode(errors="surrogateescape")
-        yield name[1].encode(errors="surrogateescape"), value[1:-1] if value.startswith(b'"') else None
+        yield name[1].encode(errors="surrogateescape"), value
         behind = _BEHIND.match(text, end)
         at = behind.end() if behind else end
 
@@ -136,8 +135,15 @@ def first_object(record: bytes, name: bytes) -> bytes | None:
     return None
 
 
+def text_member(record: bytes, name: bytes) -> bytes | None:
+    """What a string says between its quotes, or any other value as it stands there."""
+    found = next((value for found, value in members(record) if found == name), None)
+    return found[1:-1] if found is not None and found.startswith(b'"') else found
+
+
 def string_member(record: bytes, name: bytes) -> bytes | None:
-    return next((value for found, value in members(record) if found == name), None)
+    found = next((value for found, value in members(record) if found == name), b"")
+    return found[1:-1] if found.startswith(b'"') else None
 
 
 class Venue(NamedTuple):
@@ -349,6 +355,7 @@ class Model:
         max_frame_bytes: int,
         venue: Venue = POLYGON,
         wants: Callable[[bytes], bool] = lambda _: True,
+        key_member: bytes = b"",
     ) -> None:
         self.market: list[bytes] = []
         """All records but the venue's own words, in their order."""
@@ -359,6 +366,7 @@ class Model:
         self.events: list[Event] = []
         self.skipped_elements_total = self.skipped_bytes_total = 0
         self._route = route
+        self._key_member = key_member
         self._venue = venue
         self._max_frame_bytes = max_frame_bytes
         self._dealt_total = 0
@@ -412,7 +420,8 @@ class Model:
         elif self._route == ROUND_ROBIN:
             pipe = self._dealt_total % pipes
         else:
-            key = self._venue.key_of(record)
+            by_member = self._route == KEY
+            key = text_member(record, self._key_member) if by_member else self._venue.key_of(record)
             pipe = 0 if key is None else pipe_of_key(key, pipes)
         self.pipes[pipe].append(record)
         self._dealt_total += 1

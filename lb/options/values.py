@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from lb.config import Address, OnFull
 from lb.numbers import quoted, seconds
+from lb.pump import KEY_MEMBER_MAX_BYTES, Route
 
 LEAST_INTERVAL_S = 0.05
 """More lines than 20 a second are no statistics, and with many pipes each costs milliseconds."""
@@ -68,3 +69,16 @@ def on_full(text: str) -> tuple[OnFull, str]:
     if (word == OnFull.SPILL.value) != bool(folder):
         raise argparse.ArgumentTypeError(f"{quoted(text)} is none of block, drop-oldest, drop-newest, spill=DIR")
     return one_of(OnFull)(word if folder else text), folder
+
+
+def route(text: str) -> tuple[Route, str]:
+    """Which pipe a record goes to, and the name behind `key=`."""
+    word, _, member = text.partition("=")
+    if word != Route.KEY.value:
+        return one_of(Route)(text), ""
+    is_plain = member.isprintable() and not {'"', "\\"} & set(member)
+    if not is_plain or not 1 <= len(member.encode()) <= KEY_MEMBER_MAX_BYTES:
+        raise argparse.ArgumentTypeError(
+            f"key= wants the name of a member, of 1 to {KEY_MEMBER_MAX_BYTES} bytes, without quotes and backslashes"
+        )
+    return Route.KEY, member

@@ -7,7 +7,7 @@ import argparse
 from lb.config import Frame, OnCrashes, OnFull, OnStuck, Spawn
 from lb.errors import UsageError
 from lb.numbers import whole
-from lb.options.values import interval, on_full, one_of
+from lb.options.values import interval, on_full, one_of, route
 from lb.pump import Route
 from lb.slots.crashes import WINDOW_S
 from lb.slots.watch import FIRST_READ_S
@@ -17,11 +17,12 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--route",
-        type=one_of(Route),
-        default=Route.ROUND_ROBIN,
-        metavar="round-robin|symbol|least-backlog",
-        help="which pipe a record goes to: the next in turn, the one of its symbol, or the one with the least bytes "
-        "unread, in the pipe and in lb (default: round-robin)",
+        type=route,
+        default=(Route.ROUND_ROBIN, ""),
+        metavar="round-robin|symbol|least-backlog|key=MEMBER",
+        help="which pipe a record goes to: the next in turn, the one of its symbol, the one with the least bytes "
+        "unread, in the pipe and in lb, or the one of what its member MEMBER says, such as key=account (default: "
+        "round-robin)",
     )
     add(
         "--spawn",

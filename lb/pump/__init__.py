@@ -45,11 +45,13 @@ class Source(IntEnum):
 
 class Route(Enum):
     """Which pipe a record goes to, in the words of the command line: the next in turn, the one of its symbol, or the
-    one with the least bytes unread, by what waits here and what each pipe held at the last look, some ms ago."""
+    one with the least bytes unread, by what waits here and what each pipe held at the last look, some ms ago; or the
+    one of what a member of the record says."""
 
     ROUND_ROBIN = "round-robin"
     SYMBOL = "symbol"
     LEAST_BACKLOG = "least-backlog"
+    KEY = "key"
 
 
 class Policy(IntEnum):
@@ -106,6 +108,7 @@ class SegmentRefused(Unavailable):
 
 
 MOST_READERS = lib.PUMP_READERS_MAX
+KEY_MEMBER_MAX_BYTES = 63
 
 _SAMPLE_BYTES = 120
 _WAKES = frozenset(Wake)
@@ -152,6 +155,7 @@ class Pump:
         *,
         pipe_fds: list[int],
         route: Route,
+        key_member: str = "",
         layout: Layout,
         max_frame_bytes: int,
         high_water_bytes: int,
@@ -161,7 +165,8 @@ class Pump:
         vectors: Vectors = Vectors.AVX512,
         spill: Spill | None = None,
     ) -> None:
-        """`pipe_fds`: write ends, O_NONBLOCK. `high_water_bytes`: what may wait for one pipe before reading stops.
+        """`pipe_fds`: write ends, O_NONBLOCK. `key_member`: of Route.KEY, the member's name, at most
+        KEY_MEMBER_MAX_BYTES as records spell it. `high_water_bytes`: what may wait for one pipe before reading stops.
 
         `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `retains`: records stay here until
         they are acknowledged, and `high_water_bytes` is the bound of these and of what waits, together. `vectors`: use
@@ -172,6 +177,7 @@ class Pump:
             {
                 "pipes": len(pipe_fds),
                 "route": getattr(lib, f"PUMP_ROUTE_{route.name}"),
+                "key_member": key_member.encode(),
                 "layout": layout,
                 "max_frame_bytes": max_frame_bytes,
                 "high_water_bytes": high_water_bytes,

@@ -16,8 +16,13 @@ static void check(const uint8_t *object, size_t length, const char *name)
         if (json_first_object(&value))
             REQUIRE(value.bytes > object && *value.bytes == '{' && value.bytes + value.length == object + length);
     }
+    struct json_span text = {0};
+    REQUIRE(json_find_text(object, length, name, &text) == (found != JSON_ABSENT));
+    if (found == JSON_OTHER)
+        REQUIRE(text.bytes > object && text.bytes + text.length < object + length);
     if (found != JSON_STRING)
         return;
+    REQUIRE(text.bytes == value.bytes && text.length == value.length);
     REQUIRE(value.bytes > object && value.bytes + value.length < object + length);
     REQUIRE(value.bytes[-1] == '"' && value.bytes[value.length] == '"');
     /* every quote in it is escaped: behind an odd number of backslashes */

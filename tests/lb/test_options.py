@@ -199,3 +199,13 @@ def test_redelivery_is_asked_for_with_its_bound() -> None:
 def test_what_can_not_be_had_with_redelivery_is_told(words: str, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         options.parse([*words.split(), "k", "ws://h/", "2", "/", "w"])
+
+
+def test_a_member_of_records_can_be_the_key() -> None:
+    words = ["KEY", "ws://h/", "2", "/", "worker"]
+    for member in ("account", "a b", "\u00fc" * 31, "k=v"):
+        parsed = options.parse([f"--route=key={member}", *words])
+        assert (parsed.route, parsed.key_member) == (Route.KEY, member)
+    for wrong in ("key", "key=", "key=" + "\u00fc" * 32, 'key="', "key=\\", "key=a\nb", "symbol=a"):
+        with pytest.raises(UsageError):
+            options.parse(["--route", wrong, *words])

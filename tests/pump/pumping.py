@@ -44,6 +44,8 @@ from lb.pump import (
 VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE, Layout.BITSTAMP: model.BITSTAMP}
 VENUES |= {Layout.COINBASE: model.COINBASE, Layout.KRAKEN: model.KRAKEN}
 
+KEY_MEMBER = "p"
+"""What Route.KEY goes by: a number of trades, a string of pairs, and many records have none."""
 _LENGTH_BYTES = 4
 _IDLE_ROUNDS_MAX = 5
 _EVENTS_MAX = 100_000
@@ -74,6 +76,7 @@ class Rig:
         *,
         pipes: int = 1,
         route: Route = Route.ROUND_ROBIN,
+        key_member: str = KEY_MEMBER,
         source: Source = Source.SOCKET,
         pipe_size_bytes: int = 1 << 16,
         max_frame_bytes: int = 1 << 20,
@@ -114,6 +117,7 @@ class Rig:
         self.pump = Pump(
             pipe_fds=self.write_fds,
             route=route,
+            key_member=key_member,
             layout=layout,
             max_frame_bytes=max_frame_bytes,
             high_water_bytes=high_water_bytes,
@@ -376,7 +380,7 @@ def _values(found: Recovered) -> list[int]:
 def modelled(
     rig_pipes: int, route: Route, max_frame_bytes: int = 1 << 20, layout: Layout = Layout.POLYGON
 ) -> model.Model:
-    return model.Model(rig_pipes, route.value, max_frame_bytes, VENUES[layout])
+    return model.Model(rig_pipes, route.value, max_frame_bytes, VENUES[layout], key_member=KEY_MEMBER.encode())
 
 
 def assert_delivered(rig: Rig, expected: model.Model) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import model
 import pytest
 from model import TEXT, Failure, Frame, Status
-from pumping import Rig, assert_delivered, modelled
+from pumping import Rig, assert_delivered, modelled, records_in
 
-from lb.pump import Layout, Route
+from lb.pump import Layout, Route, Vectors
 
 TRADE = b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1672515782136,"s":"BTCUSDT","t":12345,"p":"0.00100000"}}'
 TICKER = b'{"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000"}}'
@@ -86,7 +86,7 @@ ODD_NAMES += [b'\\"@trade', b'\\"}}', b'","data":{', b'x","data":{}}', b"a@b@c",
 def test_any_name_of_a_stream(route: Route) -> None:
     """Also those that end the string early: then what follows is no JSON, and the scanner says so."""
     messages = [TRADE.replace(b"btcusdt@trade", name) for name in ODD_NAMES]
-    if route is Route.SYMBOL:  # the key of an object that is not JSON is not defined
+    if route in (Route.SYMBOL, Route.KEY):  # the key of an object that is not JSON is not defined
         messages = [message for message in messages if model.cut(message, 1 << 20).fault is None]
         assert len(messages) > 10
     expected = modelled(5, route, layout=Layout.BINANCE)
@@ -201,3 +201,30 @@ def test_a_pair_s_books_and_quotes_share_a_pipe() -> None:
         for key in (b"BTC-USD", b"ETH-USD"):
             wanted[model.pipe_of_key(key, 7)] += 2
         assert counted == wanted
+
+
+@pytest.mark.parametrize("vectors", Vectors)
+def test_any_member_can_decide_the_pipe(vectors: Vectors) -> None:
+    """A string by what stands between its quotes, another value as it is spelled; the first of two; none: pipe 0."""
+    keys = {
+        b'{"id":"1","account":"a-1","amount":"1.50"}': b"a-1",
+        b'{"id":"2","account" :\t"a-1" ,"to":"b"}': b"a-1",
+        b'{"account":"\\u0041","sym":"x"}': b"\\u0041",
+        '{"account":"K\u00f6ln"}'.encode(): "K\u00f6ln".encode(),
+        b'{"ev":"T","account":17 ,"sym":"AAPL"}': b"17",
+        b'{"ev":"T","sym":"AAPL","account":17}': b"17",
+        b'{"account":{"x":[1,"}"]} }': b'{"x":[1,"}"]}',
+        b'{"account":null}': b"null",
+        b'{"account":"a","account":"b"}': b"a",
+        b'{"x":{"account":"c"},"account":""}': b"",
+    }
+    nobody = [b'{"x":{"account":"c"}}', b"{}", b'{"ev":"T","sym":"AAPL","Account":"a"}']
+    pipes = 7
+    wanted: list[list[bytes]] = [[] for _ in range(pipes)]
+    for record, key in keys.items():
+        wanted[model.pipe_of_key(key, pipes)].append(record)
+    wanted[0] += nobody
+    with Rig(pipes=pipes, route=Route.KEY, key_member="account", vectors=vectors) as rig:
+        rig.send_frames([Frame(TEXT, b"[" + b",".join([*keys, *nobody]) + b"]")])
+        rig.drain()
+        assert [records_in(bytes(received)) for received in rig.received] == wanted

@@ -13,7 +13,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 from model import TEXT, Frame
-from pumping import Rig, assert_delivered, modelled
+from pumping import KEY_MEMBER, Rig, assert_delivered, modelled
 from reading import Reader, Readers, market_total, matches
 
 from lb.pump import MOST_READERS, Policy, ReaderGone, Route, Source, Topic, Vectors
@@ -60,6 +60,7 @@ def test_any_readers_of_anything_at_any_time(
     frames = frames * times
     expected = model.Model(
         pipes, route.value, 1 << 20, wants=lambda record: of_pipes is None or matches(record, of_pipes),
+        key_member=KEY_MEMBER.encode(),
     )  # fmt: skip
     expected.session(frames)
     joining = st.sampled_from(["join", "leave", *["go on"] * 6])

@@ -103,6 +103,8 @@ VECTORS(deal_by_route)(struct pump *pump, const uint8_t *at, const uint8_t *end,
         return VECTORS(deal_by_symbol)(pump, at, end, records);
     case PUMP_ROUTE_LEAST_BACKLOG:
         return VECTORS(deal_by_backlog)(pump, at, end, records);
+    case PUMP_ROUTE_KEY:
+        return at;
     case PUMP_ROUTE_ROUND_ROBIN:
         break;
     }

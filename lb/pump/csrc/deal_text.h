@@ -7,7 +7,10 @@ static inline uint32_t pipe_of(struct pump *pump, const uint8_t *record, size_t 
         return pump->next_pipe;
     if (pump->config.route == PUMP_ROUTE_LEAST_BACKLOG)
         return backlog_pipe_with_room(pump, PUMP_LENGTH_BYTES + length);
-    return LAYOUT(shard_key)(record, length, &key) ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
+    const int has_key = pump->config.route == PUMP_ROUTE_KEY
+                            ? json_find_text(record, length, pump->config.key_member, &key)
+                            : LAYOUT(shard_key)(record, length, &key);
+    return has_key ? shard_of(key.bytes, key.length, pump->config.pipes) : 0;
 }
 
 /* Cuts the next record. Returns how, with its length, 0 when the text is used up, or an error; text_begin is moved

@@ -6,9 +6,14 @@ struct reader {
     const uint8_t *end;
 };
 
+static int is_white_space(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
 static void skip_white_space(struct reader *reader)
 {
-    while (reader->at < reader->end && (*reader->at == ' ' || (*reader->at >= '\t' && *reader->at <= '\r')))
+    while (reader->at < reader->end && is_white_space(*reader->at))
         reader->at++;
 }
 
@@ -84,6 +89,19 @@ enum json_found json_find_member(const uint8_t *object, size_t length, const cha
         skip_value(&reader);
     } while (take(&reader, ','));
     return JSON_ABSENT;
+}
+
+int json_find_text(const uint8_t *object, size_t length, const char *name, struct json_span *text)
+{
+    const enum json_found found = json_find_member(object, length, name, text);
+    if (found == JSON_OTHER) {
+        struct reader reader = {text->bytes, text->bytes + text->length};
+        skip_value(&reader);
+        while (reader.at > text->bytes && is_white_space(reader.at[-1]))
+            reader.at--;
+        text->length = (size_t)(reader.at - text->bytes);
+    }
+    return found != JSON_ABSENT;
 }
 
 int json_first_object(struct json_span *value)

@@ -21,6 +21,10 @@ enum json_found { JSON_ABSENT, JSON_STRING, JSON_OTHER };
  * end. */
 enum json_found json_find_member(const uint8_t *object, size_t length, const char *name, struct json_span *value);
 
+/* The same for a member of any kind: a string is what stands between its quotes, any other value all of its bytes.
+ * Answers 0 where there is none. */
+int json_find_text(const uint8_t *object, size_t length, const char *name, struct json_span *text);
+
 static inline int json_find_string(const uint8_t *object, size_t length, const char *name, struct json_span *value)
 {
     return json_find_member(object, length, name, value) == JSON_STRING;

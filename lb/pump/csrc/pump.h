@@ -27,7 +27,8 @@ enum pump_source {
 enum pump_route {
     PUMP_ROUTE_ROUND_ROBIN,  /* the next in turn */
     PUMP_ROUTE_SYMBOL,       /* the one of its shard key */
-    PUMP_ROUTE_LEAST_BACKLOG /* the one with the least bytes that nobody has read, portion by portion */
+    PUMP_ROUTE_LEAST_BACKLOG, /* the one with the least bytes that nobody has read, portion by portion */
+    PUMP_ROUTE_KEY           /* the one of what its member config.key_member says */
 };
 
 /* What happens to a record whose pipe is full. */
@@ -134,6 +135,7 @@ struct pump_unread {
 struct pump_config {
     uint32_t pipes;
     uint32_t route;                     /* enum pump_route */
+    char key_member[64];                /* of PUMP_ROUTE_KEY: its name as it is spelled in records, and a NUL */
     uint64_t max_frame_bytes;           /* also the longest record */
     uint64_t high_water_bytes;          /* an outbox at this mark stops the reading */
     uint32_t retains;                   /* 1: what is written stays in its outbox until it is acknowledged */
