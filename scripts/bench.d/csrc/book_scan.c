@@ -59,7 +59,8 @@ int main(int argc, char **argv)
     const size_t bytes = fread(message, 1, sizeof message, file), levels = strtoul(argv[3], NULL, 10);
     const scale by = {(uint8_t)strtoul(argv[2], NULL, 10), SIZE_DECIMALS};
     const double begin_ns = cpu_ns(), end_ns = begin_ns + strtod(argv[4], NULL) * 1e9;
-    double now_ns, messages = 0;
+    uint64_t messages = 0;
+    double now_ns;
     fclose(file);
     if (levels > LEVELS_MAX)
         return 64;
@@ -69,7 +70,7 @@ int main(int argc, char **argv)
                 return 65;
         messages += AT_ONCE;
     } while ((now_ns = cpu_ns()) < end_ns);
-    printf("{\"ns\": %.1f, \"sides\": [[", (now_ns - begin_ns) / messages);
+    printf("{\"ns\": %.1f, \"sides\": [[", (now_ns - begin_ns) / (double)messages);
     print_side(&top, BID);
     printf("], [");
     print_side(&top, ASK);
