@@ -36,6 +36,9 @@ _OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 10_000),
 )
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
+_HIDDEN_MAX = 3
+"""grpc.aio says INTERNAL of a call that the server ended while it was written to, and hides why: so often it is asked again before that is
+believed."""
 
 
 class NoServerError(WorkerError):
@@ -98,7 +101,7 @@ async def follow(
         NoServerError, NotAdmittedError, InputError: it is not to be had.
         UsageError: a symbol that no venue has, or what else the server does not take.
     """
-    wait_s, has_been_there = _FIRST_WAIT_S, False
+    wait_s, has_been_there, hidden = _FIRST_WAIT_S, False, 0
     asked = protos.WatchRequest(add=symbols, credits=_CREDITS, depth=depth, max_rate_hz=max_rate_hz)
     while True:
         why = "it has ended the stream"
@@ -108,6 +111,9 @@ async def follow(
                     wait_s, has_been_there = _FIRST_WAIT_S, True
                     yield summary
         except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.INTERNAL and not has_been_there and hidden < _HIDDEN_MAX:
+                hidden += 1
+                continue
             why = error.details() or error.code().name
             _raise_for(error.code(), why, target.address, has_been_there)
         yield Lost(why)
