@@ -139,12 +139,12 @@ class Program:
         self.address = address
 
     @asynccontextmanager
-    async def watching(self, *symbols: str) -> AsyncIterator[Watching]:
+    async def watching(self, *symbols: str, depth: int = 10) -> AsyncIterator[Watching]:
         async with grpc.aio.insecure_channel(self.address) as channel:
             call = channel.stream_stream(
                 f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
             )()
-            await call.write(protos.WatchRequest(add=symbols, credits=1_000_000, depth=10))
+            await call.write(protos.WatchRequest(add=symbols, credits=1_000_000, depth=depth))
             try:
                 yield Watching(call)
             finally:
