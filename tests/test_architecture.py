@@ -92,7 +92,9 @@ EXTRAS = {
     "trade_balancer.books.service.streams": {"google", "grpc"},
     "trade_balancer.control.picture": {"rich"},
     "trade_balancer.control.screen": {"rich"},
+    "trade_balancer.books.exposition": {"prometheus_client"},
     "trade_balancer.page.exposition": {"prometheus_client"},
+    "trade_balancer.page.families": {"prometheus_client"},
 }
 """The modules that need what an extra brings."""
 

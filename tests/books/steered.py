@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 from harness import lb_environment
+from harness.served import Served
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from trade_balancer.books.service import protos
@@ -132,11 +133,12 @@ class Venue:
 
 
 class Program:
-    """lb-books, which serves at `address`."""
+    """lb-books, which serves at `address`, and with --metrics at `metrics`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, said: dict[str, str]) -> None:
         self.process = process
-        self.address = address
+        self.address = said["gRPC"]
+        self.metrics = Served(said.get("metrics", "").removesuffix("metrics"))
 
     @asynccontextmanager
     async def watching(self, *symbols: str, depth: int = 10) -> AsyncIterator[Watching]:
@@ -188,11 +190,13 @@ async def lb_books(*options: str) -> AsyncIterator[Program]:
     )  # fmt: skip
     assert process.stdout is not None
     try:
+        said = {}
         async with asyncio.timeout(LIMIT_S):
-            line = (await process.stdout.readline()).decode()
-            assert line.startswith("gRPC at "), line
-            assert await process.stdout.readline() == b"ready\n"
-        yield Program(process, line.removeprefix("gRPC at ").strip())
+            while (line := (await process.stdout.readline()).decode()) != "ready\n":
+                what, _, place = line.strip().partition(" at ")
+                assert place, f"lb-books has said {line!r} before it was ready"
+                said[what] = place
+        yield Program(process, said)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -231,11 +231,12 @@ def test_behind_a_new_session_a_book_is_merged_when_it_has_a_new_snapshot() -> N
         assert venue.keeper.states() == {"BTC-USD": {"binance": State.DOWN}}
 
 
+NAMES = {"bitstamp": "btcusd", "coinbase": "BTC-USD", "kraken": "BTC/USD"}
+
+
 def counted(name: str, now_s: float) -> Keeper:
     keeper = keeper_of(name)
-    keeper.know(
-        name, COUNTED if name == "coinbase" else {"BTC-USD": COUNTED["BTC-USD"]._replace(name="BTC/USD")}, now_s
-    )
+    keeper.know(name, COUNTED | {"BTC-USD": COUNTED["BTC-USD"]._replace(name=NAMES[name])}, now_s)
     keeper.session(name, True, now_s)
     keeper.watch("BTC-USD", now_s)
     return keeper
@@ -244,10 +245,12 @@ def counted(name: str, now_s: float) -> Keeper:
 def whole(name: str) -> bytes:
     if name == "coinbase":
         return wire.frames([wire.coinbase("snapshot", 1, [BID], [ASK])])
+    if name == "bitstamp":
+        return wire.frames([wire.bitstamp("order_book_btcusd", 1, [BID], [ASK])])
     return wire.frames([wire.kraken("snapshot", [BID], [ASK], wire.kraken_checksum([BID], [ASK]))])
 
 
-@pytest.mark.parametrize("name", ["coinbase", "kraken"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_book_that_comes_before_the_word_of_its_session_is_taken(name: str) -> None:
     keeper = counted(name, 0.0)
     keeper.session(name, False, 1.0)

@@ -47,6 +47,7 @@ class Seen:
     def __init__(self, name: str, where: str | Ours) -> None:
         self.records: list[bytes] = []
         self.sessions: list[bool] = []
+        self.records_at_loss = 0
         self.drops = 0
         self._changed = asyncio.Event()
         self.lb = Lb(name, where, on_data=self._data, on_session=self._session, on_dropped=self._dropped)
@@ -64,6 +65,7 @@ class Seen:
     def _session(self, is_open: bool, why: str) -> None:
         assert why
         self.sessions.append(is_open)
+        self.records_at_loss = len(self.records)
         self._changed.set()
 
     def _dropped(self) -> None:
@@ -147,7 +149,10 @@ def test_a_session_that_is_lost_is_told_and_one_of_ours_that_dies_is_followed_by
                 await asyncio.to_thread(begin, peer)
                 assert await asyncio.to_thread(asked, peer, "SUBSCRIBE") == ["a@depth20", "b@depth20"]
                 await seen.until(lambda: seen.sessions == [True])
+                for number in range(1000):
+                    peer.say(event("a@depth20", number))
             await seen.until(lambda: seen.sessions == [True, False])
+            assert seen.records_at_loss == 1000, "what comes behind the loss is of the next session"
             with await asyncio.to_thread(feed.connection) as peer:
                 await asyncio.to_thread(begin, peer)
                 await seen.until(lambda: seen.sessions == [True, False, True])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from need import leave_untested
 
 from harness.authority import Authority
 from lb.replay.synthetic import synthetic_market
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trade-balancer" / "prometheus"
+EXIT_UNAVAILABLE = 69
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,14 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the recordings of real market data are not on this machine")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def prometheus_folder() -> Path:
+    """Where Debian's prometheus and promtool are."""
+    prepare = Path(__file__).parents[1] / "page" / "prepare"
+    done = subprocess.run([prepare, CACHE], capture_output=True, text=True, check=False)
+    if done.returncode == EXIT_UNAVAILABLE:
+        leave_untested(f"Prometheus: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return CACHE / "usr" / "bin"

@@ -21,9 +21,9 @@ NO_FEED = "ws://127.0.0.1:1/stocks"
 WAITING = inline("import os, sys; os.read(int(sys.argv[1]), 1)")
 HASTY = """
 import sys
-import trade_balancer.page.connection as connection, trade_balancer.page.program as program
+from trade_balancer.page import connection, listening, program
 connection.ASK_S, connection.READ_S, connection.MOST_CLIENTS, connection.MOST_WATCHING = 0.3, 0.3, 6, 3
-connection._UNSENT_BYTES, program._SEND_BUFFER_BYTES = 1000, 1000
+connection._UNSENT_BYTES, listening._SEND_BUFFER_BYTES = 1000, 1000
 sys.exit(program.main())
 """
 

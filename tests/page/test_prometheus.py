@@ -20,6 +20,7 @@ from harness.served import Served
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "contrib" / "prometheus"
+PROGRAMS = ("lb", "lb-books")
 ANY = ("--metrics", "127.0.0.1:0", "--spawn", "per-pipe")
 OFTEN = {"lb.control.server.PUSH_S": 0.1}
 
@@ -106,14 +107,15 @@ def test_what_prometheus_has_is_the_balance(running: tuple[Lb, Prometheus]) -> N
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
 
 
-def test_the_rules_fire_when_they_should_and_only_then(prometheus_folder: Path) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_rules_fire_when_they_should_and_only_then(program: str, prometheus_folder: Path) -> None:
     done = subprocess.run(
-        [prometheus_folder / "promtool", "test", "rules", "lb-alerts-test.yml"],
+        [prometheus_folder / "promtool", "test", "rules", f"{program}-alerts-test.yml"],
         cwd=RULES, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    tested = set(re.findall(r"alertname: (\w+)", (RULES / "lb-alerts-test.yml").read_text()))
-    assert tested == alerts()
+    tested = set(re.findall(r"alertname: (\w+)", (RULES / f"{program}-alerts-test.yml").read_text()))
+    assert tested == alerts(program)
 
 
 def test_names_units_and_help_are_by_the_conventions(prometheus_folder: Path) -> None:
@@ -134,9 +136,10 @@ def test_names_units_and_help_are_by_the_conventions(prometheus_folder: Path) ->
     assert used - names - labels - {"lb_reader_records_dropped_total", "lb_reader_records_delivered_total"} == set()
 
 
-def test_each_alert_is_explained() -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_alert_is_explained(program: str) -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()
-    assert {name for name in alerts() if f"| `{name}` |" not in page} == set()
+    assert {name for name in alerts(program) if f"| `{name}` |" not in page} == set()
 
 
 def test_every_query_of_the_dashboard_can_be_asked(prometheus_folder: Path, tmp_path: Path) -> None:
@@ -150,8 +153,8 @@ def test_every_query_of_the_dashboard_can_be_asked(prometheus_folder: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def alerts() -> set[str]:
-    return set(re.findall(r"- alert: (\w+)", (RULES / "lb-alerts.yml").read_text()))
+def alerts(program: str) -> set[str]:
+    return set(re.findall(r"- alert: (\w+)", (RULES / f"{program}-alerts.yml").read_text()))
 
 
 def rules() -> list[str]:

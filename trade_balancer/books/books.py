@@ -205,6 +205,10 @@ class Books:
         frames = ffi.from_buffer(_BYTES, data)
         return self._told(lib.books_take(self._books, venue, frames, len(frames), received_ns))
 
+    def messages_total(self, venue: int) -> int:
+        """Messages of the venue that were taken, of books or not."""
+        return int(lib.books_messages(self._books, venue))
+
     def snapshot(self, venue: int, symbol: int, body: bytes, received_ns: int) -> Taken:
         """The body of the venue's answer to a request for a snapshot. One older than a book in step changes nothing."""
         self._open(venue, symbol)
@@ -262,7 +266,8 @@ class Books:
         used = lib.books_merge(self._books, symbol, sequence, self._summary)
         if not used:
             return None
-        return Summary(ffi.buffer(self._room, used)[:], name, decimals, self.depth, sequence)
+        memory, received_ns = ffi.buffer(self._room, used)[:], self._summary.received_ns
+        return Summary(memory, name, decimals, self.depth, sequence, received_ns)
 
     @property
     def memory_bytes(self) -> int:

@@ -64,7 +64,7 @@ class Desk:
         self.market = Market((), self._first, self._last, grace_s=wanted.linger_s)
         self.merger = Merger(self.books, self.market, self.keeper.name_of)
         self.lbs: Mapping[str, Lb] = {source.venue.name: self._lb(source) for source in wanted.sources}
-        self._rests = {source.venue.name: Rest(source.venue, source.rest_url) for source in wanted.sources}
+        self.rests = {source.venue.name: Rest(source.venue, source.rest_url) for source in wanted.sources}
         self._asked = {source.venue.name: asyncio.Event() for source in wanted.sources}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
@@ -88,7 +88,7 @@ class Desk:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for rest in self._rests.values():
+            for rest in self.rests.values():
                 await rest.aclose()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -162,7 +162,7 @@ class Desk:
 
     async def _fetch(self, wanted: Fetch) -> None:
         try:
-            body = await self._rests[wanted.venue].get(wanted.request)
+            body = await self.rests[wanted.venue].get(wanted.request)
         except RestError as fault:
             tell(f"{wanted.venue}: no snapshot of {wanted.symbol}: {fault}")
             self.keeper.no_snapshot(wanted.venue, wanted.symbol, time.monotonic())
@@ -175,7 +175,7 @@ class Desk:
         while True:
             delay_s = TABLE_S
             try:
-                answer = orjson.loads(await self._rests[venue.name].get(venue.symbols))
+                answer = orjson.loads(await self.rests[venue.name].get(venue.symbols))
                 self.keeper.know(venue.name, venue.table(answer), time.monotonic())
             except RestError as fault:
                 tell(f"{venue.name}: its symbols are not known: {fault}")

@@ -164,6 +164,23 @@ class Keeper:
             name: {venue: kept.state for venue, kept in symbol.books.items()} for name, symbol in self._symbols.items()
         }
 
+    def counts(self) -> dict[str, dict[State, int]]:
+        """How many books of each venue are in which state."""
+        counts = {venue: dict.fromkeys(State, 0) for venue in self._venues}
+        for symbol in self._symbols.values():
+            for venue, kept in symbol.books.items():
+                counts.setdefault(venue, dict.fromkeys(State, 0))[kept.state] += 1
+        return counts
+
+    @property
+    def watched(self) -> int:
+        """How many symbols are kept."""
+        return len(self._symbols)
+
+    def known(self, venue: str) -> int:
+        """How many symbols the venue has."""
+        return len(self._venues[venue].table)
+
     def watch(self, name: str, now_s: float) -> None:
         """Keep this symbol's books, of all venues that trade it."""
         if name in self._symbols:
@@ -221,7 +238,7 @@ class Keeper:
         venue.is_open = is_open
         venue.heard_s = now_s
         for symbol, kept in self._of(venue_name):
-            if not (is_open and venue.about.begins_anew):  # whose book may be there before lb's word that it will come
+            if not is_open:  # messages of a session that opens may be there before lb's word of it
                 self._books.reset(venue.number, symbol.number)
             kept.attempts, kept.asked_s = 0, now_s
             self._begin(kept, now_s)

@@ -93,11 +93,16 @@ class Lb:
         self._on_data = on_data
         self._on_session = on_session
         self._on_dropped = on_dropped
-        self._is_open = False
+        self.is_open = False
+        """There is a session."""
         self._wanted: dict[str, None] = {}
         self._again: set[str] = set()
         self._changed = asyncio.Event()
+        self._pipe: _Pipe | None = None
         self.starts_total = 0
+        self.sessions_total = 0
+        self.drops_total = 0
+        """Times that records were missing."""
 
     def subscribe(self, topics: Iterable[str]) -> None:
         self._wanted.update(dict.fromkeys(topics))
@@ -134,8 +139,11 @@ class Lb:
             delay_s = min(2 * delay_s, MOST_DELAY_S)
 
     def _session(self, is_open: bool, why: str) -> None:
-        if is_open != self._is_open:
-            self._is_open = is_open
+        if is_open != self.is_open:
+            if self._pipe is not None and not is_open:
+                self._pipe.read_out()  # what comes behind it is of the next session
+            self.is_open = is_open
+            self.sessions_total += is_open
             self._on_session(is_open, why)
 
     @contextlib.asynccontextmanager
@@ -157,13 +165,14 @@ class Lb:
         """Be a reader of it until it ends."""
         reader = await asyncio.to_thread(attach, path, [], markers=True, backlog=self._backlog_bytes)
         with contextlib.closing(reader):
-            pipe = _Pipe(self, reader.fd)
+            pipe = self._pipe = _Pipe(self, reader.fd)
             tasks = [asyncio.ensure_future(one) for one in (pipe.run(), self._watch(path), self._tell_topics(reader))]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             finally:
+                self._pipe = None
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,30 +242,37 @@ class _Pipe:
         if self._over.done():
             return
         try:
-            if not self._read():
+            if self._read() == 0:
                 self._over.set_result(None)
         except Exception as fault:
             self._over.set_exception(fault)
 
-    def _read(self) -> bool:
-        """At most _READ_BYTES, so that other venues have their turn. Returns whether the pipe goes on."""
+    def read_out(self) -> None:
+        """All that it holds at this moment, or more."""
+        while self._read():
+            pass
+
+    def _read(self) -> int | None:
+        """At most _READ_BYTES, so that other venues have their turn. Returns how many; 0 at the end, None where nothing
+        is there yet."""
         if len(self._buffer) - self._held < _READ_BYTES // 2:
             self._buffer.extend(bytes(len(self._buffer)))
         with memoryview(self._buffer) as room:
             try:
                 count = os.readv(self._fd, [room[self._held : self._held + _READ_BYTES]])
             except BlockingIOError:
-                return True
+                return None
             now_ns = time.time_ns()
             before, self._held = self._held, self._held + count
             if self._buffer.find(_DROPPED, max(0, before - len(_DROPPED)), self._held) >= 0:
+                self._lb.drops_total += 1
                 self._lb._on_dropped()
             taken = 0
             while taken < self._held and (more := self._lb._on_data(room[taken : self._held], now_ns)):
                 taken += more
             self._held -= taken
             room[: self._held] = room[taken : taken + self._held]
-        return count > 0
+        return count
 
 
 def _start(ours: Ours, path: Path) -> subprocess.Popen[bytes]:

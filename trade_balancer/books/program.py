@@ -22,6 +22,7 @@ from trade_balancer.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from trade_balancer.books.desk import Desk, Source
+    from trade_balancer.books.service.server import Server
 
 ADDRESS = "127.0.0.1:50051"
 STOP_S = 5.0
@@ -51,12 +52,15 @@ async def _serve(options: argparse.Namespace, sources: Sequence[Source], folder:
     symbols = topics_of(options.symbols)
     wanted = Wanted(sources, folder, symbols, options.depth, options.full, options.stale_after, options.linger)
     desk = Desk(wanted)
+    server = _server(options, desk, symbols)
     running = asyncio.ensure_future(desk.run())
     try:
-        await _first_of(desk.ready(), running, stop.wait())
         async with contextlib.AsyncExitStack() as services:
+            if options.metrics is not None:
+                await _metrics(options, desk, server, services)
+            await _first_of(desk.ready(), running, stop.wait())
             if not stop.is_set():
-                await _grpc(options, desk, symbols, services)
+                await _grpc(options, server, services)
                 print("ready", flush=True)
             await _first_of(running, stop.wait())
     finally:
@@ -64,14 +68,27 @@ async def _serve(options: argparse.Namespace, sources: Sequence[Source], folder:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _grpc(
-    options: argparse.Namespace, desk: Desk, symbols: Sequence[str], services: contextlib.AsyncExitStack
-) -> None:
+def _server(options: argparse.Namespace, desk: Desk, symbols: Sequence[str]) -> Server:
     from trade_balancer.books.service.access import Access
     from trade_balancer.books.service.server import Server
 
     access = Access(options.tls_cert, options.tls_key, options.client_ca, options.token_file)
-    server = Server(desk.market, access=access, symbol=symbols[0] if symbols else None)
+    return Server(desk.market, access=access, symbol=symbols[0] if symbols else None)
+
+
+async def _metrics(
+    options: argparse.Namespace, desk: Desk, server: Server, services: contextlib.AsyncExitStack
+) -> None:
+    from trade_balancer.books.site import serve  # only here: an extra
+    from trade_balancer.page.listening import listening_at, url_of
+
+    listening = listening_at(options.metrics)
+    site = await serve(listening, desk, server)
+    services.callback(site.close)
+    print(f"metrics at {url_of(listening)}metrics", flush=True)
+
+
+async def _grpc(options: argparse.Namespace, server: Server, services: contextlib.AsyncExitStack) -> None:
     port = await server.start(options.grpc)
     services.push_async_callback(server.stop, STOP_S)
     host = options.grpc.rpartition(":")[0]
@@ -154,8 +171,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Keeps the order books of venues, merges those of a symbol, and streams them by gRPC "
         "(docs/books.md). lb-books-client shows them.",
         epilog="venues: binance, bitstamp, coinbase, kraken. signals: SIGTERM, SIGINT, SIGHUP end it, clients are "
-        "told. exit codes: 0 stopped; 64 usage; 66 a file can't be read; 69 the address can't be had, or the extra "
-        "`books` is missing",
+        "told. exit codes: 0 stopped; 64 usage, or that of --metrics can't be had; 66 a file can't be read; 69 "
+        "the address of --grpc can't be had, or an extra is missing",
     )
     add = parser.add_argument
     add("--venue", metavar="NAME[=URL]", action="append", default=[],
@@ -179,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--linger", metavar="S", type=_seconds, default=GRACE_S,
         help=f"how long a symbol stays subscribed that nobody watches any more (default: {GRACE_S:g})")  # fmt: skip
     add("--grpc", metavar="HOST:PORT", default=ADDRESS, help=f"where to serve; port 0 is any (default: {ADDRESS})")
+    add("--metrics", metavar="HOST:PORT",
+        help="serve metrics for Prometheus, /healthz and /readyz there, such as 127.0.0.1:9826")  # fmt: skip
     add("--tls-cert", metavar="FILE", type=Path, help="the server's certificates, PEM (default: plain text)")
     add("--tls-key", metavar="FILE", type=Path, help="their key, PEM")
     add("--client-ca", metavar="FILE", type=Path, help="whoever connects must have a certificate signed by these")

@@ -48,6 +48,9 @@ class Rest:
         """When, and how much."""
         self._pause_until_s = 0.0
         self.requests_total = 0
+        self.failures_total = 0
+        self.weight_total = 0
+        """Of all requests, as the venue counts it."""
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -57,7 +60,12 @@ class Rest:
         async with self._room:
             await self._wait(request.weight)
             self.requests_total += 1
-            return await self._answer(self._url + request.path)
+            self.weight_total += request.weight
+            try:
+                return await self._answer(self._url + request.path)
+            except RestError:
+                self.failures_total += 1
+                raise
 
     async def _answer(self, url: str) -> bytes:
         began_s = time.monotonic()

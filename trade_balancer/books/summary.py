@@ -68,9 +68,14 @@ class Summary:
         crossing: "" (none), "locked" (best bid and ask are equal) or "crossed".
     """
 
-    __slots__ = ("_encoded", "_levels", "_memory", "_struct", "_venues", "decimals", "depth", "sequence", "symbol")
+    __slots__ = (
+        *("_encoded", "_levels", "_memory", "_struct", "_venues"),
+        *("decimals", "depth", "received_ns", "sequence", "symbol"),
+    )
 
-    def __init__(self, memory: bytes, symbol: str, decimals: Decimals, depth: int, sequence: int) -> None:
+    def __init__(
+        self, memory: bytes, symbol: str, decimals: Decimals, depth: int, sequence: int, received_ns: int
+    ) -> None:
         self._memory = memory
         self._struct: Any = None
         self._levels: tuple[list[Level], list[Level]] | None = None
@@ -80,6 +85,7 @@ class Summary:
         self.decimals = decimals
         self.depth = depth
         self.sequence = sequence
+        self.received_ns = received_ns
 
     def __repr__(self) -> str:
         return f"<Summary {self.symbol} {self.sequence}: {len(self.bids)} bids, {len(self.asks)} asks>"
@@ -90,10 +96,6 @@ class Summary:
         if self._struct is None:
             self._struct = ffi.from_buffer(_SUMMARY, self._memory)
         return self._struct
-
-    @property
-    def received_ns(self) -> int:
-        return int(self._summary.received_ns)
 
     @property
     def spread(self) -> int | None:

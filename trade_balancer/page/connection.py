@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from trade_balancer.page.reply import Reply, plain
 from trade_balancer.page.request import LONGEST_HEAD_BYTES, BadRequest, Request, parse
-from trade_balancer.page.site import Reply, Site, plain
 
 MOST_CLIENTS = 64
 MOST_WATCHING = 32
@@ -26,10 +26,10 @@ _UNSENT_BYTES = 256 << 10
 
 
 class Clients:
-    """Who is there."""
+    """Who is there. `answer` says what to what."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+        self.answer = answer
         self.connections: set[Connection] = set()
         self.watching: set[Connection] = set()
 
@@ -104,13 +104,13 @@ class Connection(asyncio.Protocol):
         except BadRequest as bad:
             self._answer(plain(bad.status, "this is no request that is answered here"), None)
             return
-        reply = self._clients.site.reply(request)
-        if reply.is_stream and len(self._clients.watching) >= MOST_WATCHING:
+        reply = self._clients.answer(request)
+        if reply.greet is not None and len(self._clients.watching) >= MOST_WATCHING:
             reply = plain(503, "too many watch already")
         self._answer(reply, request)
-        if reply.is_stream and request.method == "GET" and not self._transport.is_closing():
+        if reply.greet is not None and request.method == "GET" and not self._transport.is_closing():
             self._clients.watching.add(self)
-            self._clients.site.greet(self._transport.write)
+            reply.greet(self._transport.write)
             if self._clock is not None and not self._is_behind:
                 self._clock.cancel()
 
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(reply.head(keeps_alive=keeps_alive))
         if request is None or request.method != "HEAD":
             self._transport.write(reply.body)
-        if not keeps_alive and not (reply.is_stream and request is not None and request.method == "GET"):
+        if not keeps_alive and not (reply.greet is not None and request is not None and request.method == "GET"):
             self._within(READ_S, self._transport.abort)
             self._transport.close()
 

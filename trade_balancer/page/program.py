@@ -18,15 +18,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from trade_balancer.command import Parser
 from trade_balancer.control import connected
-from trade_balancer.errors import NoBalancerError, UsageError, WorkerError, report, tell
+from trade_balancer.errors import NoBalancerError, WorkerError, report
+from trade_balancer.page.listening import bound, is_loopback, listening_at, url_of
 
 RETRY_S = 1.0
 """Between two looks whether an lb serves PATH (again)."""
 PUSH_S = 1.0
 """Between two looks whether lb still tells anything."""
-_BACKLOG = 128
-_UNACKNOWLEDGED_MS = 20_000
-_SEND_BUFFER_BYTES = 128 << 10
 _NOBODY = 65534
 _PR_SET_NO_NEW_PRIVS = 38
 _NICER = 10
@@ -46,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _serve(_with(connection), listening, _give_away_rights)
         if options.path is None or options.address is None:
             _parser().error("wanted: lb-metrics PATH HOST:PORT")
-        return _serve(_again_and_again(options.path), _listening(options.address), lambda: None)
+        listening = listening_at(options.address)
+        print(f"listening on {url_of(listening)}", flush=True)
+        return _serve(_again_and_again(options.path), listening, lambda: None)
     except KeyboardInterrupt:
         return 0
     except WorkerError as fault:
@@ -82,41 +82,16 @@ def _again_and_again(path: str) -> Source:
     return source
 
 
-def _listening(address: str) -> socket.socket:
-    """Raises UsageError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 0xFFFF:
-        raise UsageError(f"{address!r} is no HOST:PORT, such as 127.0.0.1:9825")
-    try:
-        found = socket.getaddrinfo(host.strip("[]") or "127.0.0.1", int(port), type=socket.SOCK_STREAM)
-        family, _, _, _, place = found[0]
-        listening = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
-    except OSError as fault:
-        raise UsageError(f"{address}: {fault.strerror or fault}") from None
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"listening on http://{shown}:{port}/", flush=True)
-    if not _is_loopback(listening):
-        tell("warning: other machines may connect, and nobody is asked for a password")
-    return listening
-
-
-def _is_loopback(listening: socket.socket) -> bool:
-    host = listening.getsockname()[0]
-    return bool(host.startswith("127.") or host == "::1")
-
-
 def _serve(source: Source, listening: socket.socket, begin: Callable[[], object]) -> int:
     """`begin` is called when all that is to be read from files has been. Raises MissingExtraError."""
     from trade_balancer.page.connection import Clients, Connection  # only here: an extra
     from trade_balancer.page.news import News
     from trade_balancer.page.site import Site
 
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    bound(listening)
     news = News(lambda: clients.push(site.newest()))
-    site = Site(news, only_local=_is_loopback(listening))
-    clients = Clients(site)
+    site = Site(news, only_local=is_loopback(listening))
+    clients = Clients(site.reply)
 
     async def tell_where_there_are_no_news() -> None:
         while True:

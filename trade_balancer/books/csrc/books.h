@@ -74,6 +74,9 @@ int books_is_open(const struct books *books, uint32_t venue, uint32_t symbol);
 int books_take(struct books *books, uint32_t venue, const uint8_t *bytes, size_t length, int64_t received_ns);
 int books_snapshot(struct books *books, uint32_t venue, uint32_t symbol, const uint8_t *body, size_t length, int64_t received_ns);
 
+/* Messages of the venue that were taken, of books or not. */
+uint64_t books_messages(const struct books *books, uint32_t venue);
+
 /* What became of the last one. */
 const struct books_taken *books_taken(const struct books *books);
 

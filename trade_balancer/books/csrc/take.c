@@ -118,6 +118,7 @@ int books_take(struct books *books, uint32_t venue, const uint8_t *bytes, size_t
         memcpy(&message_bytes, bytes + at, HEAD_BYTES);
         if (length - at - HEAD_BYTES < message_bytes)
             break;
+        books->venue[venue].messages_total++;
         rc = take_message(books, venue, bytes + at + HEAD_BYTES, message_bytes, received_ns);
         at += HEAD_BYTES + message_bytes;
     }
@@ -134,6 +135,11 @@ int books_snapshot(struct books *books, uint32_t venue, uint32_t symbol, const u
     books->taken.consumed_bytes = length;
     books->taken.fault = books->fault;
     return rc;
+}
+
+uint64_t books_messages(const struct books *books, uint32_t venue)
+{
+    return books->venue[venue].messages_total;
 }
 
 const struct books_taken *books_taken(const struct books *books)

@@ -76,6 +76,8 @@ class Server:
         self.clients = Clients(market, limits)
         self._health: Any = health.HealthServicer()
         self._server: Any = None
+        self.is_serving = False
+        """From the start until the stop begins."""
 
     async def start(self, address: str) -> int:
         """Serve at HOST:PORT, or at unix:PATH. Returns the port (that was chosen, where PORT is 0).
@@ -99,10 +101,12 @@ class Server:
         self._server = server
         for name in ("", *protos.SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.is_serving = True
         return port
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Tell all streams that it ends, wait for them for `grace_s`, and end."""
+        self.is_serving = False
         await self._health.enter_graceful_shutdown()
         self.clients.drain()
         if self._server is not None:
