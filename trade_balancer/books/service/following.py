@@ -37,8 +37,8 @@ _OPTIONS = (
 )
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 _HIDDEN_MAX = 3
-"""grpc.aio says INTERNAL of a call that the server ended while it was written to, and hides why: so often it is asked
-again before that is believed."""
+"""So often a call is asked again that ended as INTERNAL: grpc.aio says that of one that the server ended while it was
+written to, and hides why."""
 
 
 class NoServerError(WorkerError):
