@@ -60,6 +60,7 @@ setup(
         "ktls/build.py:ffibuilder",
         "trade_balancer/columnar/build.py:ffibuilder",
         "trade_balancer/books/build.py:ffibuilder",
+        "trade_balancer/kafka/build.py:ffibuilder",
     ],
     ext_modules=[frames],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},

@@ -93,6 +93,8 @@ EXTRAS = {
     "trade_balancer.control.picture": {"rich"},
     "trade_balancer.control.screen": {"rich"},
     "trade_balancer.books.exposition": {"prometheus_client"},
+    "trade_balancer.kafka.library": {"confluent_kafka"},
+    "trade_balancer.kafka.topics": {"confluent_kafka"},
     "trade_balancer.page.exposition": {"prometheus_client"},
     "trade_balancer.page.families": {"prometheus_client"},
 }
@@ -275,6 +277,8 @@ PARSERS = {
             *("best", "decimal", "entries", "events", "instant", "members", "pairs"),
         )
     },
+    "kafka/csrc/lines.c": "",
+    "kafka/csrc/subject.c": "",
     "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
     "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",
     "shard.h": "uint32_t use(const uint8_t *key, size_t size) { return shard_of(key, size, 3); }",

@@ -64,6 +64,12 @@ class NoBalancerError(WorkerError):
     exit_code = os.EX_UNAVAILABLE
 
 
+class UnavailableError(WorkerError):
+    """What a program reads from or writes to is not there, or can't be used here (exit code 69)."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
 class RefusedError(WorkerError):
     """lb does not do what was asked on its control socket. `name` is the error's, for programs (docs/control.md)."""
 
