@@ -250,6 +250,24 @@ STEPS = st.lists(
 )
 
 
+def test_of_a_symbol_that_is_kept_the_newest_is_there_for_whoever_comes() -> None:
+    async def scene() -> None:
+        upstream = Upstream()
+        upstream.market.keep("BTC-USD")
+        upstream.market.offer(Made("BTC-USD", 1))
+        for _ in range(2):
+            with upstream.market.watch() as watcher:
+                watcher.add("BTC-USD")
+                assert await watcher.next() == (Made("BTC-USD", 1), 0)
+            await asyncio.sleep(0)
+        upstream.market.keep("BTC-USD")
+        assert upstream.said == [("+", "BTC-USD")]
+        with pytest.raises(UnknownSymbolError):
+            upstream.market.keep("NOPE-USD")
+
+    run(scene())
+
+
 @given(STEPS)
 @settings(max_examples=150, deadline=None)
 def test_each_watcher_sees_each_symbol_rising_and_the_last_and_counts_the_rest(

@@ -51,11 +51,12 @@ def _nothing(_symbol: str) -> None:
 
 @dataclass(slots=True)
 class _Watched:
-    """A symbol that somebody watches, or has watched a moment ago."""
+    """A symbol that somebody watches, or has watched a moment ago; or that is kept whoever does."""
 
     watchers: dict[Watcher, None] = field(default_factory=dict)
     newest: Summary | None = None
     leaving: asyncio.TimerHandle | None = None
+    is_kept: bool = False
 
 
 class Market:
@@ -105,7 +106,7 @@ class Market:
             raise UnknownSymbolError(symbol, self._near(symbol))
 
     def watched(self) -> list[str]:
-        """The symbols that the venues are asked for: watched by somebody, or until a moment ago."""
+        """The symbols that the venues are asked for: watched by somebody, or until a moment ago, or kept."""
         return list(self._watched)
 
     def watchers(self, symbol: str) -> int:
@@ -115,6 +116,10 @@ class Market:
 
     def watch(self) -> Watcher:
         return Watcher(self)
+
+    def keep(self, symbol: str) -> None:
+        """From now on its newest is there for whoever comes. Raises UnknownSymbolError."""
+        self._begun(symbol).is_kept = True
 
     def offer(self, summary: Summary) -> None:
         """The newest of its symbol. One that is not newer (by its sequence) than the last, or that nobody watches, is
@@ -128,6 +133,12 @@ class Market:
 
     def _join(self, watcher: Watcher, symbol: str) -> Summary | None:
         """The newest, if there is one."""
+        watched = self._begun(symbol)
+        watched.watchers[watcher] = None
+        return watched.newest
+
+    def _begun(self, symbol: str) -> _Watched:
+        """It is asked for at the venues, if it was not before."""
         watched = self._watched.get(symbol)
         if watched is None:
             self.check(symbol)
@@ -137,16 +148,15 @@ class Market:
             except BaseException:
                 del self._watched[symbol]
                 raise
-        if watched.leaving is not None:
+        elif watched.leaving is not None:
             watched.leaving.cancel()
             watched.leaving = None
-        watched.watchers[watcher] = None
-        return watched.newest
+        return watched
 
     def _leave(self, watcher: Watcher, symbol: str) -> None:
         watched = self._watched[symbol]
         del watched.watchers[watcher]
-        if not watched.watchers:
+        if not watched.watchers and not watched.is_kept:
             loop = asyncio.get_running_loop()
             watched.leaving = loop.call_later(self._grace_s, self._forget, symbol)
 
