@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from harness import lb_environment
@@ -58,7 +58,7 @@ class Venue:
         self._rest: asyncio.Server | None = None
         self.port = 0
 
-    async def __aenter__(self) -> Venue:
+    async def __aenter__(self) -> Self:
         self._rest = await asyncio.start_server(self._answer, HERE, 0)
         await self.open()
         return self
@@ -105,6 +105,10 @@ class Venue:
     async def _converse(self, connection: ServerConnection) -> None:
         self._connection = connection
         self.topics = set()
+        await self.converse(connection)
+
+    async def converse(self, connection: ServerConnection) -> None:
+        """One session's requests and the answers to them."""
         async for text in connection:
             asked = json.loads(text)
             if self.name == "binance":
@@ -118,14 +122,22 @@ class Venue:
                 (self.topics.add if asked["event"] == "bts:subscribe" else self.topics.discard)(channel)
                 word = asked["event"].replace("scribe", "scription_succeeded")
                 await connection.send(json.dumps({"event": word, "channel": channel, "data": {}}))
-            self._changed.set()
+            self.told()
+
+    def told(self) -> None:
+        """Who waits may look."""
+        self._changed.set()
+
+    def reply(self, path: str, _head: str) -> tuple[int, bytes]:
+        """Status and body of REST's answer."""
+        return 200, self.snapshot if "depth" in path else self._table
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split()[1].decode()
         self.requests.append(path)
-        body = self.snapshot if "depth" in path else self._table
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        status, body = self.reply(path, head.decode())
+        writer.write(b"HTTP/1.1 %d .\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
         with suppress(ConnectionError):
             await writer.drain()
         writer.close()

@@ -18,6 +18,7 @@ from wire import (
     frames,
     kraken,
     kraken_checksum,
+    polygon,
 )
 
 from trade_balancer.books.books import Books, Form, Rule, Side, Taken, Why
@@ -29,6 +30,7 @@ NAMES = {
     Form.BITSTAMP: b"btcusd",
     Form.COINBASE: b"BTC-USD",
     Form.KRAKEN: b"BTC/USD",
+    Form.POLYGON: b"BTC-USD",
 }
 BIDS, ASKS = [(99, 5), (98, 6)], [(101, 7), (102, 8)]
 
@@ -282,6 +284,18 @@ def test_the_best_comes_before_the_levels_until_these_are_newer(rule: Rule) -> N
     assert book.bids == [(100, 4), *BIDS], "the levels are older"
     levels(14, ASKS)
     assert (book.bids, book.asks) == (BIDS, ASKS)
+
+
+def test_of_several_best_prices_within_a_millisecond_the_last_counts() -> None:
+    book = OneBook(Form.POLYGON, Rule.WHOLE_EACH_TIME)
+    book.take(polygon("XQ", 5, 0, [(98, 1)], [(103, 1)]), polygon("XQ", 5, 0, [(99, 1)], [(103, 2)]))
+    assert (book.bids, book.asks) == ([(99, 1)], [(103, 2)])
+    book.take(polygon("XL2", 5, 0, BIDS, ASKS))
+    assert (book.bids, book.asks) == (BIDS, ASKS)
+    book.take(polygon("XQ", 5, 0, [(99, 9)], [(101, 9)]), polygon("XQ", 4, 0, [(90, 1)], [(110, 1)]))
+    assert (book.bids, book.asks) == ([(99, 9), BIDS[1]], [(101, 9), ASKS[1]])
+    book.take(polygon("XL2", 5, 0, ASKS, [(200, 1)]))
+    assert (book.bids, book.asks) == (ASKS[::-1], [(200, 1)]), "bids in no order"
 
 
 def test_of_a_venue_with_the_best_first_no_more_is_read_than_asked_for_unless_it_is_not_so() -> None:

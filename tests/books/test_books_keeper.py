@@ -290,3 +290,59 @@ def test_a_silent_book_is_asked_for_again_before_it_is_stale_and_its_answer_is_a
     assert keeper.states() == {"BTC-USD": {"kraken": State.LIVE}}
     keeper.tick(2 * STALE_S + 4)
     assert keeper.states() == {"BTC-USD": {"kraken": State.STALE}}
+
+
+def exchanges_of(*others: str) -> tuple[Keeper, Books]:
+    """Polygon's, with BTC-USD watched and a session."""
+    books = Books()
+    venues = [replace(VENUES[name], stale_after_s=STALE_S) for name in ("polygon", *others)]
+    keeper = Keeper(books, venues, dice=random.Random(1))
+    keeper.know("polygon", {"BTC-USD": VenueSymbol("BTC-USD", DECIMALS, True)}, 0.0)
+    keeper.session("polygon", True, 0.0)
+    keeper.watch("BTC-USD", 0.0)
+    return keeper, books
+
+
+def test_an_exchange_shows_when_it_is_heard_of_and_is_gone_with_the_session_that_brings_it() -> None:
+    keeper, books = exchanges_of()
+    assert keeper.take_actions() == [Subscribe("polygon", ["XL2.BTC-USD", "XQ.BTC-USD"])]
+    number = keeper.number_of("polygon")
+
+    def say(*messages: bytes) -> None:
+        keeper.taken(books.take(number, wire.frames(messages), 1), 1.0)
+
+    def live() -> dict[str, State]:
+        return {name: state for name, state in keeper.states()["BTC-USD"].items() if state is not State.UNKNOWN}
+
+    assert live() == {}
+    say(wire.polygon("XL2", 1, 1, [BID], [ASK]), wire.polygon("XL2", 1, 99, [BID], [ASK]))
+    assert live() == {"polygon:coinbase": State.LIVE}
+    say(wire.polygon("XQ", 1, 23, [BID], [ASK]), wire.polygon("XL2", 2, 1, [ASK], [BID]))
+    say(wire.polygon("XL2", 3, 1, [ASK], [BID]))
+    assert live() == {"polygon:coinbase": State.SYNCING, "polygon:kraken": State.LIVE}
+    assert keeper.faults_total == {("polygon:coinbase", Why.CROSSED): 1}
+    keeper.session("polygon", False, 2.0)
+    assert live() == {"polygon:coinbase": State.DOWN, "polygon:kraken": State.DOWN}
+    keeper.session("polygon", True, 3.0)
+    assert live() == {"polygon:coinbase": State.SYNCING, "polygon:kraken": State.SYNCING}
+    say(wire.polygon("XQ", 9, 23, [BID], [ASK]))
+    assert live() == {"polygon:coinbase": State.SYNCING, "polygon:kraken": State.LIVE}
+    number = next(iter(keeper.take_changed()))
+    summary = books.merge(number, 1)
+    assert summary is not None
+    assert [venue.name for venue in summary.venues] == ["polygon:coinbase", "polygon:kraken"]
+    keeper.unwatch("BTC-USD")
+    assert keeper.take_actions() == [Unsubscribe("polygon", ["XL2.BTC-USD", "XQ.BTC-USD"])]
+
+
+def test_an_exchange_that_is_a_venue_by_itself_is_not_merged_twice() -> None:
+    keeper, _ = exchanges_of("coinbase", "kraken")
+    assert set(keeper.states()["BTC-USD"]) == {"polygon:binance", "polygon:bitfinex", "polygon:bitstamp"}
+
+
+def test_a_symbol_that_an_exchange_s_venue_trades_no_more_leaves_with_all_of_its_books() -> None:
+    keeper, _ = exchanges_of()
+    keeper.take_actions()
+    keeper.know("polygon", {}, 1.0)
+    assert keeper.take_actions() == [Unsubscribe("polygon", ["XL2.BTC-USD", "XQ.BTC-USD"])]
+    assert keeper.states() == {"BTC-USD": {}}

@@ -181,6 +181,10 @@ def test_a_stop_tells_clients_and_leaves_nothing() -> None:
         (["--venue", "binance", "--lb", "binance=/x"], "named twice"),
         (["--venue", "binance", "--rest", "kraken=http://x"], "no --venue or --lb"),
         (["--lb", "binance"], "NAME=VALUE"),
+        (["--venue", "polygon"], "polygon wants a key: --key polygon=@FILE"),
+        (["--venue", "polygon", "--key", "polygon=written-here"], "never written on a command line"),
+        (["--venue", "binance", "--key", "binance=env:HOME"], "takes none"),
+        (["--venue", "binance", "--key", "kraken=env:HOME"], "--key kraken: no --venue or --lb"),
         (["--venue", "binance", "--depth", "101"], "not between 1 and 100"),
         (["--venue", "binance", "--stale-after", "0"], "no time above 0"),
     ],
@@ -190,4 +194,5 @@ def test_wrong_words_are_told_in_a_sentence(words: list[str], said: str) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 64
     assert said in done.stderr
+    assert "written-here" not in done.stderr
     assert "Traceback" not in done.stderr

@@ -163,3 +163,22 @@ def test_kraken_s_own_checksums(data: Path) -> None:
     for which in Side:
         known = kraken.books.levels(kraken.venue, symbol, which, 500)
         assert known == in_order(book, which)[:500]
+
+
+def test_polygon_s_exchanges_each_by_the_last_quote_of_its_own(data: Path) -> None:
+    path = data / "polygon_xq_20230726.jsonl.zst"
+    texts = [text for line in lines(path) for text in re.findall(r"\{[^{}]*\}", line)]
+    quotes = [(text, json.loads(text, parse_float=str, parse_int=str)) for text in texts if '"XQ"' in text]
+    books = Books()
+    stream = books.add_venue("polygon", Form.POLYGON)
+    exchanges = {x: books.add_venue(f"exchange {x}", Form.POLYGON, stream) for x in {quote["x"] for _, quote in quotes}}
+    symbols = {pair: books.add_symbol(pair, DECIMALS) for pair in {quote["pair"] for _, quote in quotes}}
+    for pair, symbol in symbols.items():
+        for x, venue in exchanges.items():
+            books.open_book(venue, symbol, pair.encode(), Rule.WHOLE_EACH_TIME, DECIMALS, 10, int(x))
+    for text, quote in quotes:
+        assert books.take(stream, frames([text.encode()]), 1).faults == []
+        venue, symbol = exchanges[quote["x"]], symbols[quote["pair"]]
+        best = [(scaled(quote[p]), scaled(quote[s])) for p, s in (("bp", "bs"), ("ap", "as"))]
+        assert [books.levels(venue, symbol, side, 1) for side in Side] == [[level] for level in best]
+    assert len(exchanges) == 4

@@ -29,18 +29,26 @@ BODIES = {
     "kraken": b"""{"error":[],"result":{
         "XETHXXBT":{"altname":"ETHXBT","wsname":"ETH/XBT","pair_decimals":5,"lot_decimals":8,"status":"online"},
         "OLDUSDT":{"altname":"OLDUSDT","wsname":"OLD/USDT","pair_decimals":2,"lot_decimals":0,"status":"cancel_only"}}}""",
+    "polygon": b"""{"results":[{"ticker":"X:ETHBTC","name":"Ethereum - Bitcoin","market":"crypto","locale":"global",
+        "active":true,"currency_symbol":"BTC","currency_name":"Bitcoin","base_currency_symbol":"ETH",
+        "base_currency_name":"Ethereum",
+        "last_updated_utc":"2017-01-01T00:00:00Z"},
+        {"ticker":"X:OLDUSDT","market":"crypto","active":false,"currency_symbol":"USDT","base_currency_symbol":"OLD"}],
+        "status":"OK","request_id":"e30d","count":2}""",
 }  # fmt: skip
 TABLES = {
     "binance": [VenueSymbol("ethbtc", Decimals(5, 4), True), VenueSymbol("oldusdt", Decimals(0, 0), False)],
     "bitstamp": [VenueSymbol("ethbtc", Decimals(8, 8), True), VenueSymbol("oldusdt", Decimals(5, 0), False)],
     "coinbase": [VenueSymbol("ETH-BTC", Decimals(5, 8), True), VenueSymbol("OLD-USDT", Decimals(2, 0), False)],
     "kraken": [VenueSymbol("ETH/BTC", Decimals(5, 8), True), VenueSymbol("OLD/USDT", Decimals(2, 0), False)],
+    "polygon": [VenueSymbol("ETH-BTC", Decimals(10, 8), True), VenueSymbol("OLD-USDT", Decimals(10, 8), False)],
 }
 TOPICS = {
     "binance": (["ethbtc@depth20@100ms"], ["ethbtc@depth@100ms"]),
     "bitstamp": (["order_book_ethbtc"], ["order_book_ethbtc"]),
     "coinbase": (["level2:ETH-BTC"], ["level2:ETH-BTC"]),
     "kraken": (["book-100:ETH/BTC"], ["book-100:ETH/BTC"]),
+    "polygon": (["XL2.ETH-BTC", "XQ.ETH-BTC"], ["XL2.ETH-BTC", "XQ.ETH-BTC"]),
 }
 
 
@@ -72,6 +80,13 @@ def test_differences_need_a_snapshot_and_whole_books_none() -> None:
     assert binance.snapshot("ethbtc", False) is None
     assert binance.rule(True) is Rule.IDS
     assert binance.snapshot("ethbtc", True) == Request("/api/v3/depth?symbol=ETHBTC&limit=5000", 250)
+
+
+def test_the_rest_of_a_table_is_asked_of_the_same_place_whatever_it_says() -> None:
+    polygon = VENUES["polygon"]
+    more = {"results": [], "next_url": "https://elsewhere.example/v3/reference/tickers?cursor=YWN0&x=1"}
+    assert polygon.more(more) == Request("/v3/reference/tickers?cursor=YWN0&x=1", 1)
+    assert polygon.more({"results": []}) is None
 
 
 @pytest.mark.parametrize(("step", "decimals"), [("0.00010000", 4), ("1", 0), ("1.00000000", 0), ("10", 0), ("0.5", 1)])

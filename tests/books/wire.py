@@ -78,6 +78,24 @@ def coinbase(kind: str, sequence: int, bids: Levels, asks: Levels, name: str = "
     ).encode()
 
 
+def polygon(event: str, time_ms: int, exchange: int, bids: Levels, asks: Levels, name: str = "BTC-USD") -> bytes:
+    """Event: XL2, the whole book; XQ, its best bid and ask alone."""
+
+    def numbers(levels: Levels) -> str:
+        written = (f"[{decimal(price, PRICE_DECIMALS)},{decimal(size, SIZE_DECIMALS)}]" for price, size in levels)
+        return f"[{','.join(written)}]"
+
+    head = f'{{"ev":"{event}","pair":"{name}",'
+    tail = f'"t":{time_ms},"x":{exchange},"r":{time_ms + 7}}}'
+    if event == "XL2":
+        return f'{head}"b":{numbers(bids)},"a":{numbers(asks)},{tail}'.encode()
+    ((bid, bid_size), (ask, ask_size)) = (
+        [decimal(n, d) for n, d in zip(level, (PRICE_DECIMALS, SIZE_DECIMALS), strict=True)]
+        for level in (bids[0], asks[0])
+    )
+    return f'{head}"lp":0,"ls":0,"bp":{bid},"bs":{bid_size},"ap":{ask},"as":{ask_size},{tail}'.encode()
+
+
 def kraken(kind: str, bids: Levels, asks: Levels, checksum: int, name: str = "BTC/USD") -> bytes:
     """Kind: snapshot, update."""
     sides = (

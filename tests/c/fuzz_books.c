@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const uint32_t form_ = data[0] % 5;
     struct books *books = books_new(DEPTH, BOOK_LEVELS);
-    REQUIRE(books && books_add_venue(books, "venue", form_) == 0);
+    REQUIRE(books && books_add_venue(books, "venue", form_, -1) == 0);
     REQUIRE(books_add_symbol(books, "BTC-USD", DECIMALS, DECIMALS) == 0 && books_add_symbol(books, "ETH-USD", DECIMALS, DECIMALS) == 1);
     open_books(books, form_, data[1]);
     const uint8_t *end = data + size;

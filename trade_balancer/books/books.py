@@ -130,10 +130,16 @@ class Books:
         self._venues: list[str] = []
         self._symbols: dict[int, tuple[str, Decimals]] = {}
 
-    def add_venue(self, name: str, form: Form) -> int:
-        """Returns its number. Raises ValueError where there are 16, or one of that name, or that has over 27 bytes."""
+    def add_venue(self, name: str, form: Form, stream: int | None = None) -> int:
+        """Returns its number. `stream`: the venue with whose messages those of this one come (`take` is told that one),
+        told from others' by their source; it has the same form.
+
+        Raises ValueError where there are 16, or one of that name, or that has over 27 bytes.
+        """
+        if stream is not None and not 0 <= stream < len(self._venues):
+            raise ValueError(f"there is no venue {stream}")
         encoded = _text("venue", name, lib.BOOKS_NAME_BYTES)
-        number = lib.books_add_venue(self._books, encoded, Form(form))
+        number = lib.books_add_venue(self._books, encoded, Form(form), -1 if stream is None else stream)
         if number == lib.BOOKS_ERR_FULL:
             raise ValueError(f"there are {VENUES_MAX} venues: no more can be merged")
         if number == lib.BOOKS_ERR_TAKEN:
@@ -220,7 +226,8 @@ class Books:
         lib.books_reset(self._books, venue, symbol)
 
     def set_state(self, venue: int, symbol: int, state: State) -> bool:
-        """Says what the book is: LIVE (as at first), STALE, SYNCING, DOWN. Returns whether that changes the merge.
+        """Says what the book is: LIVE (as at first), STALE, SYNCING, DOWN, or UNKNOWN: then the merge does not name it.
+        Returns whether that changes the merge.
 
         A live one that is out is merged as SYNCING, until it is in step.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,32 @@ import orjson
 
 from trade_balancer.books.books import Books
 from trade_balancer.books.keeper import Fetch, Keeper, Resubscribe, Subscribe, Unsubscribe
+from trade_balancer.books.key import Key
 from trade_balancer.books.lbs import Lb, Ours
 from trade_balancer.books.market import GRACE_S, Market
 from trade_balancer.books.merger import Merger
 from trade_balancer.books.rest import Rest, RestError
-from trade_balancer.books.venue import BookVenue
+from trade_balancer.books.venue import BookVenue, Request, VenueSymbol
 from trade_balancer.errors import tell
 
 TICK_S = 0.1
 TABLE_S = 3600.0
 """Between two looks which symbols a venue has; TABLE_RETRY_S after one that failed."""
 TABLE_RETRY_S = 5.0
+MOST_PAGES = 100
 _READ_ONLY = ("--linger", "0")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Of one venue: `control` the socket of an lb that runs, or None: ours, at `url`. `rest_url`: None: the venue's."""
+    """Of one venue: `control` the socket of an lb that runs, or None: ours, at `url`. `rest_url`: None: the venue's.
+    `key`: for ours and for its REST, where the venue wants one."""
 
     venue: BookVenue
     control: str | None = None
     url: str | None = None
     rest_url: str | None = None
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ class Desk:
         self.market = Market((), self._first, self._last, grace_s=wanted.linger_s)
         self.merger = Merger(self.books, self.market, self.keeper.name_of)
         self.lbs: Mapping[str, Lb] = {source.venue.name: self._lb(source) for source in wanted.sources}
-        self.rests = {source.venue.name: Rest(source.venue, source.rest_url) for source in wanted.sources}
+        self.rests = {
+            source.venue.name: Rest(source.venue, source.rest_url, key=source.key) for source in wanted.sources
+        }
         self._asked = {source.venue.name: asyncio.Event() for source in wanted.sources}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
@@ -105,7 +111,7 @@ class Desk:
         venue = source.venue
         lb = Lb(
             venue.name,
-            source.control or Ours(venue.name, source.url or venue.url, self._wanted.folder, _READ_ONLY),
+            source.control or Ours(venue.name, source.url or venue.url, self._wanted.folder, _READ_ONLY, source.key),
             on_data=lambda data, received_ns: self._take(venue.name, data, received_ns),
             on_session=lambda is_open, why: self._session(venue.name, is_open, why),
             on_dropped=lambda: self._dropped(venue.name),
@@ -137,9 +143,8 @@ class Desk:
         self._obey()
 
     def _last(self, symbol: str) -> None:
-        if symbol not in self._wanted.symbols:
-            self.keeper.unwatch(symbol)
-            self._obey()
+        self.keeper.unwatch(symbol)
+        self._obey()
 
     async def _tick(self) -> None:
         while True:
@@ -175,11 +180,13 @@ class Desk:
         while True:
             delay_s = TABLE_S
             try:
-                answer = orjson.loads(await self.rests[venue.name].get(venue.symbols))
-                self.keeper.know(venue.name, venue.table(answer), time.monotonic())
+                self.keeper.know(venue.name, await self._table(venue), time.monotonic())
             except RestError as fault:
                 tell(f"{venue.name}: its symbols are not known: {fault}")
                 delay_s = TABLE_RETRY_S
+                if fault.is_refusal and venue.assumed:
+                    self._assume(venue, venue.assumed)
+                    delay_s = TABLE_S
             except (KeyError, TypeError, ValueError, AttributeError) as fault:
                 tell(f"{venue.name}: its symbols are not known: the answer is none of this venue's: {fault!r}")
                 delay_s = TABLE_RETRY_S
@@ -187,10 +194,28 @@ class Desk:
             self._asked[venue.name].set()
             await asyncio.sleep(delay_s)
 
+    async def _table(self, venue: BookVenue) -> Mapping[str, VenueSymbol]:
+        """Raises RestError, and what a venue's table may."""
+        table: dict[str, VenueSymbol] = {}
+        request: Request | None = venue.symbols
+        for _ in range(MOST_PAGES):
+            if request is None:
+                return table
+            answer = orjson.loads(await self.rests[venue.name].get(request))
+            table |= venue.table(answer)
+            request = venue.more(answer)
+        raise RestError(f"its table of symbols has more than {MOST_PAGES} pages")
+
+    def _assume(self, venue: BookVenue, assumed: Callable[[str], VenueSymbol]) -> None:
+        """What --symbols names it is asked for, and whether there is such a symbol shows when it comes."""
+        symbols = {symbol: assumed(symbol) for symbol in self._wanted.symbols}
+        tell(f"{venue.name}: {len(symbols)} symbols are taken as they are named by --symbols")
+        self.keeper.know(venue.name, symbols, time.monotonic())
+
     def _offer_symbols(self) -> None:
         known, only = self.keeper.symbols(), self._wanted.symbols
         self.market.know(known.intersection(only) if only else known)
         for symbol in only:
             if symbol in known:
-                self.keeper.watch(symbol, time.monotonic())
+                self.market.keep(symbol)
         self._obey()

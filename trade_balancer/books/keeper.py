@@ -5,6 +5,7 @@
     SYNCING                    there is a session; the book is not in step   no
     STALE                      in step, but nothing was heard for too long   no
     LIVE                       in step, and heard of                         yes
+    UNKNOWN                    one exchange of several, never heard of       no, nor is it named there
 
 Law: no I/O; the clock is the caller's. One recovery of a book at a time, later and later while it does not help.
 """
@@ -12,7 +13,7 @@ Law: no I/O; the clock is the caller's. One recovery of a book at a time, later 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -59,12 +60,20 @@ class Resubscribe(NamedTuple):
 Action = Fetch | Subscribe | Unsubscribe | Resubscribe
 
 
+class _Merged(NamedTuple):
+    """`number`: in Books; `source`: in the venue's messages."""
+
+    number: int
+    source: int
+
+
 @dataclass(slots=True)
 class _Venue:
-    """`number`: in Books."""
+    """`number`: in Books; `merged`: by name, what is in the merge of it: itself, or the exchanges that it brings."""
 
     about: BookVenue
     number: int
+    merged: Mapping[str, _Merged]
     stale_after_s: float
     table: Mapping[str, VenueSymbol] = field(default_factory=dict)
     is_open: bool = False
@@ -74,8 +83,10 @@ class _Venue:
 
 @dataclass(slots=True)
 class _Kept:
-    """A venue's book of a symbol."""
+    """A book of a symbol: `name` and `number` are the venue's in the merge, which may be an exchange of `venue`'s."""
 
+    name: str
+    number: int
     venue: _Venue
     symbol: VenueSymbol
     recover_s: float = _NEVER_S
@@ -115,11 +126,11 @@ class Keeper:
         self._books = books
         self._is_whole = is_whole
         self._dice = dice or random.Random()
-        self._venues = {
-            about.name: _Venue(about, books.add_venue(about.name, about.form), stale_after_s or about.stale_after_s)
-            for about in venues
-        }
+        names = {about.name for about in venues}
+        self._venues = {about.name: self._added(about, stale_after_s, names) for about in venues}
         self._names = {venue.number: name for name, venue in self._venues.items()}
+        for venue in self._venues.values():
+            self._names |= {merged.number: name for name, merged in venue.merged.items()}
         self._symbols: dict[str, _Symbol] = {}
         self._by_number: dict[int, _Symbol] = {}
         self._actions: list[Action] = []
@@ -134,10 +145,12 @@ class Keeper:
         venue = self._venues[venue_name]
         venue.table = table
         for symbol in list(self._symbols.values()):
-            kept, new = symbol.books.get(venue_name), _traded(venue, symbol.name)
-            if kept is not None and (new is None or new != kept.symbol):
-                self._close(symbol, kept)
-            if new is None or (kept is not None and new == kept.symbol):
+            before, new = self._opened(symbol, venue), _traded(venue, symbol.name)
+            if new == before:
+                continue
+            if before is not None:
+                self._close(symbol, venue, before)
+            if new is None:
                 continue
             if new.decimals.price > symbol.decimals.price or new.decimals.size > symbol.decimals.size:
                 self.unwatch(symbol.name)
@@ -200,8 +213,9 @@ class Keeper:
         del self._by_number[symbol.number]
         self._changed.pop(symbol.number, None)
         self._books.remove_symbol(symbol.number)
-        for kept in symbol.books.values():
-            self._leave(kept)
+        for venue in self._venues.values():
+            if (before := self._opened(symbol, venue)) is not None:
+                self._leave(venue, before)
 
     def taken(self, taken: Taken, now_s: float) -> None:
         """What came of messages, or of a snapshot."""
@@ -222,7 +236,7 @@ class Keeper:
         kept = symbol.books.get(venue) if symbol else None
         if symbol is None or kept is None:
             return  # nobody wants it any more
-        self.taken(self._books.snapshot(kept.venue.number, symbol.number, body, received_ns), now_s)
+        self.taken(self._books.snapshot(kept.number, symbol.number, body, received_ns), now_s)
         self._judge(symbol, kept, now_s)
 
     def no_snapshot(self, venue: str, name: str, now_s: float) -> None:
@@ -239,7 +253,7 @@ class Keeper:
         venue.heard_s = now_s
         for symbol, kept in self._of(venue_name):
             if not is_open:  # messages of a session that opens may be there before lb's word of it
-                self._books.reset(venue.number, symbol.number)
+                self._books.reset(kept.number, symbol.number)
             kept.attempts, kept.asked_s = 0, now_s
             self._begin(kept, now_s)
             self._judge(symbol, kept, now_s)
@@ -247,7 +261,7 @@ class Keeper:
     def dropped(self, venue_name: str, now_s: float) -> None:
         """Records of this venue are missing."""
         for symbol, kept in self._of(venue_name):
-            self._books.reset(kept.venue.number, symbol.number)
+            self._books.reset(kept.number, symbol.number)
             self._put_off(kept, now_s)
             self._judge(symbol, kept, now_s)
 
@@ -282,25 +296,49 @@ class Keeper:
         depth = about.depth or (self._books.depth if is_cut else 0)
         # Kraken's checksum is over the digits of its own; all others may be read with the symbol's.
         own = of_venue.decimals if rule is Rule.CHECKSUM else symbol.decimals
-        self._books.open_book(venue.number, symbol.number, of_venue.name.encode(), rule, own, depth)
-        kept = symbol.books[about.name] = _Kept(venue, of_venue)
         self._actions.append(Subscribe(about.name, about.topics(of_venue.name, self._is_whole)))
-        self._begin(kept, now_s)
-        self._judge(symbol, kept, now_s)
+        for name, (number, source) in venue.merged.items():
+            self._books.open_book(number, symbol.number, of_venue.name.encode(), rule, own, depth, source)
+            self._books.set_state(number, symbol.number, State.UNKNOWN)
+            kept = symbol.books[name] = _Kept(name, number, venue, of_venue)
+            self._begin(kept, now_s)
+            self._judge(symbol, kept, now_s)
 
-    def _close(self, symbol: _Symbol, kept: _Kept) -> None:
+    def _close(self, symbol: _Symbol, venue: _Venue, before: VenueSymbol) -> None:
         """The venue does not trade it any more: its levels leave, and the others' stay."""
-        self._books.close_book(kept.venue.number, symbol.number)
-        del symbol.books[kept.venue.about.name]
-        self._leave(kept)
+        for name, merged in venue.merged.items():
+            self._books.close_book(merged.number, symbol.number)
+            del symbol.books[name]
+        self._leave(venue, before)
         self._changed[symbol.number] = None
 
-    def _leave(self, kept: _Kept) -> None:
-        about = kept.venue.about
-        self._actions.append(Unsubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
+    def _leave(self, venue: _Venue, before: VenueSymbol) -> None:
+        about = venue.about
+        self._actions.append(Unsubscribe(about.name, about.topics(before.name, self._is_whole)))
+
+    def _opened(self, symbol: _Symbol, venue: _Venue) -> VenueSymbol | None:
+        """The symbol as it was at the venue when its books there were opened, if they are."""
+        return next((symbol.books[name].symbol for name in venue.merged if name in symbol.books), None)
 
     def _of(self, venue: str) -> list[tuple[_Symbol, _Kept]]:
-        return [(symbol, symbol.books[venue]) for symbol in self._symbols.values() if venue in symbol.books]
+        return [
+            (symbol, kept)
+            for symbol in self._symbols.values()
+            for kept in symbol.books.values()
+            if kept.venue.about.name == venue
+        ]
+
+    def _added(self, about: BookVenue, stale_after_s: float | None, venues: Container[str]) -> _Venue:
+        """An exchange that is one of the `venues` by itself is not to be in the merge twice."""
+        number = self._books.add_venue(about.name, about.form)
+        merged = {about.name: _Merged(number, 0)}
+        if about.exchanges:
+            merged = {
+                name: _Merged(self._books.add_venue(name, about.form, number), source)
+                for exchange, source in about.exchanges.items()
+                if exchange not in venues and (name := f"{about.name}:{exchange}")
+            }
+        return _Venue(about, number, merged, stale_after_s or about.stale_after_s)
 
     def _fault(self, fault: Fault, now_s: float) -> None:
         name = self._names[fault.venue]
@@ -350,8 +388,7 @@ class Keeper:
 
     def _judge(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
         """What is the book now?"""
-        number = kept.venue.number
-        book = self._books.book(number, symbol.number)
+        book = self._books.book(kept.number, symbol.number)
         if book.messages_total != kept.messages_total:
             kept.messages_total, kept.heard_s = book.messages_total, now_s
         if book.is_synced:
@@ -362,7 +399,9 @@ class Keeper:
                 kept.attempts = 0
         else:
             kept.synced_s = _NEVER_S
-        if not kept.venue.is_open:
+        if kept.venue.about.exchanges and not book.messages_total:
+            state = State.UNKNOWN
+        elif not kept.venue.is_open:
             state = State.DOWN
         elif not book.is_synced:
             state = State.SYNCING
@@ -372,7 +411,7 @@ class Keeper:
             state = State.LIVE
         if state is not kept.state:
             kept.state = state
-            self._books.set_state(number, symbol.number, state)
+            self._books.set_state(kept.number, symbol.number, state)
             self._changed[symbol.number] = None
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 
+from trade_balancer.books.key import Key
 from trade_balancer.control import connected
 from trade_balancer.control.attach import Attached, attach
 from trade_balancer.errors import NoBalancerError, RefusedError, WorkerError, tell
@@ -56,12 +57,13 @@ if os.getppid() == parent:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """An lb to be started. `folder` is for its socket, and ours alone."""
+    """An lb to be started. `folder` is for its socket, and ours alone; `key` for a venue that wants one."""
 
     feed: str
     url: str
     folder: Path
     options: tuple[str, ...] = ()
+    key: Key | None = None
 
 
 class Lb:
@@ -276,10 +278,16 @@ class _Pipe:
 
 
 def _start(ours: Ours, path: Path) -> subprocess.Popen[bytes]:
-    """Its log has warnings and errors, beside ours. In a session of its own: a terminal's ^C is ours."""
+    """Its log has warnings and errors, beside ours. In a session of its own: a terminal's ^C is ours. The key comes by
+    its standard input, which nobody else can read. Raises InputError: the key can't be read."""
+    key = ours.key.reveal() if ours.key else None
     command = [sys.executable, "-c", _TIED, str(os.getpid()), "--feed", ours.feed, "--control", str(path)]
-    command += ["--log-level", "warning", "--stats-interval", "0", *ours.options, "none", ours.url, "0"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    command += ["--log-level", "warning", "--stats-interval", "0", *ours.options, "-" if key else "none", ours.url, "0"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as stdin:  # an lb that has ended says so by its exit code
+        stdin.write(f"{key}\n".encode() if key else b"")
+    return process
 
 
 async def _until_served(process: subprocess.Popen[bytes], path: Path) -> None:

@@ -122,11 +122,13 @@ def _stop_signals() -> asyncio.Event:
 
 
 def _sources(options: argparse.Namespace) -> list[Source]:
-    """What --venue, --lb and --rest say. Raises UsageError, MissingExtraError."""
+    """What --venue, --lb, --rest and --key say. Raises UsageError, InputError, MissingExtraError."""
     from trade_balancer.books.desk import Source
+    from trade_balancer.books.key import Key
     from trade_balancer.books.venues import VENUES
 
     rests = dict(_pair("--rest", word) for word in options.rest)
+    keys = {name: Key(form) for name, form in (_pair("--key", word) for word in options.key)}
     named = [(*_pair("--venue", word, needs_value=False), False) for word in options.venue]
     named += [(*_pair("--lb", word), True) for word in options.lb]
     if not named:
@@ -137,10 +139,15 @@ def _sources(options: argparse.Namespace) -> list[Source]:
             raise UsageError(f"there is no venue {name!r}: there are {', '.join(VENUES)}")
         if name in sources:
             raise UsageError(f"{name} is named twice")
+        if name in keys and not VENUES[name].needs_key:
+            raise UsageError(f"--key {name}: this venue takes none")
+        if VENUES[name].needs_key and name not in keys and not is_control:
+            raise UsageError(f"{name} wants a key: --key {name}=@FILE")
         place = {"control": value} if is_control else {"url": value or None}
-        sources[name] = Source(VENUES[name], **place, rest_url=rests.pop(name, None))
-    if rests:
-        raise UsageError(f"--rest {min(rests)}: no --venue or --lb of that name")
+        sources[name] = Source(VENUES[name], **place, rest_url=rests.pop(name, None), key=keys.pop(name, None))
+    for option, left in (("--rest", rests), ("--key", keys)):
+        if left:
+            raise UsageError(f"{option} {min(left)}: no --venue or --lb of that name")
     return list(sources.values())
 
 
@@ -170,9 +177,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="lb-books",
         description="Keeps the order books of venues, merges those of a symbol, and streams them by gRPC "
         "(docs/books.md). lb-books-client shows them.",
-        epilog="venues: binance, bitstamp, coinbase, kraken. signals: SIGTERM, SIGINT, SIGHUP end it, clients are "
-        "told. exit codes: 0 stopped; 64 usage, or that of --metrics can't be had; 66 a file can't be read; 69 "
-        "the address of --grpc can't be had, or an extra is missing",
+        epilog="venues: binance, bitstamp, coinbase, kraken, polygon. signals: SIGTERM, SIGINT, SIGHUP end it, clients "
+        "are told. exit codes: 0 stopped; 64 usage, or the address of --metrics can't be had; 66 a file can't be read; "
+        "69 the address of --grpc can't be had, or an extra is missing",
     )
     add = parser.add_argument
     add("--venue", metavar="NAME[=URL]", action="append", default=[],
@@ -181,6 +188,8 @@ def _parser() -> argparse.ArgumentParser:
         help="be a reader of the lb whose control socket is PATH, and which holds this venue's session")  # fmt: skip
     add("--rest", metavar="NAME=URL", action="append", default=[],
         help="where this venue's REST is (default: its own address)")  # fmt: skip
+    add("--key", metavar="NAME=KEY", action="append", default=[],
+        help="the key for this venue, where it wants one (polygon): @FILE or env:VARIABLE")  # fmt: skip
     add("--symbols", metavar="SYMBOLS", action="append", default=[],
         help="these and no other, such as BTC-USD,ETH-BTC, and they are kept whoever watches (default: what clients "
         "ask for)")  # fmt: skip

@@ -11,8 +11,9 @@ import email.utils
 import time
 from collections import deque
 
+from trade_balancer.books.key import Key
 from trade_balancer.books.venue import BookVenue, Request
-from trade_balancer.errors import MissingExtraError
+from trade_balancer.errors import InputError, MissingExtraError
 
 try:
     import httpx
@@ -26,21 +27,29 @@ MOST_BYTES = 64 << 20
 """Of an answer: all the symbols of a venue are a few MB, its deepest book is less."""
 MINUTE_S = 60.0
 _ENOUGH = (418, 429)
+_REFUSALS = (401, 403, 404)
 _DEFAULT_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 3600.0
 
 
 class RestError(Exception):
-    """No answer to be used; the text says why."""
+    """No answer to be used; the text says why. `is_refusal`: it is not for us, with this key or without one."""
+
+    def __init__(self, text: str, *, is_refusal: bool = False) -> None:
+        super().__init__(text)
+        self.is_refusal = is_refusal
 
 
 class Rest:
-    """Of one venue. `url`: instead of the venue's own."""
+    """Of one venue. `url`: instead of the venue's own. `key`: for a venue that wants one."""
 
-    def __init__(self, venue: BookVenue, url: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, venue: BookVenue, url: str | None = None, *, key: Key | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._url = (url or venue.rest_url).rstrip("/")
         self._budget = venue.weight_per_minute
         self._timeout_s = timeout_s
+        self._key = key
         self._client = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
         self._turn = asyncio.Lock()
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -70,19 +79,23 @@ class Rest:
     async def _answer(self, url: str) -> bytes:
         began_s = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", url) as answer:
+            headers = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
+            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", url, headers=headers) as answer:
                 if answer.status_code in _ENOUGH:
                     pause_s = _pause_s(answer.headers.get("Retry-After", ""), time.time())
                     self._pause_until_s = time.monotonic() + pause_s
                     raise RestError(f"{url}: HTTP status {answer.status_code}: nothing is asked for {pause_s:.0f} s")
                 if answer.status_code != httpx.codes.OK:
-                    raise RestError(f"{url}: HTTP status {answer.status_code}")
+                    is_refusal = answer.status_code in _REFUSALS
+                    raise RestError(f"{url}: HTTP status {answer.status_code}", is_refusal=is_refusal)
                 body = bytearray()
                 async for part in answer.aiter_bytes():
                     body += part
                     if len(body) > MOST_BYTES:
                         raise RestError(f"{url}: the answer has more than {MOST_BYTES} bytes")
                 return bytes(body)
+        except InputError as fault:
+            raise RestError(str(fault)) from None
         except TimeoutError:
             raise RestError(f"{url}: no whole answer within {self._timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as fault:

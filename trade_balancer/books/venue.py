@@ -6,7 +6,7 @@ A new venue is a file in venues/ with one of these, a form of messages in csrc/,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trade_balancer.books.books import Form, Rule
@@ -42,6 +42,12 @@ class BookVenue:
     `is_counted`: a missing message of the venue is seen, and some always come: while they do, a book is as it was, and
     its market quiet.
 
+    `exchanges`: where a session brings books of several, what each is called and the number by which messages name it.
+    Each is a venue of its own in the merge. Which of them trade a symbol nobody says: it shows when they do.
+
+    `more`: the request for the rest of what answers the request `symbols`, or None. `assumed`: what a symbol would be
+    at a venue that refuses to tell its symbols. `needs_key`: its lb is given one, and its REST.
+
     `always`: topics of every reader. `stale_after_s`: a book of which nothing is heard for so long is stale.
     `weight_per_minute`: how much of the budget all requests together may take.
     """
@@ -58,6 +64,10 @@ class BookVenue:
     begins_anew: bool = False
     is_counted: bool = False
     depth: int = 0
+    exchanges: Mapping[str, int] = field(default_factory=dict)
+    more: Callable[[Any], Request | None] = lambda _answer: None
+    assumed: Callable[[str], VenueSymbol] | None = None
+    needs_key: bool = False
     always: tuple[str, ...] = ()
     backlog_bytes: int = 8 << 20
     stale_after_s: float = 60.0

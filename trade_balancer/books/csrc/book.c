@@ -3,10 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an update is ordered by, where the venue has no ids. */
+/* What an update is ordered by: its id, or its time where the venue has no ids. */
 static uint64_t id_of(const update *about)
 {
     return about->last_id ? about->last_id : (uint64_t)about->time_ns;
+}
+
+/* Of several with one time the last one counts: a venue has more than one in a millisecond. */
+static bool is_news(const update *about, uint64_t than)
+{
+    return about->last_id ? about->last_id > than : id_of(about) >= than;
 }
 
 void book_init(struct book *book, const form *form_, enum books_rule rule, scale by, uint32_t limit)
@@ -26,7 +32,7 @@ void book_free(struct book *book, struct reading *reading)
 
 static void put_out(struct book *book)
 {
-    book->is_synced = book->is_crossed = false;
+    book->is_synced = book->is_crossed = book->has_best = false;
     book->last_id = book->best_id = 0;
     ladder_clear(&book->side[BID]);
     ladder_clear(&book->side[ASK]);
@@ -65,6 +71,7 @@ static bool is_crossed(const struct book *book)
 static void told(struct book *book, const update *about, int64_t received_ns)
 {
     book->last_id = id_of(about);
+    book->has_best = book->has_best && book->best_id > book->last_id;
     book->time_ns = about->time_ns;
     book->received_ns = received_ns;
 }
@@ -90,8 +97,7 @@ static bool differs(const struct book *book, const struct levels *levels, uint32
 static int replace(struct book *book, const struct reading *reading, const update *about, int64_t received_ns)
 {
     const struct levels *levels = &reading->levels;
-    const bool had_best = book->best_id > book->last_id;
-    const bool has_changed = !book->is_synced || had_best || differs(book, levels, reading->depth);
+    const bool has_changed = !book->is_synced || book->has_best || differs(book, levels, reading->depth);
     for (int which = BID; which <= ASK; which++) {
         const uint32_t count = levels->count[which] < book->limit ? levels->count[which] : book->limit;
         if (ladder_fill(&book->side[which], levels->side[which], count)) {
@@ -111,7 +117,7 @@ static int apply(struct book *book, struct reading *reading, const update *about
     int rc = levels_read(&reading->levels, book->form, about, book->by, UINT32_MAX);
     if (rc)
         return fault_of(book, rc);
-    bool has_changed = book->best_id > book->last_id;
+    bool has_changed = book->has_best;
     for (int which = BID; which <= ASK; which++) {
         struct ladder *ladder = &book->side[which];
         for (uint32_t i = 0; i < reading->levels.count[which]; i++) {
@@ -146,9 +152,8 @@ static int read_whole(struct book *book, struct reading *reading, const update *
 /* Best bid and ask alone, which come sooner than the levels do: shown before these until they are newer. */
 static int take_best(struct book *book, struct reading *reading, const update *about, int64_t received_ns)
 {
-    const uint64_t id = id_of(about);
     const bool can_begin = book->rule == RULE_WHOLE_EACH_TIME; /* the best alone is a book, too */
-    if (!(book->is_synced || can_begin) || id <= book->last_id || id <= book->best_id)
+    if (!(book->is_synced || can_begin) || !is_news(about, book->last_id) || !is_news(about, book->best_id))
         return BOOK_UNCHANGED;
     const int rc = read_whole(book, reading, about);
     if (rc)
@@ -164,8 +169,8 @@ static int take_best(struct book *book, struct reading *reading, const update *a
         has_changed |= now.price != before.price || now.size != before.size;
         book->best[which] = now;
     }
-    book->is_synced = true;
-    book->best_id = id;
+    book->is_synced = book->has_best = true;
+    book->best_id = id_of(about);
     book->received_ns = received_ns;
     if (about->time_ns)
         book->time_ns = about->time_ns;
@@ -288,7 +293,7 @@ uint32_t book_top(const struct book *book, side which, level *to, uint32_t count
     uint32_t used = 0, place = 0;
     if (!book->is_synced || count == 0)
         return 0;
-    if (book->best_id > book->last_id) {
+    if (book->has_best) {
         const level best = book->best[which];
         if (best.size == 0)
             return 0;

@@ -47,7 +47,7 @@ struct book {
     uint8_t *name; /* the venue's */
     size_t name_bytes;
     uint32_t source;
-    uint32_t symbol;
+    uint32_t venue, symbol;
     const form *form;
     enum books_rule rule;
     enum books_state state; /* as its keeper says */
@@ -60,7 +60,8 @@ struct book {
     struct ladder side[2];
     uint64_t last_id;
     int64_t time_ns, received_ns;
-    level best[2]; /* newer than the levels, while best_id is newer than theirs: a size of 0 is an empty side */
+    bool has_best; /* that is newer than the levels */
+    level best[2]; /* a size of 0 is an empty side */
     uint64_t best_id;
     struct kept kept;
     uint64_t messages_total, faults_total;

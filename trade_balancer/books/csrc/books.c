@@ -55,12 +55,12 @@ void books_free(struct books *books)
     free(books);
 }
 
-int32_t books_add_venue(struct books *books, const char *name, uint32_t form_)
+int32_t books_add_venue(struct books *books, const char *name, uint32_t form_, int32_t stream)
 {
     if (books->venues == BOOKS_VENUES_MAX)
         return BOOKS_ERR_FULL;
     struct venue *added = &books->venue[books->venues];
-    *added = (struct venue){.form = forms[form_]};
+    *added = (struct venue){.form = forms[form_], .stream = stream < 0 ? books->venues : (uint32_t)stream};
     strncpy(added->name, name, sizeof added->name - 1);
     for (uint32_t i = 0; i < books->venues; i++) {
         const int order = strcmp(books->venue[i].name, added->name);
@@ -117,6 +117,11 @@ void books_remove_symbol(struct books *books, uint32_t number)
     *symbol = (struct symbol){0};
 }
 
+static struct venue *stream_of(struct books *books, uint32_t venue)
+{
+    return &books->venue[books->venue[venue].stream];
+}
+
 static void add_name(struct book *book, const uint8_t *name, size_t bytes)
 {
     book->name = malloc(bytes ? bytes : 1);
@@ -129,7 +134,7 @@ static void add_name(struct book *book, const uint8_t *name, size_t bytes)
 int books_open(struct books *books, uint32_t venue, uint32_t symbol, const uint8_t *name, size_t name_bytes, uint32_t rule,
                uint8_t own_price_decimals, uint8_t own_size_decimals, uint32_t depth, uint32_t source)
 {
-    struct names *names = &books->venue[venue].names;
+    struct names *names = &stream_of(books, venue)->names;
     const scale by = books->symbol[symbol].by;
     if (names_find(names, name, name_bytes, source))
         return BOOKS_ERR_TAKEN;
@@ -139,6 +144,7 @@ int books_open(struct books *books, uint32_t venue, uint32_t symbol, const uint8
     book_init(book, books->venue[venue].form, (enum books_rule)rule, by, depth && depth < books->levels_max ? depth : books->levels_max);
     book->is_limited = depth != 0;
     book->source = source;
+    book->venue = venue;
     book->symbol = symbol;
     book->checksum_shift[0] = (uint8_t)(by.price_decimals - own_price_decimals);
     book->checksum_shift[1] = (uint8_t)(by.size_decimals - own_size_decimals);
@@ -149,14 +155,14 @@ int books_open(struct books *books, uint32_t venue, uint32_t symbol, const uint8
         return BOOKS_ERR_MEMORY;
     }
     books->symbol[symbol].book[venue] = book;
-    books->venue[venue].is_counted |= rule == RULE_SEQUENCE;
+    stream_of(books, venue)->is_counted |= rule == RULE_SEQUENCE;
     return 0;
 }
 
 void books_close(struct books *books, uint32_t venue, uint32_t symbol)
 {
     struct book *book = books->symbol[symbol].book[venue];
-    names_remove(&books->venue[venue].names, book);
+    names_remove(&stream_of(books, venue)->names, book);
     books->symbol[symbol].book[venue] = NULL;
     book_free(book, &books->reading);
     free(book);

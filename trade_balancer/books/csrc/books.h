@@ -57,8 +57,8 @@ struct books;
 struct books *books_new(uint32_t depth, uint32_t levels_max);
 void books_free(struct books *books);
 
-/* Return its number or an error. */
-int32_t books_add_venue(struct books *books, const char *name, uint32_t form);
+/* Return its number or an error. `stream`: the venue with whose messages those of this one come, which has its form; or none: -1. */
+int32_t books_add_venue(struct books *books, const char *name, uint32_t form, int32_t stream);
 int32_t books_add_symbol(struct books *books, const char *name, uint8_t price_decimals, uint8_t size_decimals);
 void books_remove_symbol(struct books *books, uint32_t symbol);
 

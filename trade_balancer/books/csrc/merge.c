@@ -49,14 +49,14 @@ static void merge_side(struct books *books, const struct symbol *symbol, side wh
     merging->count[which] = merge_cursors(cursor, cursors, which, merging->level[which], books->depth);
 }
 
-/* The venues that have a book of it, in the order of their names. */
+/* The venues that have a book of it, in the order of their names; not those of which nobody knows whether they do. */
 static void list_venues(struct books *books, const struct symbol *symbol)
 {
     struct merged *merging = &books->merging;
     merging->venues = 0;
     for (uint32_t rank = 0; rank < books->venues; rank++)
         for (uint32_t venue = 0; venue < books->venues; venue++)
-            if (books->venue[venue].rank == rank && symbol->book[venue]) {
+            if (books->venue[venue].rank == rank && symbol->book[venue] && symbol->book[venue]->state != STATE_UNKNOWN) {
                 merging->venue[merging->venues] = (uint8_t)venue;
                 merging->state[merging->venues++] = (uint8_t)book_state(symbol->book[venue]);
             }

@@ -8,6 +8,7 @@
 struct venue {
     char name[BOOKS_NAME_BYTES];
     const form *form;
+    uint32_t stream; /* the venue with whose messages its own come, and whose names have its books: itself, but for exchanges of another */
     uint32_t rank; /* its place among all names in order: who is first at equal price and size */
     struct names names;
     bool is_counted, has_sequence; /* it has books that keep in step by the sequence; a message of it was seen */

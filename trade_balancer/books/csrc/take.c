@@ -37,13 +37,13 @@ static int tell_fault(struct books *books, uint32_t venue, int32_t symbol, uint3
 }
 
 /* What a book made of a message. */
-static int tell(struct books *books, uint32_t venue, uint32_t symbol, int rc, int64_t received_ns)
+static int tell(struct books *books, const struct book *book, int rc, int64_t received_ns)
 {
     if (rc != BOOK_UNCHANGED)
-        tell_change(books, symbol, received_ns);
+        tell_change(books, book->symbol, received_ns);
     if (rc == BOOK_ENOMEM)
         return BOOKS_ERR_MEMORY;
-    return rc < 0 ? tell_fault(books, venue, (int32_t)symbol, (uint32_t)-rc) : 0;
+    return rc < 0 ? tell_fault(books, book->venue, (int32_t)book->symbol, (uint32_t)-rc) : 0;
 }
 
 /* A message of the venue was lost, and whose it was nobody knows: all of its books that would not notice are out. */
@@ -54,7 +54,7 @@ static int put_all_out(struct books *books, uint32_t venue, enum books_rule rule
     for (uint32_t i = 0; i < names->capacity; i++) {
         struct book *book = names->slot[i];
         if (book && book->rule == rule && book->is_synced)
-            rc |= tell(books, venue, book->symbol, book_fault(book, why), received_ns);
+            rc |= tell(books, book, book_fault(book, why), received_ns);
     }
     return rc;
 }
@@ -80,7 +80,7 @@ static struct book *book_of(const struct books *books, uint32_t venue, const upd
 static int take_malformed(struct books *books, uint32_t venue, struct book *book, int64_t received_ns)
 {
     if (book)
-        return tell(books, venue, book->symbol, book_fault(book, WHY_MALFORMED), received_ns);
+        return tell(books, book, book_fault(book, WHY_MALFORMED), received_ns);
     if (tell_fault(books, venue, -1, WHY_MALFORMED))
         return BOOKS_ERR_MEMORY;
     return put_all_out(books, venue, RULE_TIMES, WHY_MALFORMED, received_ns);
@@ -99,7 +99,7 @@ static int take_message(struct books *books, uint32_t number, const uint8_t *mes
             return take_malformed(books, number, book, received_ns);
         if (book && about.kind != UPDATE_NOTHING) {
             const int made = book_take(book, &books->reading, &about, message, bytes, received_ns);
-            if (tell(books, number, book->symbol, made, received_ns))
+            if (tell(books, book, made, received_ns))
                 return BOOKS_ERR_MEMORY;
         }
         rc = form_->next ? form_->next(&about) : 0;
@@ -130,8 +130,9 @@ int books_take(struct books *books, uint32_t venue, const uint8_t *bytes, size_t
 int books_snapshot(struct books *books, uint32_t venue, uint32_t symbol, const uint8_t *body, size_t length, int64_t received_ns)
 {
     begin(books);
-    const int made = book_snapshot(books->symbol[symbol].book[venue], &books->reading, body, length, received_ns);
-    const int rc = tell(books, venue, symbol, made, received_ns);
+    struct book *book = books->symbol[symbol].book[venue];
+    const int made = book_snapshot(book, &books->reading, body, length, received_ns);
+    const int rc = tell(books, book, made, received_ns);
     books->taken.consumed_bytes = length;
     books->taken.fault = books->fault;
     return rc;
