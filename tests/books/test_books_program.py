@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import pytest
 from steered import Venue, lb_books, levels, states
-from wire import binance_difference, binance_snapshot, binance_whole, bitstamp
+from wire import binance_best, binance_difference, binance_snapshot, binance_whole, bitstamp
 
 pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
-DEPTH20 = "btcusdt@depth20@100ms"
+BINANCE = ("btcusdt@depth20@100ms", "btcusdt@bookTicker")
 ORDER_BOOK = "order_book_btcusdt"
 UNIT = 10**8
 
@@ -34,7 +34,7 @@ def test_a_venue_that_dies_leaves_at_once_and_comes_back() -> None:
             lb_books(*one.options, *other.options) as program,
             program.watching("BTC-USDT") as client,
         ):
-            await one.has(DEPTH20)
+            await one.has(*BINANCE)
             await other.has(ORDER_BOOK)
             await one.say(binance_whole(1, [(100_00, UNIT)], [(101_00, UNIT)]))
             await other.say(bitstamp(ORDER_BOOK, 1_000_000, [(100_00, 2 * UNIT)], [(102_00, UNIT)]))
@@ -68,10 +68,10 @@ def test_the_first_client_subscribes_and_the_last_one_unsubscribes() -> None:
         async with Venue("binance") as venue, lb_books(*venue.options, "--linger", "0.2") as program:
             assert venue.topics == set()
             async with program.watching("BTC-USDT"), program.watching("BTC-USDT", "NOPE-BTC", "OLD-BTC") as second:
-                await venue.has(DEPTH20)
+                await venue.has(*BINANCE)
                 refused = [await second.next() for _ in range(3)]
                 assert {each.symbol for each in refused} == {"BTC-USDT", "NOPE-BTC", "OLD-BTC"}
-                assert venue.topics == {DEPTH20}
+                assert venue.topics == set(BINANCE)
             await venue.has()
 
     run(scene())
@@ -84,7 +84,7 @@ def test_a_venue_that_falls_silent_is_stale_though_its_session_lives() -> None:
             lb_books(*venue.options, "--stale-after", "0.5") as program,
             program.watching("BTC-USDT") as client,
         ):
-            await venue.has(DEPTH20)
+            await venue.has(*BINANCE)
             await venue.say(binance_whole(1, [(100_00, UNIT)], [(101_00, UNIT)]))
             await client.until(lambda summary: bool(summary.bids))
             summary = await client.next()
@@ -138,7 +138,7 @@ def test_venues_that_cross_each_other_are_told_as_that_and_a_change_of_venue_is_
             lb_books(*one.options, *other.options) as program,
             program.watching("BTC-USDT") as client,
         ):
-            await one.has(DEPTH20)
+            await one.has(*BINANCE)
             await other.has(ORDER_BOOK)
             await one.say(binance_whole(1, [(103_00, UNIT)], [(104_00, UNIT)]))
             await other.say(bitstamp(ORDER_BOOK, 1_000_000, [(100_00, UNIT)], [(101_00, UNIT)]))
@@ -153,6 +153,28 @@ def test_venues_that_cross_each_other_are_told_as_that_and_a_change_of_venue_is_
     run(scene())
 
 
+def test_the_best_prices_come_before_the_levels_do() -> None:
+    async def scene() -> None:
+        async with (
+            Venue("binance") as venue,
+            lb_books(*venue.options, "--depth", "2") as program,
+            program.watching("BTC-USDT") as client,
+        ):
+            await venue.has(*BINANCE)
+            bids = [(price, UNIT) for price in (100_00, 99_00, 98_00, 97_00)]
+            await venue.say(binance_whole(5, bids, [(101_00, UNIT)]))
+            await client.until(lambda summary: len(summary.bids) == 2)
+            await venue.say(binance_best(7, (99_00, 4 * UNIT), (100_00, UNIT)))
+            summary = await client.next()
+            assert levels(summary, "bids") == [("binance", 99_00, 4 * UNIT), ("binance", 98_00, UNIT)]
+            assert levels(summary, "asks") == [("binance", 100_00, UNIT), ("binance", 101_00, UNIT)]
+            await venue.say(binance_whole(6, bids, [(102_00, UNIT)]), binance_whole(8, bids, [(103_00, UNIT)]))
+            summary = await client.until(lambda summary: summary.asks[0].price == 103_00)
+            assert levels(summary, "bids") == [("binance", 100_00, UNIT), ("binance", 99_00, UNIT)]
+
+    run(scene())
+
+
 def test_a_stop_tells_clients_and_leaves_nothing() -> None:
     async def scene() -> None:
         async with (
@@ -160,7 +182,7 @@ def test_a_stop_tells_clients_and_leaves_nothing() -> None:
             lb_books(*venue.options) as program,
             program.watching("BTC-USDT") as client,
         ):
-            await venue.has(DEPTH20)
+            await venue.has(*BINANCE)
             await client.next()
             children = [int(pid) for pid in subprocess.run(
                 ["ps", "-o", "pid=", "--ppid", str(program.process.pid)], capture_output=True, text=True, check=True

@@ -44,7 +44,7 @@ TABLES = {
     "polygon": [VenueSymbol("ETH-BTC", Decimals(10, 8), True), VenueSymbol("OLD-USDT", Decimals(10, 8), False)],
 }
 TOPICS = {
-    "binance": (["ethbtc@depth20@100ms"], ["ethbtc@depth@100ms"]),
+    "binance": (["ethbtc@depth20@100ms", "ethbtc@bookTicker"], ["ethbtc@depth@100ms"]),
     "bitstamp": (["order_book_ethbtc"], ["order_book_ethbtc"]),
     "coinbase": (["level2:ETH-BTC"], ["level2:ETH-BTC"]),
     "kraken": (["book-100:ETH/BTC"], ["book-100:ETH/BTC"]),

@@ -293,7 +293,9 @@ class Keeper:
         about = venue.about
         rule = about.rule(self._is_whole)
         is_cut = rule is Rule.WHOLE_EACH_TIME and not self._is_whole
-        depth = about.depth or (self._books.depth if is_cut else 0)
+        # Where the best move on before the levels do, some of these are gone: more of them are there to follow.
+        spare = self._books.depth if about.has_best else 0
+        depth = about.depth or (self._books.depth + spare if is_cut else 0)
         # Kraken's checksum is over the digits of its own; all others may be read with the symbol's.
         own = of_venue.decimals if rule is Rule.CHECKSUM else symbol.decimals
         self._actions.append(Subscribe(about.name, about.topics(of_venue.name, self._is_whole)))

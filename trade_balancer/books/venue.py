@@ -42,6 +42,8 @@ class BookVenue:
     `is_counted`: a missing message of the venue is seen, and some always come: while they do, a book is as it was, and
     its market quiet.
 
+    `has_best`: where whole books come each time, the best of both sides come between them, too.
+
     `exchanges`: where a session brings books of several, what each is called and the number by which messages name it.
     Each is a venue of its own in the merge. Which of them trade a symbol nobody says: it shows when they do.
 
@@ -64,6 +66,7 @@ class BookVenue:
     begins_anew: bool = False
     is_counted: bool = False
     depth: int = 0
+    has_best: bool = False
     exchanges: Mapping[str, int] = field(default_factory=dict)
     more: Callable[[Any], Request | None] = lambda _answer: None
     assumed: Callable[[str], VenueSymbol] | None = None

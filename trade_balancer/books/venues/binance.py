@@ -1,4 +1,7 @@
-"""Binance spot (binance-spot-api-docs: web-socket-streams.md, rest-api.md). Law: no I/O."""
+"""Binance spot (binance-spot-api-docs: web-socket-streams.md, rest-api.md). Law: no I/O.
+
+The best levels come ten times a second, the best of both sides with each change: both are ordered by the same ids.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ def _table(answer: Any) -> Mapping[str, VenueSymbol]:
     return found
 
 
+def _topics(name: str, is_whole: bool) -> list[str]:
+    return [f"{name}@depth@100ms"] if is_whole else [f"{name}@depth20@100ms", f"{name}@bookTicker"]
+
+
 def _snapshot(name: str, is_whole: bool) -> Request | None:
     return Request(f"/api/v3/depth?symbol={name.upper()}&limit=5000", 250) if is_whole else None
 
@@ -34,10 +41,11 @@ VENUE = BookVenue(
     form=Form.BINANCE,
     url="wss://data-stream.binance.vision/stream",
     rest_url="https://data-api.binance.vision",
-    topics=lambda name, is_whole: [f"{name}@depth@100ms" if is_whole else f"{name}@depth20@100ms"],
+    topics=_topics,
     rule=lambda is_whole: Rule.IDS if is_whole else Rule.WHOLE_EACH_TIME,
     symbols=Request("/api/v3/exchangeInfo", 20),
     table=_table,
     snapshot=_snapshot,
+    has_best=True,
     weight_per_minute=3000,  # half of what an address may take
 )

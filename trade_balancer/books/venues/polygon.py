@@ -45,5 +45,6 @@ VENUE = BookVenue(
     more=_more,
     assumed=lambda canonical: VenueSymbol(canonical, _DECIMALS, True),
     exchanges={"coinbase": 1, "bitfinex": 2, "bitstamp": 6, "binance": 10, "kraken": 23},
+    has_best=True,
     needs_key=True,
 )
