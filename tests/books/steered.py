@@ -170,6 +170,9 @@ class Watching:
         self._call = call
         self.sequences: list[int] = []
 
+    async def say(self, **request: Any) -> None:
+        await self._call.write(protos.WatchRequest(**request))
+
     async def next(self) -> Any:
         async with asyncio.timeout(LIMIT_S):
             reply = await self._call.read()
