@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def venue() -> Iterator[VenueServer]:
     """It ends a session at its sixth message within a second."""
     with VenueServer("binance", symbols=SYMBOLS, rate=5, levels=20) as server:
