@@ -81,6 +81,7 @@ EXTRAS = {
     "trade_balancer.zstd": {"zstandard"},
     "trade_balancer.recording.block": {"zstandard"},
     "trade_balancer.columnar.arrays": {"numpy"},
+    "trade_balancer.books.program": {"uvloop"},
     "trade_balancer.books.rest": {"httpx"},
     "trade_balancer.books.service.access": {"grpc"},
     "trade_balancer.books.service.clients": {"grpc"},

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import grpc
 
 from trade_balancer.books.market import Market
+from trade_balancer.books.service.patience import Patience
 
 Status = grpc.StatusCode
 
@@ -65,11 +66,17 @@ class Client:
         self.symbols: set[str] = set()
         self._clients = clients
         self._context = context
+        self._patience = Patience(clients.limits.blocked_s)
         self._least_s = 0.0
         self._sent_s = -math.inf
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once nothing more is sent."""
         self._why: EndedError | None = None
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self.watcher.close()
+        self._patience.close()
 
     def end(self, code: grpc.StatusCode, text: str) -> None:
         """As soon as it can be. The first reason is the one that the client is told."""
@@ -127,11 +134,11 @@ class Client:
         Raises:
             EndedError: it does not read.
         """
-        limit_s = self._clients.limits.blocked_s
         try:
-            async with asyncio.timeout(limit_s):
+            with self._patience:
                 await self._context.write(message)
         except TimeoutError:
+            limit_s = self._clients.limits.blocked_s
             self._clients.blocked_total += 1
             raise EndedError(Status.RESOURCE_EXHAUSTED, f"nothing was read for {limit_s:g} s") from None
 
@@ -180,7 +187,7 @@ class Clients:
             yield client
         finally:
             self._open.discard(client)
-            client.watcher.close()
+            client.close()
 
     def drain(self) -> None:
         """End all, and open no more."""
