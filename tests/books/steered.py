@@ -145,12 +145,13 @@ class Venue:
 
 
 class Program:
-    """lb-books, which serves at `address`, and with --metrics at `metrics`."""
+    """lb-books, which serves at `address`, with --metrics at `metrics`, and FIX at `fix_port`."""
 
     def __init__(self, process: asyncio.subprocess.Process, said: dict[str, str]) -> None:
         self.process = process
         self.address = said["gRPC"]
         self.metrics = Served(said.get("metrics", "").removesuffix("metrics"))
+        self.fix_port = int(said.get("FIX", ":0").rpartition(":")[2])
 
     @asynccontextmanager
     async def watching(self, *symbols: str, depth: int = 10) -> AsyncIterator[Watching]:

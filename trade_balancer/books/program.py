@@ -1,4 +1,4 @@
-"""`lb-books`: the order books of venues, merged, by gRPC (extra `books`).
+"""`lb-books`: the order books of venues, merged, by gRPC and FIX (extras `books`, `fix`).
 
 Law: it reads what options say, and wires; what it serves is Desk's.
 """
@@ -71,6 +71,8 @@ async def _serve(options: argparse.Namespace, sources: Sequence[Source], folder:
             await _first_of(desk.ready(), running, stop.wait())
             if not stop.is_set():
                 await _grpc(options, server, services)
+                if options.fix:
+                    await _fix(options, desk, folder, services)
                 print("ready", flush=True)
             await _first_of(running, stop.wait())
     finally:
@@ -103,6 +105,26 @@ async def _grpc(options: argparse.Namespace, server: Server, services: contextli
     services.push_async_callback(server.stop, STOP_S)
     host = options.grpc.rpartition(":")[0]
     print(f"gRPC at {options.grpc if options.grpc.startswith('unix:') else f'{host}:{port}'}", flush=True)
+
+
+async def _fix(options: argparse.Namespace, desk: Desk, folder: Path, services: contextlib.AsyncExitStack) -> None:
+    """In a process of its own, which has its books by gRPC: what it costs to speak FIX delays nobody else."""
+    from trade_balancer.books.fix.gateway import Gateway
+    from trade_balancer.books.service.clients import Limits
+    from trade_balancer.books.service.server import Server
+
+    inner = f"unix:{folder}/fix"
+    server = Server(desk.market, limits=Limits(streams=2, symbols=sys.maxsize))
+    await server.start(inner)
+    services.push_async_callback(server.stop, 0)
+    named = {
+        "--store": options.fix_store, "--tls-cert": options.tls_cert, "--tls-key": options.tls_key,
+        "--client-ca": options.client_ca, "--token-file": options.token_file,
+    }  # fmt: skip
+    words = [word for name, value in named.items() if value for word in (name, str(value))]
+    gateway = Gateway(options.fix, ["--books", inner, "--depth", str(options.depth), *words])
+    services.push_async_callback(gateway.stop)
+    print(f"FIX at {options.fix.rpartition(':')[0]}:{await gateway.start()}", flush=True)
 
 
 async def _first_of(*works: object) -> None:
@@ -186,10 +208,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="lb-books",
         description="Keeps the order books of venues, merges those of a symbol, and streams them by gRPC "
-        "(docs/books.md). lb-books-client shows them.",
+        "and FIX (docs/books.md). lb-books-client shows them.",
         epilog="venues: binance, bitstamp, coinbase, kraken, polygon. signals: SIGTERM, SIGINT, SIGHUP end it, clients "
         "are told. exit codes: 0 stopped; 64 usage, or the address of --metrics can't be had; 66 a file can't be read; "
-        "69 the address of --grpc can't be had, or an extra is missing",
+        "69 the address of --grpc or --fix can't be had, or an extra is missing",
     )
     add = parser.add_argument
     add("--venue", metavar="NAME[=URL]", action="append", default=[],
@@ -215,6 +237,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--linger", metavar="S", type=_seconds, default=GRACE_S,
         help=f"how long a symbol stays subscribed that nobody watches any more (default: {GRACE_S:g})")  # fmt: skip
     add("--grpc", metavar="HOST:PORT", default=ADDRESS, help=f"where to serve; port 0 is any (default: {ADDRESS})")
+    add("--fix", metavar="HOST:PORT", help="serve FIX 4.4 there, too; port 0 is any (default: no FIX; extra `fix`)")
+    add("--fix-store", metavar="DIR", type=Path, help="where FIX sessions outlive lb-books (default: they do not)")
     add("--metrics", metavar="HOST:PORT",
         help="serve metrics for Prometheus, /healthz and /readyz there, such as 127.0.0.1:9826")  # fmt: skip
     add("--tls-cert", metavar="FILE", type=Path, help="the server's certificates, PEM (default: plain text)")

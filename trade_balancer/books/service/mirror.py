@@ -1,0 +1,155 @@
+"""A market that shows what another process's market has: what is watched here is watched there, by gRPC.
+
+Law: what is on its way is bounded by credits, and what was not taken here is replaced: nothing queues on either side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from trade_balancer.books.market import Market
+from trade_balancer.books.service import protos
+from trade_balancer.books.service.following import Target
+from trade_balancer.books.service.told import STATES
+from trade_balancer.books.summary import Decimals, Level, VenueState
+from trade_balancer.errors import MissingExtraError, tell
+
+try:
+    import grpc
+except ImportError:
+    raise MissingExtraError("gRPC", "grpcio", "books") from None
+
+CREDITS = 16
+"""Summaries on their way at once."""
+SYMBOLS_S = 10.0
+"""Between two looks which symbols there are."""
+AGAIN_S = 0.5
+MOST_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Book:
+    """A summary that has arrived: what books.summary.Summary says, of a `protos.Summary`."""
+
+    message: Any
+
+    @property
+    def symbol(self) -> str:
+        return str(self.message.symbol)
+
+    @property
+    def sequence(self) -> int:
+        return int(self.message.sequence)
+
+    @property
+    def received_ns(self) -> int:
+        return int(self.message.received_ns)
+
+    @property
+    def decimals(self) -> Decimals:
+        return Decimals(self.message.price_decimals, self.message.size_decimals)
+
+    @cached_property
+    def venues(self) -> list[VenueState]:
+        return [
+            VenueState(venue.name, STATES[venue.state], venue.time_ns, venue.received_ns)
+            for venue in self.message.venues
+        ]
+
+    @cached_property
+    def bids(self) -> list[Level]:
+        return self._levels(self.message.bids)
+
+    @cached_property
+    def asks(self) -> list[Level]:
+        return self._levels(self.message.asks)
+
+    def _levels(self, levels: Any) -> list[Level]:
+        names = [venue.name for venue in self.message.venues]
+        return [Level(names[level.venue], level.price, level.size) for level in levels]
+
+
+class Mirror:
+    """`run()` it until it is cancelled; `market` is there from the begin, and has symbols when `known` is set."""
+
+    def __init__(self, target: Target) -> None:
+        self.market = Market((), self._first, self._last, grace_s=0.0)
+        self.known = asyncio.Event()
+        self._target = target
+        self._first_watched: set[str] = set()
+        """Since they were last asked for. Of one that was left and is watched again, what there is has to come anew."""
+        self._asked: set[str] = set()
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Over connection after connection: those who watch see the last book meanwhile."""
+        while True:
+            try:
+                await self._follow()
+            except* (grpc.aio.AioRpcError, _EndedError) as errors:
+                tell(f"the books are lost, and asked for again: {_why(errors.exceptions[0])}")
+            await asyncio.sleep(AGAIN_S)
+
+    def _first(self, symbol: str) -> None:
+        self._first_watched.add(symbol)
+        self._changed.set()
+
+    def _last(self, _symbol: str) -> None:
+        self._changed.set()
+
+    async def _follow(self) -> None:
+        self._asked.clear()
+        self._first_watched.update(self.market.watched())
+        self._changed.set()
+        metadata = self._target.metadata()
+        async with self._target.channel() as channel, asyncio.TaskGroup() as works:
+            call = channel.stream_stream(
+                f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
+            )(metadata=metadata)
+            await call.write(protos.WatchRequest(credits=CREDITS))
+            works.create_task(self._know(channel, metadata))
+            works.create_task(self._ask(call))
+            works.create_task(self._take(call))
+
+    async def _know(self, channel: Any, metadata: list[tuple[str, str]]) -> None:
+        ask = channel.unary_unary(
+            f"/{protos.BOOKS}/Symbols", protos.SymbolsRequest.SerializeToString, protos.SymbolsReply.FromString
+        )
+        while True:
+            reply = await ask(protos.SymbolsRequest(), metadata=metadata)
+            self.market.know(reply.symbols)
+            self.known.set()
+            await asyncio.sleep(SYMBOLS_S)
+
+    async def _ask(self, call: Any) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            watched = set(self.market.watched())
+            add = (watched - self._asked) | (watched & self._first_watched)
+            remove = self._asked - watched
+            self._asked = watched
+            self._first_watched.clear()
+            if add or remove:
+                await call.write(protos.WatchRequest(add=add, remove=remove, depth=MOST_DEPTH))
+
+    async def _take(self, call: Any) -> None:
+        credit = protos.WatchRequest(credits=1)
+        while (reply := await call.read()) is not grpc.aio.EOF:
+            if reply.HasField("refused"):
+                tell(f"{reply.refused.reason}")
+                continue
+            self.market.offer(Book(reply.summary))
+            await call.write(credit)
+        raise _EndedError("lb-books has ended the stream")
+
+
+class _EndedError(Exception):
+    """There comes no more of this call."""
+
+
+def _why(error: BaseException) -> str:
+    return error.details() or error.code().name if isinstance(error, grpc.aio.AioRpcError) else str(error)
