@@ -13,7 +13,7 @@ from test_books_merge import Venues
 
 from trade_balancer.books.market import Market
 from trade_balancer.books.service.following import Target
-from trade_balancer.books.service.mirror import Mirror
+from trade_balancer.books.service.mirror import CREDITS, Mirror
 from trade_balancer.books.service.server import Server
 
 SYMBOLS = ("BTC-USD", "ETH-USD")
@@ -51,6 +51,12 @@ def test_what_is_watched_here_is_watched_there_and_comes_whole(tmp_path: Path) -
                 await until(lambda: source.watched() == [SYMBOLS[0]])
                 source.offer(summary := venues.now())
                 assert parts((await watcher.next())[0]) == parts(summary)
+                for size in range(1, 3 * CREDITS):
+                    venues.send("there", [], [(21, 5 + size)])
+                    source.offer(summary := venues.now())
+                    assert parts((await watcher.next())[0]) == parts(summary)
+            while market.watched():
+                await asyncio.sleep(0)  # and no longer: what was watched has not been ended there yet
             with market.watch() as watcher:
                 watcher.add(SYMBOLS[0])
                 assert parts((await watcher.next())[0]) == parts(summary), "also where nothing has changed since"

@@ -102,7 +102,6 @@ class Mirror:
 
     async def _follow(self) -> None:
         self._asked.clear()
-        self._first_watched.update(self.market.watched())
         self._changed.set()
         metadata = self._target.metadata()
         async with self._target.channel() as channel, asyncio.TaskGroup() as works:
