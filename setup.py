@@ -43,12 +43,27 @@ class WritePages(Distribution().get_command_class("install_data")):  # setuptool
 
 # All C parts keep to Python's stable ABI: one wheel for 3.11 and all later ones. A free-threaded Python has none.
 has_abi3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-frames = Extension(
-    "trade_balancer._frames",
-    ["trade_balancer/csrc/frames.c"],
-    define_macros=[("Py_LIMITED_API", "0x030b0000")] if has_abi3 else [],
-    py_limited_api=has_abi3,
-    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra"],
+
+
+def extension(name: str, sources: list[str], **options: list[str]) -> Extension:
+    return Extension(
+        name,
+        sources,
+        define_macros=[("Py_LIMITED_API", "0x030b0000")] if has_abi3 else [],
+        py_limited_api=has_abi3,
+        extra_compile_args=["-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra"],
+        **options,
+    )
+
+
+JSON = "trade_balancer/columnar/csrc"  # the reader of JSON is the column decoder's
+LEDGER = "trade_balancer/ledger/csrc"
+frames = extension("trade_balancer._frames", ["trade_balancer/csrc/frames.c"])
+validation = extension(
+    "trade_balancer.ledger._validation",
+    [f"{LEDGER}/module.c", f"{LEDGER}/validation.c", f"{JSON}/json.c", f"{JSON}/number.c"],
+    include_dirs=[JSON],
+    depends=[f"{LEDGER}/validation.h", f"{JSON}/json.h", f"{JSON}/number.h", f"{JSON}/text.h"],
 )
 
 setup(
@@ -62,6 +77,6 @@ setup(
         "trade_balancer/books/build.py:ffibuilder",
         "trade_balancer/kafka/build.py:ffibuilder",
     ],
-    ext_modules=[frames],
+    ext_modules=[frames, validation],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},
 )

@@ -215,6 +215,11 @@ NO_INPUT_OR_OUTPUT = (
         "trade_balancer.books.summary",
         "trade_balancer.books.venue",
         "trade_balancer.books.venues",
+        *(
+            f"trade_balancer.ledger.{name}"
+            for name in ("account", "audit", "change", "sharding", "state", "transaction")
+        ),
+        "trade_balancer.ledger.validation",
         "lb.feed.session.frames",
         "lb.feed.session.upgrade",
         "lb.feed.session.answer",
@@ -276,6 +281,7 @@ PARSERS = {
     "layout.c": "",
     "recording.c": "",
     "scan.c": "",
+    "ledger/csrc/validation.c": "",
     "json_member.c": "",
     "ws_frame.c": "",
     **{
@@ -316,6 +322,7 @@ OWN_SYMBOLS = (
     "number_",
     "json_",
     "recording_",
+    "ledger_",
     *("best_", "decimal_", "entries_", "events_", "instant_", "members_", "pair_", "pairs_"),
     *("level_", "string_", "text_", "value_"),
 )

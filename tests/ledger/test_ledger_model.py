@@ -1,0 +1,153 @@
+"""The ledger against the model, a dictionary of accounts: whatever transactions come, in whatever batches, to however
+many shards, in memory, in SQLite and in PostgreSQL, with batches that come again, programs that begin anew, and others
+that write the same shards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from ledger_model import Model, names, record_of, transactions
+
+from trade_balancer.ledger.audit import audit
+from trade_balancer.ledger.ledger import Ledger
+from trade_balancer.ledger.shard import Part, Patience
+from trade_balancer.ledger.store import Database, Layout
+from trade_balancer.ledger.store_memory import MemoryDatabase
+from trade_balancer.ledger.store_sqlite import SqliteDatabase
+from trade_balancer.ledger.transaction import Reason, text_of
+from trade_balancer.ledger.validation import read
+
+malformed = st.sampled_from([b"{}", b"not JSON", b'{"id":"1","account":"ada"}', b"\xff\xfe"])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """`database`: makes one that is empty."""
+
+    database: Callable[[Layout], AbstractContextManager[Database]]
+
+    @initialize(shards=st.sampled_from([1, 1, 3]))
+    def begin(self, shards: int) -> None:
+        self.model = Model()
+        self.malformed = 0
+        self._opened = type(self).database(Layout(shards))
+        self.data = self._opened.__enter__()
+        self.ledgers = [Ledger(self.data, Patience()) for _ in range(2)]
+        self.records: list[bytes] = []
+        """All that the source has given."""
+
+    def teardown(self) -> None:
+        if hasattr(self, "_opened"):
+            for ledger in self.ledgers:
+                ledger.close()
+            self._opened.__exit__(None, None, None)
+
+    @rule(some=st.lists(transactions(), min_size=1, max_size=8), worker=st.integers(0, 1))
+    def submit(self, some: list[dict[str, Any]], worker: int) -> None:
+        """Clients' transactions, by ids alone; each is told what became of it."""
+        for batch in self._batches(some):
+            answers = self.ledgers[worker].submit([record_of(one) for one in batch])
+            for one, (transaction, outcome) in zip(batch, answers, strict=True):
+                expected = self.model.take(one)
+                assert transaction[0] == one["id"]
+                told = None if outcome.reason is None else Reason(outcome.reason).word
+                assert told == expected or outcome.is_pending, one
+            self.ledgers[worker].settle()
+
+    @rule(
+        some=st.lists(transactions().map(record_of) | malformed, min_size=1, max_size=8),
+        again=st.integers(0, 5),
+        worker=st.integers(0, 1),
+    )
+    def take(self, some: list[bytes], again: int, worker: int) -> None:
+        """Records of a source with numbers, of which the last came before."""
+        for batch in self._batches(some):
+            first = max(len(self.records) - again, 0)
+            self.records += batch
+            self.ledgers[worker].take([Part("source", first, self.records[first:])])
+            self.ledgers[worker].settle()
+        for record in some:
+            if read(record).kind > 0:
+                self.model.take(json.loads(record))
+            else:
+                self.malformed += 1
+
+    @rule(name=names, worker=st.integers(0, 1))
+    def lock(self, name: str, worker: int) -> None:
+        """By a chargeback: what comes for the account afterwards is refused, from another shard as well."""
+        number = f"lock {len(self.model.seen)}"
+        deposit = {"id": number, "account": name, "kind": "deposit", "amount": "0.5", "time": 1}
+        dispute = {"id": f"{number} d", "account": name, "kind": "dispute", "of": number, "time": 1}
+        chargeback = {"id": f"{number} c", "account": name, "kind": "chargeback", "of": number, "time": 1}
+        self.submit([deposit, dispute, chargeback], worker)
+
+    @rule(worker=st.integers(0, 1))
+    def begin_anew(self, worker: int) -> None:
+        """The process has died, and another begins."""
+        self.ledgers[worker].close()
+        self.ledgers[worker] = Ledger(self.data, Patience())
+
+    @invariant()
+    def balances_are_the_model_s(self) -> None:
+        if not hasattr(self, "data"):
+            return
+        snapshots = self.data.snapshots()
+        try:
+            found = {one.account: one for snapshot in snapshots for one in snapshot.balances()}
+            findings = audit(self.data.layout, snapshots)
+            malformed = sum(row.kind == 0 for snapshot in snapshots for row in snapshot.rows())
+        finally:
+            for snapshot in snapshots:
+                snapshot.close()
+        assert not findings.faults
+        assert findings.in_flight == 0
+        assert malformed == self.malformed
+        assert {name: (text_of(one.available), text_of(one.held), bool(one.locked)) for name, one in found.items()} == {
+            name: (_plain(one.available), _plain(one.held), one.locked) for name, one in self.model.accounts.items()
+        }
+
+    def _batches(self, some: list[Any]) -> list[list[Any]]:
+        """Money between shards has to arrive before anything else happens: until then it is not there, which the model
+        knows not."""
+        return [some] if self.data.layout.shards == 1 else [[one] for one in some]
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@contextmanager
+def in_memory(layout: Layout) -> Iterator[Database]:
+    yield MemoryDatabase(layout)
+
+
+@contextmanager
+def in_sqlite(layout: Layout) -> Iterator[Database]:
+    folder = tempfile.mkdtemp(prefix="lb-ledger-")
+    try:
+        yield SqliteDatabase(Path(folder) / "ledger", layout)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _check(database: Callable[[Layout], AbstractContextManager[Database]], examples: int) -> None:
+    machine = type("Machine", (LedgerMachine,), {"database": staticmethod(database)})
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=20))
+
+
+def test_in_memory() -> None:
+    _check(in_memory, 60)
+
+
+def test_in_sqlite() -> None:
+    _check(in_sqlite, 10)

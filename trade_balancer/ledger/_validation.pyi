@@ -1,0 +1,3 @@
+def decode(
+    records: list[bytes], shards: int, is_murmur2: bool
+) -> list[list[tuple[str | None, str | None, int, int, int, str | bytes | None]]]: ...

@@ -1,0 +1,204 @@
+"""`lb-ledger`: accounts, and what transactions do to them, exactly once (docs/ledger.md).
+
+Law: it reads what options say, and wires.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any
+
+import orjson
+
+from trade_balancer.command import Parser, exit_code_of, natural
+from trade_balancer.errors import OutputError, tell
+from trade_balancer.ledger.account import Balance
+from trade_balancer.ledger.audit import audit
+from trade_balancer.ledger.change import Row
+from trade_balancer.ledger.ledger import Ledger
+from trade_balancer.ledger.opening import open_database, open_existing
+from trade_balancer.ledger.run import Pace, PipeSource, run
+from trade_balancer.ledger.shard import GivenUpError, Patience
+from trade_balancer.ledger.sharding import Hash, shard_of
+from trade_balancer.ledger.store import Database, Layout, StoreGoneError
+from trade_balancer.ledger.transaction import Kind, Reason, text_of
+from trade_balancer.signals import outlive_stop_signals
+
+VERBS = ("run", "check", "show")
+_EPILOG = """\
+lb starts it as a worker: lb --route key=account --redeliver --spawn per-pipe ... 4 DIR lb-ledger --shards 4. Records
+are JSON objects with id, account, kind (deposit, withdrawal, transfer with `to`; dispute, resolve, chargeback with
+`of`), amount and time (docs/ledger.md).
+
+exit codes: 0 all pipes ended, or all is right; 1 check has found faults, or show no such account; 64 usage; 65 a pipe
+ended inside a frame; 66 there is no such ledger; 74 the database can't be used; 76 lb speaks another version of the
+protocol."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or (words[0] not in VERBS and words[0] not in ("-h", "--help")):
+        words.insert(0, VERBS[0])  # as lb starts a worker
+    options = _parser().parse_args(words)
+    return exit_code_of(lambda: _obey(options))
+
+
+def _obey(options: argparse.Namespace) -> int:
+    try:
+        return int(options.verb(options))
+    except (StoreGoneError, GivenUpError) as fault:
+        raise OutputError(str(fault)) from fault
+
+
+def _run(options: argparse.Namespace) -> int:
+    outlive_stop_signals()
+    database = open_database(options.database, _layout(options))
+    ends = _Ends(options.give_up)
+    source = PipeSource(options.fds, Pace(options.batch_max, options.batch_ms / 1000))
+    with closing(Ledger(database, Patience(ends.is_over))) as ledger:
+        try:
+            run(ledger, source)
+        finally:
+            tell(
+                f"{ledger.applied_total} entries applied, {ledger.refused_total} refused, "
+                f"{ledger.repeated_total} had come before"
+            )
+    return 0
+
+
+class _Ends:
+    """How long a database that is away is tried again after SIGTERM."""
+
+    def __init__(self, give_up_s: float) -> None:
+        self._give_up_s = give_up_s
+        self._since_s: float | None = None
+        signal.signal(signal.SIGTERM, self._note)
+        signal.siginterrupt(signal.SIGTERM, False)
+
+    def is_over(self) -> bool:
+        return self._since_s is not None and time.monotonic() - self._since_s >= self._give_up_s
+
+    def _note(self, *_: object) -> None:
+        if self._since_s is None:
+            self._since_s = time.monotonic()
+
+
+def _layout(options: argparse.Namespace) -> Layout | None:
+    if options.shards is None and options.hash is None:
+        return None
+    return Layout(options.shards or 1, options.hash or Hash.FNV1A)
+
+
+def _check(options: argparse.Namespace) -> int:
+    with closing(open_existing(options.database)) as database:
+        findings = audit(database.layout, database.snapshots())
+    rows = findings.table()
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    for fault in findings.faults:
+        tell(fault)
+    return 1 if findings.faults_total else 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    with closing(open_existing(options.database)) as database:
+        shard = shard_of(options.account, *database.layout)
+        with closing(_snapshot(database, shard)) as snapshot:
+            balance = snapshot.balance(options.account)
+            rows = list(snapshot.history(options.account, options.last))
+    if balance is None:
+        tell(f"there is no account {options.account}")
+        return 1
+    if options.json:
+        told = _told_of(balance) | {"entries": [_told_of_row(row) for row in rows]}
+        print(orjson.dumps(told).decode())
+        return 0
+    for name, value in _told_of(balance).items():
+        print(f"{name:<9}  {value}")
+    for row in rows:
+        print("  ".join(f"{value}" for value in _told_of_row(row).values() if value is not None))
+    return 0
+
+
+def _snapshot(database: Database, shard: int) -> Any:
+    return database.store(shard).snapshot()
+
+
+def _told_of(balance: Balance) -> dict[str, Any]:
+    amounts = {name: text_of(getattr(balance, name)) for name in ("available", "held", "pending", "total")}
+    return {"account": balance.account, **amounts, "locked": bool(balance.locked), "chain": balance.chain.hex()}
+
+
+def _told_of_row(row: Row) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "time": row.time,
+        "id": row.id,
+        "kind": Kind(row.kind).name.lower() if row.kind else None,
+        "amount": text_of(row.amount),
+        "other": row.other,
+        "reason": None if row.reason is None else Reason(row.reason).word,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="lb-ledger",
+        description="Keeps accounts: applies transactions in each account's order, each exactly once, and proves it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, work: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(verb=work)
+        added.add_argument("--database", metavar="WHERE", default="ledger", help=_DATABASE_HELP)
+        return added
+
+    running = verb("run", _run, "apply the records of pipes: what lb starts, and the verb where none is said")
+    _add_writing(running)
+    running.add_argument("fds", metavar="FD", type=int, nargs="+", help="number of a pipe's read end")
+    verb("check", _check, "compute all balances and chains anew from the journal, compare, and print a table")
+    showing = verb("show", _show, "print an account and its newest entries")
+    showing.add_argument("account", metavar="ACCOUNT")
+    showing.add_argument("--last", metavar="N", type=natural, default=20, help="so many entries (default: 20)")
+    showing.add_argument("--json", action="store_true", help="as one JSON object")
+    return parser
+
+
+_DATABASE_HELP = "a folder, in which each shard has a file of SQLite's; or memory, to try things (default: ledger here)"
+
+
+def _add_writing(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--shards", metavar="N", type=_count,
+        help="how many parts the ledger has, each written by one process at a time; it never changes, and is best "
+        "lb's NPIPES (default: what it has; of a new one 1)")  # fmt: skip
+    add("--hash", metavar="fnv1a|murmur2", type=Hash,
+        help="what an account's shard is computed by: as lb --route key=account does, or as Kafka's producers do; it "
+        "never changes (default: what it has; of a new one fnv1a)")  # fmt: skip
+    add("--batch-max", metavar="RECORDS", type=_count, default=Pace().most_records,
+        help=f"about so many in one transaction of the database at most (default: {Pace().most_records})")  # fmt: skip
+    add("--batch-ms", metavar="MS", type=natural, default=int(Pace().most_s * 1000),
+        help="for so long records are collected at most; none is waited for (default: 10)")  # fmt: skip
+    add("--give-up", metavar="S", type=natural, default=30,
+        help="for how long a database that is away is tried again after SIGTERM (default: 30)")  # fmt: skip
+
+
+def _count(text: str) -> int:
+    count = natural(text)
+    if count == 0:
+        raise argparse.ArgumentTypeError("0 is none")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""A ledger as a folder with a file of SQLite's for each shard.
+
+Law: what `write` has returned from is on the disk (synchronous = FULL). The standard library alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from itertools import starmap
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from trade_balancer.errors import OutputError
+from trade_balancer.ledger.account import Balance
+from trade_balancer.ledger.change import Change, Dispute, Message, Row
+from trade_balancer.ledger.sharding import Hash
+from trade_balancer.ledger.state import Wanted
+from trade_balancer.ledger.store import (
+    Batches,
+    Database,
+    Head,
+    Layout,
+    Loaded,
+    Snapshot,
+    StaleError,
+    Store,
+    StoreGoneError,
+)
+from trade_balancer.ledger.transaction import LAST_OF_CLIENTS, Kind
+
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS journal (
+  seq INTEGER PRIMARY KEY, id TEXT, account TEXT, kind INTEGER NOT NULL, amount INTEGER NOT NULL,
+  time INTEGER NOT NULL, other TEXT, reason INTEGER, previous INTEGER NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS transactions ON journal (id, account) WHERE kind <= {int(LAST_OF_CLIENTS)};
+CREATE TABLE IF NOT EXISTS accounts (
+  account TEXT PRIMARY KEY, available INTEGER NOT NULL, held INTEGER NOT NULL, pending INTEGER NOT NULL,
+  locked INTEGER NOT NULL, last INTEGER NOT NULL, chain BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS disputes (
+  id TEXT, account TEXT, state INTEGER NOT NULL, PRIMARY KEY (id, account)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS messages (
+  receiver INTEGER, seq INTEGER, kind INTEGER NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL,
+  amount INTEGER NOT NULL, time INTEGER NOT NULL, other TEXT NOT NULL, PRIMARY KEY (receiver, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS steps (source TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (first INTEGER PRIMARY KEY, end INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS head (
+  one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL, token INTEGER NOT NULL, repeated INTEGER NOT NULL);
+INSERT OR IGNORE INTO head VALUES (1, 1, 0, 0);
+"""
+_ROWS = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
+_BALANCES = (
+    "INSERT INTO accounts VALUES (?,?,?,?,?,?,?) ON CONFLICT (account) DO UPDATE SET available = excluded.available, "
+    "held = excluded.held, pending = excluded.pending, locked = excluded.locked, last = excluded.last, "
+    "chain = excluded.chain"
+)
+_MESSAGES = "INSERT INTO messages (seq, receiver, kind, id, account, amount, time, other) VALUES (?,?,?,?,?,?,?,?)"
+_MESSAGE = "seq, receiver, kind, id, account, amount, time, other"
+_PASSING = (
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+    *(sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+)
+"""What passes by: another's lock, a full disk, a file system that is away."""
+_BUSY_S = 5.0
+_CHECKPOINT_PAGES = 8000
+_CACHE_KIB = 65536
+_LAYOUT_FILE = "ledger.json"
+_VERSION = 1
+
+
+class SqliteDatabase(Database):
+    """A folder. It is made, with this layout, where there is none; a layout of None is what is there, or the usual.
+
+    Raises:
+        OutputError: it can't be made or read, or has another layout.
+    """
+
+    def __init__(self, folder: Path, layout: Layout | None = None) -> None:
+        self.name = str(folder)
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self.layout = _layout_of(folder, layout)
+        except OSError as fault:
+            raise OutputError(f"cannot use the folder {folder}: {fault.strerror}") from fault
+        except (ValueError, KeyError, TypeError) as fault:
+            raise OutputError(f"{folder / _LAYOUT_FILE} is not a ledger's") from fault
+        if layout is not None and layout != self.layout:
+            there, wanted = self.layout, layout
+            raise OutputError(
+                f"the ledger {folder} has {there.shards} shards by {there.hash}, not {wanted.shards} by {wanted.hash}: "
+                "that never changes"
+            )
+
+    def store(self, shard: int) -> SqliteStore:
+        return SqliteStore(self._folder / f"shard-{shard}.db")
+
+    def snapshots(self) -> list[Snapshot]:
+        """Nobody writes while they are begun: so all of them are of one moment."""
+        stores = [self.store(shard) for shard in range(self.layout.shards)]
+        with contextlib.ExitStack() as locks:
+            for store in stores:
+                locks.callback(store.close)
+                store.lock()
+            return [self.store(shard).snapshot() for shard in range(self.layout.shards)]
+
+    def close(self) -> None:
+        pass
+
+
+def _layout_of(folder: Path, layout: Layout | None) -> Layout:
+    path = folder / _LAYOUT_FILE
+    if not path.exists():
+        wanted = layout or Layout()
+        told = {"version": _VERSION, "shards": wanted.shards, "hash": wanted.hash}
+        draft = folder / f".{_LAYOUT_FILE}.{os.getpid()}"
+        draft.write_text(json.dumps(told) + "\n")
+        with contextlib.suppress(FileExistsError):  # another was first
+            os.link(draft, path)
+        draft.unlink()
+    found = json.loads(path.read_text())
+    if found["version"] != _VERSION:
+        raise OutputError(f"the ledger {folder} is of version {found['version']}, and this program of {_VERSION}")
+    return Layout(int(found["shards"]), Hash(found["hash"]))
+
+
+class SqliteStore(Store):
+    """A file."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def head(self) -> Head:
+        with self._errors():
+            return _head(self._open())
+
+    def load(self, wanted: Wanted) -> Loaded:
+        with self._errors():
+            connection = self._open()
+            balances: list[Any] = []
+            if wanted.accounts:
+                command = "SELECT a.* FROM json_each(?) j CROSS JOIN accounts a ON a.account = j.value"
+                balances = connection.execute(command, [orjson.dumps(wanted.accounts).decode()]).fetchall()
+            known: list[Any] = []
+            if wanted.ids:
+                command = (
+                    "SELECT t.* FROM json_each(?) j CROSS JOIN journal t ON t.id = j.value "
+                    f"AND t.kind <= {int(LAST_OF_CLIENTS)}"
+                )
+                known = connection.execute(command, [orjson.dumps(wanted.ids).decode()]).fetchall()
+            disputes = {}
+            if wanted.deposits:
+                command = "SELECT d.* FROM json_each(?) j CROSS JOIN disputes d ON d.id = j.value"
+                for id_, account, state in connection.execute(command, [orjson.dumps(wanted.deposits).decode()]):
+                    disputes[id_, account] = Dispute(state)
+            return Loaded(balances, known, disputes)
+
+    def write(self, change: Change) -> None:
+        with self._errors():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            advanced = connection.execute(
+                "UPDATE head SET next = ?, token = ?, repeated = repeated + ? WHERE token = ?",
+                [change.end, change.token, change.repeated, change.after],
+            )
+            if advanced.rowcount != 1:
+                (token,) = connection.execute("SELECT token FROM head").fetchone()
+                connection.execute("ROLLBACK")
+                if token == change.token:
+                    return
+                raise StaleError
+            connection.executemany(_ROWS, change.rows)
+            connection.executemany(_BALANCES, change.balances)
+            connection.executemany("INSERT OR REPLACE INTO steps VALUES (?,?)", change.steps)
+            if change.rows:
+                at_ms = time.time_ns() // 1_000_000
+                connection.execute("INSERT INTO batches VALUES (?,?,?)", [change.begin, change.end, at_ms])
+            if change.messages:
+                connection.executemany(_MESSAGES, change.messages)
+            if change.disputes:
+                rows = [(*key, int(state)) for key, state in change.disputes.items()]
+                connection.executemany("INSERT OR REPLACE INTO disputes VALUES (?,?,?)", rows)
+            connection.execute("COMMIT")
+
+    def messages(self, receiver: int, first: int, most: int) -> list[Message]:
+        with self._errors():
+            found = self._open().execute(
+                f"SELECT {_MESSAGE} FROM messages WHERE receiver = ? AND seq >= ? ORDER BY seq LIMIT ?",
+                [receiver, first, most],
+            )
+            return [_message(row) for row in found]
+
+    def outstanding(self) -> dict[int, int]:
+        with self._errors():
+            found = self._open().execute("SELECT receiver, max(seq) FROM messages GROUP BY receiver")
+            return dict(found.fetchall())
+
+    def forget_messages(self, receiver: int, end: int) -> None:
+        with self._errors():
+            self._open().execute("DELETE FROM messages WHERE receiver = ? AND seq < ?", [receiver, end])
+
+    def lock(self) -> None:
+        """Nobody else can write until `close`."""
+        with self._errors():
+            self._open().execute("BEGIN IMMEDIATE")
+
+    def snapshot(self) -> Snapshot:
+        with self._errors():
+            connection = self._open()
+            connection.execute("BEGIN")
+            connection.execute("SELECT next FROM head").fetchone()  # now it has begun
+            self._connection = None
+            return _SqliteSnapshot(connection)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()  # an open transaction ends without effect
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+            self._connection = connection
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'head'").fetchone() is None:
+                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        return self._connection
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as fault:
+            self.close()
+            text = f"cannot use {self.name}: {fault}"
+            code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+            raise (StoreGoneError(text) if code in _PASSING else OutputError(text)) from fault
+
+
+def _head(connection: sqlite3.Connection) -> Head:
+    next_seq, token, repeated = connection.execute("SELECT next, token, repeated FROM head").fetchone()
+    return Head(next_seq, token, repeated, dict(connection.execute("SELECT source, next FROM steps").fetchall()))
+
+
+def _message(row: Any) -> Message:
+    seq, receiver, kind, *rest = row
+    return Message(seq, receiver, Kind(kind), *rest)
+
+
+class _SqliteSnapshot(Snapshot):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def head(self) -> Head:
+        return _head(self._connection)
+
+    def rows(self) -> Iterator[Row]:
+        return starmap(Row, self._connection.execute("SELECT * FROM journal ORDER BY seq"))
+
+    def history(self, account: str, most: int) -> Iterator[Row]:
+        balance = self.balance(account)
+        seq = balance.last if balance else 0
+        while seq and most:
+            row = Row(*self._connection.execute("SELECT * FROM journal WHERE seq = ?", [seq]).fetchone())
+            yield row
+            seq, most = row.previous, most - 1
+
+    def batches(self) -> Iterator[Batches]:
+        return starmap(Batches, self._connection.execute("SELECT * FROM batches ORDER BY first"))
+
+    def balances(self) -> Iterator[Balance]:
+        return starmap(Balance, self._connection.execute("SELECT * FROM accounts ORDER BY account"))
+
+    def balance(self, account: str) -> Balance | None:
+        found = self._connection.execute("SELECT * FROM accounts WHERE account = ?", [account]).fetchone()
+        return Balance(*found) if found else None
+
+    def messages(self) -> list[Message]:
+        return [_message(row) for row in self._connection.execute(f"SELECT {_MESSAGE} FROM messages ORDER BY seq")]
+
+    def close(self) -> None:
+        self._connection.close()
