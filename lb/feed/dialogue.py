@@ -66,6 +66,16 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The venue sends none of `topics`, which were asked for together, as it refuses the request; because of `topic`,
+    where it says so, else because of one of them at least. It may end the session next."""
+
+    topics: Sequence[str]
+    text: str
+    topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """Words of the venue's that change nothing; for the log."""
 
@@ -80,7 +90,7 @@ class Ended:
     error: SessionError
 
 
-Action = Send | Ready | Acknowledged | Left | Rejected | Said | Ended
+Action = Send | Ready | Acknowledged | Left | Rejected | Refused | Said | Ended
 
 
 class Dialogue(Protocol):

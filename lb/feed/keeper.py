@@ -147,9 +147,7 @@ class Keeper:
             "tls": self.tls,
             "sessions_total": self.sessions_total,
             "socket_bytes": self.socket_bytes,
-            "topics": list(self.subscriptions.wanted),
-            "unacknowledged": self.subscriptions.unacknowledged,
-            "rejected": [*map(logs.shown, self.subscriptions.rejected)],
+            **self.subscriptions.status(),
             **self._history.status(),
             **self.gaps.status(),
         }
@@ -218,6 +216,7 @@ class Keeper:
         match self.state:
             case Talking(dialogue=dialogue) | Open(dialogue=dialogue):
                 self._obey(dialogue.receive(notice.text))
+                self._ask_for_changes()
             case _:
                 logs.debug("the feed says, behind its session's end", text=notice.text[:200].decode("utf-8", "replace"))
 
@@ -336,7 +335,7 @@ class Keeper:
         """The pump reads from the first byte behind the upgrade on."""
         self.wishes.tend(time.monotonic_ns())
         self.subscriptions.want(self.wishes.of_all())
-        dialogue = self._venue.dialogue(self._config.key.reveal(), self.subscriptions.wanted)
+        dialogue = self._venue.dialogue(self._config.key.reveal(), self.subscriptions.certain)
         self.state = Talking(session, dialogue, until_ns)
         self.tls = session.description
         self._pace.begin()
@@ -370,6 +369,9 @@ class Keeper:
                 case said.Rejected(text, topic):
                     self.subscriptions.reject(text, topic)
                     self._log_word(logs.warning, "the feed reports an error", text=text, topic=topic)
+                case said.Refused(topics, text, topic):
+                    self.subscriptions.refuse(topics, text, topic)
+                    self._log_word(logs.error, "the feed refuses topics", text=text, topics=topics[:20], reason=topic)
                 case said.Said(status, text):
                     self._log_word(logs.info, "the feed says", status=status, text=text)
                 case said.Ended(error):

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lb import logs
+from lb.feed.doubts import Doubts
+
 MOST_REJECTED = 20
 """Different ones that are remembered of a session."""
 
 
 class Subscriptions:
-    """`wanted` keeps its order; each topic stands in it once. `want()` changes it."""
+    """`wanted` keeps its order; each topic stands in it once, but for those for which the feed refuses whole requests.
+    `want()` changes it."""
 
     def __init__(self, topics: Sequence[str]) -> None:
+        self._doubts = Doubts()
         self.wanted = tuple(dict.fromkeys(topics))
         self._asked = set(self.wanted)
         """In this session, and not taken back."""
@@ -24,20 +29,39 @@ class Subscriptions:
         self._rejected: dict[str, None] = {}
 
     def begin_session(self) -> None:
-        """A new session, which is asked for what is wanted now, has acknowledged nothing yet."""
-        self._asked = set(self.wanted)
+        """A new session, which is asked for what is `certain`, has acknowledged nothing yet."""
+        self._asked = set(self.certain)
         self._leaving.clear()
         self._acknowledged.clear()
         self._rejected.clear()
 
     def want(self, topics: Sequence[str]) -> None:
-        self.wanted = tuple(dict.fromkeys(topics))
+        self.wanted = tuple(topic for topic in dict.fromkeys(topics) if topic not in self._doubts.barred)
+        self._doubts.clear(self._doubts.topics.difference(self.wanted))
+
+    @property
+    def certain(self) -> tuple[str, ...]:
+        """What is wanted, but for topics that the feed may refuse all the others with."""
+        doubtful = self._doubts.topics
+        return tuple(topic for topic in self.wanted if topic not in doubtful) if doubtful else self.wanted
+
+    def refuse(self, topics: Sequence[str], text: str, topic: str | None) -> None:
+        """The feed refuses to send any of these, because of `topic`, or where that is None of one of them."""
+        self._asked.difference_update(topics)
+        self._doubts.refused(topics if topic is None else (topic,), text)
+        for barred in self._doubts.barred.keys() & set(topics):
+            self.reject(text, barred)
+        self.want(self.wanted)
 
     def changes(self) -> tuple[list[str], list[str]]:
-        """What the session is to be asked for, and what is to be taken back, since it was the last time."""
-        fresh = [topic for topic in self.wanted if topic not in self._asked]
+        """What the session is to be asked for, and what is to be taken back, since it was the last time. What is in
+        doubt is asked for when all else is there."""
+        fresh = [topic for topic in self.certain if topic not in self._asked]
+        if not fresh and self._asked <= self._acknowledged:
+            fresh = [*self._doubts.next()]
         over = sorted(self._asked.difference(self.wanted))
-        self._asked = set(self.wanted)
+        self._asked.difference_update(over)
+        self._asked.update(fresh)
         self._leaving.update(over)
         self._leaving.difference_update(fresh)
         self._acknowledged.difference_update(over)
@@ -60,6 +84,7 @@ class Subscriptions:
         """What was not asked for is not remembered: a feed may say anything, and for as long as it likes."""
         if topic in self._asked:
             self._acknowledged.add(topic)
+            self._doubts.clear((topic,))
 
     def reject(self, text: str, topic: str | None) -> None:
         """`text`: the feed's words; `topic`: where they name one."""
@@ -76,3 +101,12 @@ class Subscriptions:
         """The feed's words, each once, with the topic where they named one. Some feeds name none, and some say nothing
         at all."""
         return list(self._rejected)
+
+    def status(self) -> dict[str, object]:
+        """What there is to tell about the topics."""
+        return {
+            "topics": list(self.wanted),
+            "unacknowledged": self.unacknowledged,
+            "rejected": [*map(logs.shown, self.rejected)],
+            "barred": {topic: logs.shown(text) for topic, text in self._doubts.barred.items()},
+        }

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lb.errors import Evicted
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
+from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Refused, Rejected, Said, Send
 from lb.feed.venues.binance import MOST_NAMES, VENUE, Dialogue
 
 TOPICS = ["btcusdt@depth@100ms", "ethusdt@trade"]
@@ -64,8 +64,9 @@ def test_topics_come_and_go_and_each_request_is_answered_once() -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ('{"error":{"code":2,"msg":"Invalid request"},"id":2}', "Invalid request (code 2)"),
-        ('{"code": 2, "msg": "Invalid request", "id": 2}', "Invalid request (code 2)"),
+        ('{"error":{"code":3,"msg":"Invalid JSON"},"id":2}', "Invalid JSON (code 3)"),
+        ('{"code": 3, "msg": "Invalid JSON", "id": 2}', "Invalid JSON (code 3)"),
+        ('{"error":{"code":2,"msg":"missing field"},"id":null}', "missing field (code 2)"),
         ('{"error":{"code":4,"msg":"Too many subscriptions"},"id":null}', "Too many subscriptions (code 4)"),
         ('{"error":"no","id":2}', '{"error":"no","id":2}'),
     ],
@@ -75,9 +76,16 @@ def test_an_error_nested_or_flat(words: str, text: str) -> None:
 
 
 def test_an_error_about_a_single_topic_names_it() -> None:
-    assert begun(["x@trade"]).receive(b'{"error":{"code":2,"msg":"bad"},"id":2}') == [
-        Rejected("bad (code 2)", "x@trade")
-    ]
+    assert begun(["x@trade"]).receive(b'{"error":{"code":4,"msg":"no"},"id":2}') == [Rejected("no (code 4)", "x@trade")]
+
+
+def test_an_invalid_request_is_refused_as_a_whole() -> None:
+    words = b'{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":2}'
+    assert begun().receive(words) == [Refused(TOPICS, "Invalid request: invalid stream (code 2)")]
+    dialogue = begun()
+    unsubscribe = requests_of(dialogue.change([], TOPICS[:1]))[0]
+    answer = b'{"error":{"code":2,"msg":"no"},"id":%d}' % unsubscribe["id"]
+    assert dialogue.receive(answer) == [Rejected("no (code 2)", TOPICS[0])]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +94,15 @@ def test_an_error_about_a_single_topic_names_it() -> None:
         '{"error":{"code":2,"msg":"bad","data":"ethusdt@trade"},"id":2}',
         '{"error":{"code":2,"msg":"bad"},"data":"ethusdt@trade","id":2}',
         '{"code":2,"msg":"bad","data":"ethusdt@trade","id":2}',
+        '{"error":{"code":2,"msg":"bad","data":"ethusdt@trade"},"id":null}',
     ],
 )
 def test_an_error_about_many_topics_may_name_the_one_that_it_is_about(words: str) -> None:
-    assert begun().receive(words.encode()) == [Rejected("bad (code 2)", "ethusdt@trade")]
-    assert begun().receive(words.replace("ethusdt", "other").encode()) == [Rejected("bad (code 2)")]
+    assert begun().receive(words.encode()) == [Refused(TOPICS, "bad (code 2)", "ethusdt@trade")]
+    other = begun().receive(words.replace("ethusdt", "other").encode())
+    assert other == [Refused(TOPICS, "bad (code 2)") if '"id":2' in words else Rejected("bad (code 2)")]
+    limit = begun().receive(words.replace('"code":2', '"code":4').encode())
+    assert limit == [Rejected("bad (code 4)", "ethusdt@trade")]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import SOON, Feed, Lb, run_lb
-from harness.feed import PING, PONG, Peer, frame
+from harness.feed import CLOSE, PING, PONG, Peer, frame
 from harness.joining import Joined
 
 from lb.errors import EX_USAGE
@@ -91,6 +91,41 @@ def test_what_a_session_has_not_been_asked_yet_is_not_asked_twice_of_the_next() 
         with feed.connection() as successor:
             assert asked(successor.upgrade(), "SET_PROPERTY") == ["combined", True]
             assert [name for _ in range(3) for name in asked(successor, "SUBSCRIBE")] == names
+
+
+def refused(peer: Peer, bad: str) -> list[str]:
+    """As `asked`, of a venue that takes no request with this name in it, and ends the session at it."""
+    request = peer.receive_json()
+    assert request["method"] == "SUBSCRIBE"
+    if bad in request["params"]:
+        peer.say(b'{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":%d}' % request["id"])
+        peer.send(frame((1008).to_bytes(2), CLOSE))
+    else:
+        peer.say(b'{"result":null,"id":%d}' % request["id"])
+    return list(request["params"])
+
+
+def test_a_name_that_the_venue_ends_sessions_at_costs_nobody_else_his_topic() -> None:
+    names = [f"s{number}@trade" for number in range(5)]
+    bad, good = names[2], [*names[:2], *names[3:]]
+    options = ("--feed", "binance", "--subscribe", ",".join(names))
+    requests: list[list[str]] = []
+    with Feed() as feed, Lb(feed.url, 1, *options, key="none", constants=SOON) as lb:
+        served: list[str] = []
+        while sorted(served) != good:
+            with feed.connection() as peer:
+                assert asked(peer.upgrade(), "SET_PROPERTY") == ["combined", True]
+                served = []
+                while sorted(served) != good:
+                    requests.append(refused(peer, bad))
+                    if bad in requests[-1]:
+                        break
+                    served += requests[-1]
+                else:
+                    peer.say(event(good[0], 1))
+                    assert lb.await_records(1).pipes == {0: [event(good[0], 1)]}
+        assert [request for request in requests if bad in request] == [names, names[2:], [bad]]
+        lb.await_line("the feed refuses topics", topics=[bad], text="Invalid request: invalid stream (code 2)")
 
 
 def test_a_shutdown_that_is_announced_is_followed_by_a_new_session_with_all_topics() -> None:

@@ -97,7 +97,7 @@ def _of_session(status: Status) -> Iterator[Metric]:
     yield counter("lb_gaps", "Times between two sessions' records.", session["gaps_total"])
     yield counter("lb_gap_seconds", "All of them together.", session["gap_s"])
     topics = {"wanted": len(session["topics"]), "unacknowledged": len(session["unacknowledged"])}
-    topics |= {"rejected": len(session["rejected"])}
+    topics |= {"rejected": len(session["rejected"]), "barred": len(session.get("barred", ()))}
     yield gauges("lb_topics", "Topics, by what they are.", ["state"], by(topics))
 
 

@@ -24,6 +24,7 @@ from lb.feed.dialogue import (
     Ended,
     Left,
     Ready,
+    Refused,
     Rejected,
     Said,
     Send,
@@ -37,6 +38,8 @@ SEND_GAP_S = 0.3
 """Between two messages of ours. The venue ends a session at the sixth within a second, pings and pongs included."""
 MOST_NAMES = 200
 """In one request."""
+_INVALID_REQUEST = 2
+"""The error's code where a request is refused for what is in it: one name is enough, and the session may end, too."""
 
 _TOPIC = re.compile(r"![A-Za-z]+(_\w+)?(@[\w:+.]+)*|[^!@\s\"'\\,/A-Z]+(@[\w:+.]+)+")
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
@@ -75,11 +78,22 @@ class Dialogue:
         request = self._requests.pop(number, None) if isinstance(number, int) else None
         fault = word.get("error", word if "code" in word else None)
         if fault is not None:
-            return _rejections(request, _fault_text(fault, notice), _named(fault, word))
+            named = _named(fault, word)
+            request = request or self._request_with(named)
+            if request is not None and request.is_for_more and _code(fault) == _INVALID_REQUEST:
+                return [_refusal(request, _fault_text(fault, notice), named)]
+            return _rejections(request, _fault_text(fault, notice), named)
         said = Said("result", shown(notice))
         if request is None:
             return [said]
         return [*((Acknowledged if request.is_for_more else Left)(topic) for topic in request.topics), said]
+
+    def _request_with(self, named: str | None) -> Request | None:
+        """That an error with no id of ours is about, where it names a topic."""
+        for number, request in self._requests.items():
+            if named in request.topics:
+                return self._requests.pop(number)
+        return None
 
     def change(self, fresh: Sequence[str], over: Sequence[str]) -> list[Action]:
         """As few messages as there can be: each counts against the venue's limit."""
@@ -100,6 +114,14 @@ def _rejections(request: Request | None, text: str, named: str | None) -> list[A
     """An error names a topic, or its request is for one alone; else all of its request are refused."""
     topics = request.topics if request is not None else ()
     return [Rejected(text, topics[0] if len(topics) == 1 else named if named in topics else None)]
+
+
+def _refusal(request: Request, text: str, named: str | None) -> Refused:
+    return Refused(request.topics, text, named if named in request.topics else None)
+
+
+def _code(fault: object) -> object:
+    return fault.get("code") if isinstance(fault, dict) else None
 
 
 def _named(fault: object, word: dict[str, object]) -> str | None:
