@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+import uvloop
 
 from trade_balancer.books.books import Books, Form, Rule
 from trade_balancer.books.market import Market
@@ -167,6 +168,8 @@ async def read(port: int, clients: int) -> None:
 if __name__ == "__main__":
     what, first, *rest = sys.argv[1:]
     if what == "serve":
-        asyncio.run(serve(first, int(rest[0]), int(rest[1]), float(rest[2])))
+        loop = uvloop.new_event_loop if first == "ours" else None  # as lb-books has it, and as tutorials do
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(serve(first, int(rest[0]), int(rest[1]), float(rest[2])))
     else:
         asyncio.run(read(int(first), int(rest[0])))
