@@ -103,6 +103,10 @@ class PipeFailed(InternalError):
         self.pipe = pipe
 
 
+class MappingRefused(InternalError):
+    """What another process has left is no mapping that this pump can go on with."""
+
+
 class SegmentRefused(Unavailable):
     """Spilled records that this pump can't deliver."""
 
@@ -111,6 +115,7 @@ MOST_READERS = lib.PUMP_READERS_MAX
 KEY_MEMBER_MAX_BYTES = 63
 
 _SAMPLE_BYTES = 120
+_READER_STATE = ("begun_bytes", "marker_at", "marker_records", "gap_records", "is_begun_marker")
 _WAKES = frozenset(Wake)
 
 _PROTOCOL_FAULTS = {
@@ -146,8 +151,8 @@ _MESSAGE_FAULTS = {
 class Pump:
     """Reads a session, cuts its messages into records and deals them to pipes.
 
-    Owns its memory and no descriptor: pipes, the feed's socket and `wake_fd` stay the caller's, and open while the
-    pump has them. Not for use by two threads at a time.
+    Owns its memory, with its descriptor, and no other: pipes, the feed's socket and `wake_fd` stay the caller's, and
+    open while the pump has them. Not for use by two threads at a time.
     """
 
     def __init__(
@@ -164,6 +169,7 @@ class Pump:
         retains: bool = False,
         vectors: Vectors = Vectors.AVX512,
         spill: Spill | None = None,
+        memory_fd: int | None = None,
     ) -> None:
         """`pipe_fds`: write ends, O_NONBLOCK. `key_member`: of Route.KEY, the member's name, at most
         KEY_MEMBER_MAX_BYTES as records spell it. `high_water_bytes`: what may wait for one pipe before reading stops.
@@ -171,6 +177,9 @@ class Pump:
         `stall_ns`: for how long a full pipe stops the reading until Stalled tells. `retains`: records stay here until
         they are acknowledged, and `high_water_bytes` is the bound of these and of what waits, together. `vectors`: use
         no wider ones, for the tests of each kind. `spill`: for Policy.SPILL, which wants it; not with `retains`.
+
+        `memory_fd`: of a pump that another process had, made with the same words; taken over. What that one knew, this
+        one knows, but for readers, and sessions until go_on() or detach(). Raises MappingRefused.
         """
         config = ffi.new(
             "struct pump_config *",
@@ -190,7 +199,9 @@ class Pump:
                 "spill_segment_bytes": spill.segment_bytes if spill else 0,
             },
         )
-        pump = lib.pump_new(config)
+        pump = lib.pump_new(config) if memory_fd is None else lib.pump_adopt(memory_fd, config)
+        if pump == ffi.NULL and memory_fd is not None:
+            raise MappingRefused(f"the pump's mapping can't be adopted: {os.strerror(ffi.errno)}")
         if pump == ffi.NULL:
             raise InternalError(f"no memory for {len(pipe_fds)} pipes: {os.strerror(ffi.errno)}")
         self._pump = ffi.gc(pump, lib.pump_free)
@@ -209,6 +220,15 @@ class Pump:
     def attach(self, source: Source, fd: int) -> None:
         """Begin a session on a non-blocking socket."""
         lib.pump_attach(self._pump, source, fd)
+
+    def go_on(self, fd: int) -> None:
+        """An adopted pump: the session that it had is on this socket."""
+        lib.pump_go_on(self._pump, fd)
+
+    @property
+    def memory_fd(self) -> int:
+        """The pump's own, for another process to adopt it between two runs of this one."""
+        return lib.pump_memory_fd(self._pump)
 
     def detach(self) -> None:
         """End the session. What was received whole is still dealt, see has_input."""
@@ -299,6 +319,30 @@ class Pump:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
         return number
 
+    def reader_state(self, reader: int) -> tuple[dict[str, int], bytes]:
+        """What another process must know to go on with a reader, and the bytes that wait for it: restore_reader()."""
+        waiting = ffi.new("uint8_t[]", max(self.reader_counters(reader).waiting_bytes, 1))
+        state = ffi.new("struct pump_reader_state *")
+        lib.pump_reader_state(self._pump, reader, state, waiting)
+        counters = state.counters
+        numbers = {name: getattr(counters, name) for name in ReaderCounters.__slots__}
+        numbers |= {name: getattr(state, name) for name in _READER_STATE}
+        return numbers, bytes(ffi.buffer(waiting, counters.waiting_bytes))
+
+    def restore_reader(
+        self, reader: int, fd: int, policy: Policy, *, has_markers: bool, backlog_bytes: int,
+        state: Mapping[str, int], waiting: bytes,
+    ) -> None:  # fmt: skip
+        """As add_reader(), for one that another process had. Raises OSError, also where that can't be its state."""
+        counters = {name: state[name] for name in ReaderCounters.__slots__}
+        if counters["waiting_bytes"] != len(waiting):
+            raise OSError(EINVAL, os.strerror(EINVAL))
+        c_state = ffi.new(
+            "struct pump_reader_state *", {"counters": counters, **{name: state[name] for name in _READER_STATE}}
+        )
+        if lib.pump_restore_reader(self._pump, reader, fd, policy, has_markers, backlog_bytes, c_state, waiting) < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+
     def remove_reader(self, reader: int) -> None:
         """Write what its pipe has room for, and forget it."""
         lib.pump_remove_reader(self._pump, reader)
@@ -336,6 +380,10 @@ class Pump:
         (SOCK_SEQPACKET, non-blocking), as of the pipe `reader_fd`, is taken there as soon as room is needed; all else
         is left to the caller. `channel_fd` -1: no more, to be told before it is closed."""
         lib.pump_listen(self._pump, pipe, channel_fd, reader_fd)
+
+    def listen_again(self, pipe: int, channel_fd: int, reader_fd: int) -> None:
+        """An adopted pump: the reader that it had is still there."""
+        lib.pump_listen_again(self._pump, pipe, channel_fd, reader_fd)
 
     def redeliver(self, pipe: int, read_fd: int) -> int:
         """After a reader's death: what was not acknowledged is written once more, from the begin of a record on.
@@ -416,6 +464,14 @@ class Pump:
             lib.pump_detail(self._pump, self._detail)
             return PipeFailed(self._detail.pipe, errno)
         return InternalError(f"poll failed: {os.strerror(errno)}")
+
+
+def description() -> dict[str, int]:
+    """What a mapping of this pump looks like, in numbers: one with others can't be adopted."""
+    found = ffi.new("struct pump_description *")
+    lib.pump_describe(found)
+    names = ("version", "description", "pump_bytes", "pipe_bytes", "spill_bytes")
+    return {name: getattr(found, name) for name in names}
 
 
 def _word(word: bytes | None) -> tuple[object, int]:

@@ -5,6 +5,7 @@ declared twice.
 """
 
 import re
+import zlib
 from pathlib import Path
 
 from cffi import FFI
@@ -20,6 +21,17 @@ def declarations(header: Path) -> str:
     return str(text)
 
 
+MAPPED = ["pump.h", "pump_state.h", "scan.h", "utf8.h", "spill_state.h", "retain.h", "mapping.h"]
+"""What says how the pump's mapping is laid out."""
+_COMMENTS = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def description() -> int:
+    """A checksum of those, but for comments and white space: of another one, no mapping can be adopted."""
+    texts = (" ".join(_COMMENTS.sub(" ", (CSRC / name).read_text()).split()) for name in MAPPED)
+    return zlib.crc32("\n".join(texts).encode())
+
+
 ffibuilder = FFI()
 for name in HEADERS:
     ffibuilder.cdef(declarations(CSRC / name))
@@ -28,6 +40,7 @@ ffibuilder.set_source(
     "".join(f'#include "{name}"\n' for name in HEADERS),
     sources=[str(source) for source in sorted(CSRC.glob("*.c"))],
     include_dirs=[str(CSRC)],
+    define_macros=[("PUMP_MAPPING_DESCRIPTION", f"{description()}U")],
     depends=[str(header) for header in sorted(CSRC.glob("*.h"))],
     extra_compile_args=["-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra"],
 )

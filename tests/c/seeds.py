@@ -160,6 +160,14 @@ def inputs(target: str) -> Iterator[bytes]:
         case "pump":
             for number, session in enumerate(sessions()):
                 yield bytes([number % 16 | number % 2 << 7, 200, number % 4, number % 256]) + session
+        case "adopt":
+            for number, session in enumerate(sessions()):
+                changes = [
+                    bytes([number % 250 + at, number * 8 % 256, number % 9, at * 5 % 256, number % 256, 0])
+                    for at in range(number % 4)
+                ]
+                config = bytes([number * 29 % 256, number % 16, number * 40 % 256, len(changes)])
+                yield config + b"".join(changes) + session
         case "spill":
             yield from segments()
         case "columns":

@@ -25,6 +25,7 @@ TARGETS = [
     "kraken",
     "realign",
     "pump",
+    "adopt",
     "spill",
     "columns",
     "bars",

@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from termios import FIONREAD
 from typing import Self
@@ -26,6 +27,7 @@ from lb.pump import (
     ControlFrame,
     Layout,
     Malformed,
+    MappingRefused,
     Notice,
     PipeDrained,
     Policy,
@@ -114,7 +116,8 @@ class Rig:
             for write_fd in self.write_fds:
                 set_pipe_size(write_fd, pipe_size_bytes)
             self._stack = stack.pop_all()
-        self.pump = Pump(
+        self._new_pump = partial(
+            Pump,
             pipe_fds=self.write_fds,
             route=route,
             key_member=key_member,
@@ -127,6 +130,7 @@ class Rig:
             vectors=vectors,
             spill=spill,
         )
+        self.pump = self._new_pump()
         for pipe in range(pipes):
             self.pump.set_policy(pipe, policy)
         self.attach()
@@ -142,6 +146,19 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def adopt(self) -> None:
+        """Another pump goes on, as in another process."""
+        memory_fd = os.dup(self.pump.memory_fd)
+        del self.pump
+        try:
+            self.pump = self._new_pump(memory_fd=memory_fd)
+        except MappingRefused:
+            os.close(memory_fd)
+            raise
+        if not self.has_ended:
+            self.pump.go_on(self.session.fileno())
+        self.check_balance()
 
     def attach(self) -> None:
         """Begin a session, the first or another."""

@@ -16,12 +16,16 @@ int pump_acknowledge(struct pump *pump, uint32_t number, uint64_t records_total)
     return 0;
 }
 
+void pump_listen_again(struct pump *pump, uint32_t number, int channel_fd, int reader_fd)
+{
+    pump->pipe[number].channel_fd = channel_fd;
+    pump->pipe[number].reader_fd = reader_fd;
+}
+
 void pump_listen(struct pump *pump, uint32_t number, int channel_fd, int reader_fd)
 {
-    struct pump_pipe *pipe = &pump->pipe[number];
-    pipe->channel_fd = channel_fd;
-    pipe->reader_fd = reader_fd;
-    pipe->first_record = pipe->acknowledged_total;
+    pump_listen_again(pump, number, channel_fd, reader_fd);
+    pump->pipe[number].first_record = pump->pipe[number].acknowledged_total;
 }
 
 int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)

@@ -5,6 +5,7 @@
 
 void layout_init(struct pump *pump, uint32_t widest)
 {
+    pump->vectors = PUMP_VECTORS_BASELINE;
     if (pump->config.route == PUMP_ROUTE_KEY) /* vectors know where a venue's own key is, and no other */
         widest = PUMP_VECTORS_BASELINE;
     if (widest >= PUMP_VECTORS_AVX512 && vectors_have_avx512())

@@ -4,14 +4,30 @@
 
 #include "pump_state.h"
 
+/* Of what is in a mapping. To be raised where that changes and its structs do not: what an offset or a state means. */
+enum { PUMP_MAPPING_VERSION = 1 };
+
+/* A checksum of the text of the structs, without comments: lb/pump/build.py says it. */
+#ifndef PUMP_MAPPING_DESCRIPTION
+#define PUMP_MAPPING_DESCRIPTION 0 /* a build for a test, or to measure */
+#endif
+
 enum {
     INPUT_SLACK_BYTES = 1024 * 1024, /* a long record is moved to the front once per so many bytes, not per read */
     INPUT_KEPT_BYTES = 2 * PUMP_ROOM_BYTES + INPUT_SLACK_BYTES /* of the input: this memory is kept for good */
 };
 
-/* Returns a pump of zeros but for its config and where its parts are, or NULL with errno. */
+/* Returns a pump of zeros but for its header, its config and where its parts are, or NULL with errno. Its memory has a
+ * descriptor, so that another process may have it, too. */
 struct pump *mapping_new(const struct pump_config *config);
 void mapping_free(struct pump *pump);
+
+/* Maps what another process has left. Returns NULL with errno: EINVAL where it is no mapping of this version, for this
+ * config. All but its header, its config and where its parts are is still to be proven: adopt.c. */
+struct pump *mapping_of(int memory_fd, const struct pump_config *config);
+
+/* Leaves the descriptor open. */
+void mapping_unmap(struct pump *pump);
 
 /* How many bytes of an outbox are for what waits until draining begins. One that retains has as much room again before
  * what it holds: so it never has to move more bytes than were acknowledged since the last time. */

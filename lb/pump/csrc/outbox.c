@@ -54,6 +54,21 @@ void outbox_init(struct pump *pump, uint32_t number)
     set_limit(pump, &pump->pipe[number], 0);
 }
 
+void outbox_adopt(struct pump *pump)
+{
+    pump->touched_count = pump->full_count = pump->paused_count = 0;
+    for (uint32_t number = 0; number < pump->config.pipes; number++) {
+        struct pump_pipe *pipe = &pump->pipe[number];
+        pipe->full = PIPE_NOT_FULL; /* what is full tells so again */
+        pipe->touched = 0;
+        pipe->fd = pipe->channel_fd = -1;
+        pipe->first_mark = pipe->mark_count = 0;
+        set_limit(pump, pipe, 0);
+        if (pipe->is_spilled || pipe->head < pipe->tail)
+            outbox_touch(pump, pipe);
+    }
+}
+
 void outbox_lift_limits(struct pump *pump)
 {
     for (uint32_t number = 0; number < pump->config.pipes; number++)

@@ -26,6 +26,9 @@ static inline int outbox_has_room(const struct pump_pipe *pipe, size_t bytes)
 
 void outbox_init(struct pump *pump, uint32_t pipe);
 
+/* Of a pump that is adopted, whose frames are proven: what is known of each pipe but for its frames is made anew. */
+void outbox_adopt(struct pump *pump);
+
 /* What was found on disk comes before all that is dealt. */
 void outbox_begin_spilled(struct pump *pump, uint32_t pipe);
 

@@ -3,7 +3,7 @@
  *
  * Law: Python decides; the pump only tells (enum pump_event) and counts.
  *
- * Ownership: the pump owns its mapping and no fd. The caller owns every fd and keeps it open while the pump has it. */
+ * Ownership: the pump owns its mapping, with its descriptor, and no other fd. The caller owns every fd and keeps it open while the pump has it. */
 #ifndef PUMP_H
 #define PUMP_H
 
@@ -152,6 +152,26 @@ struct pump_config {
 struct pump *pump_new(const struct pump_config *config);
 void pump_free(struct pump *pump);
 
+/* What the pump knows is in one mapping, which outlives the process where this descriptor does: a memfd, the pump's. */
+int pump_memory_fd(const struct pump *pump);
+
+/* The pump that another process had there, between two runs, with the same config but for wake_fd, spill_fd, vectors and
+ * stall_ns; its padding is zero. It has neither pipes nor session nor readers until it is told: pump_set_pipe(),
+ * pump_listen_again(), pump_go_on() or pump_detach(), pump_add_reader(). Takes the descriptor over. Returns NULL with
+ * errno, and leaves it to the caller: EINVAL where the mapping is of another version, or is not what a pump leaves. */
+struct pump *pump_adopt(int memory_fd, const struct pump_config *config);
+
+/* The session that it had is on this descriptor. */
+void pump_go_on(struct pump *pump, int fd);
+
+/* What a mapping of this version looks like: one with other numbers can't be adopted. */
+struct pump_description {
+    uint32_t version;
+    uint32_t description;               /* a checksum of the structs' text */
+    uint32_t pump_bytes, pipe_bytes, spill_bytes;
+};
+void pump_describe(struct pump_description *description);
+
 /* Gives the pump the write end of a pipe, O_NONBLOCK. */
 void pump_set_pipe(struct pump *pump, uint32_t pipe, int fd);
 void pump_set_policy(struct pump *pump, uint32_t pipe, enum pump_policy policy);
@@ -214,6 +234,24 @@ struct pump_reader_counters {
  * PUMP_READERS_MAX). It gets what topics say from then on. */
 int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
 
+/* What is known of a reader besides; places are bytes behind the first that waits. */
+struct pump_reader_state {
+    struct pump_reader_counters counters;
+    uint64_t begun_bytes;               /* what waits of a frame that was begun to be written */
+    uint64_t marker_at;                 /* UINT64_MAX: no marker waits */
+    uint64_t marker_records;
+    uint64_t gap_records;
+    uint32_t is_begun_marker;
+};
+
+/* Fills *state, and `waiting` with the counters.waiting_bytes that wait. */
+void pump_reader_state(const struct pump *pump, uint32_t reader, struct pump_reader_state *state, uint8_t *waiting);
+
+/* As pump_add_reader(), for one that another process had under this number. Returns 0, or -1 with errno: EINVAL where that
+ * can't be its state. */
+int pump_restore_reader(struct pump *pump, uint32_t reader, int fd, enum pump_policy policy, int has_markers,
+                        uint64_t backlog_bytes, const struct pump_reader_state *state, const uint8_t *waiting);
+
 /* Writes what there is room for, and forgets it. */
 void pump_remove_reader(struct pump *pump, uint32_t reader);
 void pump_reader_counters(const struct pump *pump, uint32_t reader, struct pump_reader_counters *counters);
@@ -267,6 +305,9 @@ int pump_acknowledge(struct pump *pump, uint32_t pipe, uint64_t records_total);
  * its own (AF_UNIX, SOCK_SEQPACKET), in packets "ACK READER_FD RECORDS", is also taken there whenever the outbox needs
  * room; all else is left to the caller. channel_fd -1: no more. */
 void pump_listen(struct pump *pump, uint32_t pipe, int channel_fd, int reader_fd);
+
+/* The same for a reader that was there before the pump was adopted. */
+void pump_listen_again(struct pump *pump, uint32_t pipe, int channel_fd, int reader_fd);
 
 /* Where the pump retains: the reader of this pipe has died. Empties the pipe, and all that was not acknowledged waits
  * again, so that the next reader begins with the first record of it. Not for a pipe whose end was told. Returns how

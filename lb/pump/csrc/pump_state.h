@@ -85,8 +85,19 @@ struct flat_vectors {
     uint8_t quote[64];
 };
 
+/* What an adopted mapping must begin with: adopt.c. */
+struct pump_header {
+    char magic[8];
+    uint32_t version;           /* PUMP_MAPPING_VERSION */
+    uint32_t description;       /* PUMP_MAPPING_DESCRIPTION */
+    uint32_t pump_bytes, pipe_bytes, spill_bytes; /* of the structs */
+    uint32_t unused;
+};
+
 struct pump {
+    struct pump_header header;
     uint64_t mapped_bytes;
+    int memory_fd;              /* of the mapping: mapping.c */
     struct readers *readers;    /* readers.c: NULL where there are none; no part of what outlives the process */
     struct pump_config config;
     struct pump_counters counters;

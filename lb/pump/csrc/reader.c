@@ -27,6 +27,54 @@ static uint64_t framed_bytes(const struct reader *reader, uint64_t position)
     return READER_LENGTH_BYTES + (uint64_t)le32toh(wire_length);
 }
 
+void reader_state(const struct reader *reader, struct pump_reader_state *state, uint8_t *waiting)
+{
+    const uint64_t waiting_bytes = reader->tail - reader->head;
+    *state = (struct pump_reader_state){
+        .counters = reader->counters,
+        .begun_bytes = reader->begun_bytes,
+        .marker_at = reader->marker_at == READER_NO_MARKER ? READER_NO_MARKER : reader->marker_at - reader->head,
+        .marker_records = reader->marker_records,
+        .gap_records = reader->gap_records,
+        .is_begun_marker = reader->is_begun_marker,
+    };
+    memcpy(waiting, ring_at(&reader->ring, reader->head), waiting_bytes);
+}
+
+/* Whether frames stand one behind the other in the ring from `begun_bytes` on, a marker where one is said to be, and as
+ * many records as are said to wait. */
+static int are_frames(const struct reader *reader, const struct pump_reader_state *state)
+{
+    uint64_t records = reader->begun_bytes && !reader->is_begun_marker;
+    int has_marker = reader->marker_at == READER_NO_MARKER;
+    for (uint64_t at = reader->begun_bytes; at < reader->tail;) {
+        const uint64_t left_bytes = reader->tail - at;
+        if (left_bytes < READER_LENGTH_BYTES || framed_bytes(reader, at) > left_bytes)
+            return 0;
+        has_marker |= at == reader->marker_at;
+        records += at != reader->marker_at;
+        at += framed_bytes(reader, at);
+    }
+    return has_marker && records == state->counters.offered_total - state->counters.delivered_total - state->counters.dropped_total;
+}
+
+int reader_restore(struct reader *reader, const struct pump_reader_state *state, const uint8_t *waiting)
+{
+    const uint64_t waiting_bytes = state->counters.waiting_bytes;
+    if (waiting_bytes > reader->ring.capacity - READER_SPARE_BYTES || state->begun_bytes > waiting_bytes)
+        return 0;
+    memcpy(ring_at(&reader->ring, 0), waiting, waiting_bytes);
+    reader->head = 0;
+    reader->tail = waiting_bytes;
+    reader->begun_bytes = state->begun_bytes;
+    reader->is_begun_marker = state->is_begun_marker != 0;
+    reader->marker_at = state->marker_at;
+    reader->marker_records = state->marker_records;
+    reader->gap_records = state->gap_records;
+    reader->counters = state->counters;
+    return are_frames(reader, state);
+}
+
 /* All that waited was written: no look at any of it, which is out of the cache by then. From the ring's begin on again:
  * so a reader that keeps up has a little memory only, and that in the cache. */
 static void settle_all(struct reader *reader)

@@ -45,6 +45,10 @@ struct reader {
 int reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
 void reader_end(struct reader *reader);
 
+/* What another process knew of it, and the other way round: pump.h. reader_restore() returns whether that can be. */
+void reader_state(const struct reader *reader, struct pump_reader_state *state, uint8_t *waiting);
+int reader_restore(struct reader *reader, const struct pump_reader_state *state, const uint8_t *waiting);
+
 /* Writes what waits, as far as there is room. Returns 0, or -1 when nobody can read it any more. */
 int reader_write(struct reader *reader);
 

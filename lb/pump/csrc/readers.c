@@ -50,24 +50,59 @@ static void free_if_idle(struct pump *pump)
         readers_free(pump);
 }
 
+/* Gives the free place of this number to a reader. Returns NULL with errno. */
+static struct reader *add(struct readers *readers, uint32_t number, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
+{
+    struct reader *reader = &readers->reader[number];
+    if (reader_init(reader, fd, policy, has_markers, backlog_bytes) < 0)
+        return NULL;
+    struct epoll_event wanted = {.events = EPOLLOUT | EPOLLET, .data.u32 = number};
+    if (epoll_ctl(readers->epoll_fd, EPOLL_CTL_ADD, fd, &wanted) < 0) {
+        reader_end(reader);
+        return NULL;
+    }
+    readers->attached |= UINT64_C(1) << number;
+    return reader;
+}
+
 int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
 {
     struct readers *readers = get(pump);
     if (!readers)
         return -1;
-    int number = 0;
+    uint32_t number = 0;
     while (number < PUMP_READERS_MAX && readers->reader[number].fd >= 0)
         number++;
     errno = ENOSPC;
-    if (number == PUMP_READERS_MAX || reader_init(&readers->reader[number], fd, policy, has_markers, backlog_bytes) < 0)
+    if (number == PUMP_READERS_MAX || !add(readers, number, fd, policy, has_markers, backlog_bytes))
         return -1;
-    struct epoll_event wanted = {.events = EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)number};
-    if (epoll_ctl(readers->epoll_fd, EPOLL_CTL_ADD, fd, &wanted) < 0) {
-        reader_end(&readers->reader[number]);
+    return (int)number;
+}
+
+void pump_reader_state(const struct pump *pump, uint32_t number, struct pump_reader_state *state, uint8_t *waiting)
+{
+    reader_state(&pump->readers->reader[number], state, waiting);
+    pump_reader_counters(pump, number, &state->counters);
+}
+
+int pump_restore_reader(struct pump *pump, uint32_t number, int fd, enum pump_policy policy, int has_markers,
+                        uint64_t backlog_bytes, const struct pump_reader_state *state, const uint8_t *waiting)
+{
+    struct readers *readers = get(pump);
+    errno = EINVAL;
+    if (!readers || number >= PUMP_READERS_MAX || readers->reader[number].fd >= 0)
+        return -1;
+    struct reader *reader = add(readers, number, fd, policy, has_markers, backlog_bytes);
+    if (!reader)
+        return -1;
+    if (!reader_restore(reader, state, waiting)) {
+        reader->head = reader->tail = 0; /* nothing of it is written */
+        pump_remove_reader(pump, number);
+        errno = EINVAL;
         return -1;
     }
-    readers->attached |= UINT64_C(1) << number;
-    return number;
+    readers->waiting |= reader->head < reader->tail ? UINT64_C(1) << number : 0;
+    return 0;
 }
 
 void pump_remove_reader(struct pump *pump, uint32_t number)

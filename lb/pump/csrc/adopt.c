@@ -1,0 +1,169 @@
+/* A pump that another process has left in its mapping goes on in this one.
+ *
+ * Law: nothing in the mapping is believed. What is an offset, an index or a length is proven to stay within its part
+ * and to fit the others; what can be made anew is; numbers that only count are taken as they are, and texts are what a
+ * feed might have sent. One that does not pass is refused, whatever the reason: a half-believed one would write records
+ * that nobody sent. */
+#include "backlog.h"
+#include "layout.h"
+#include "mapping.h"
+#include "outbox.h"
+#include "retain.h"
+#include "scan.h"
+#include "spill_state.h"
+
+#include <errno.h>
+
+enum { SPILL_SEGMENTS_MAX = 1000 * 1000 };
+
+/* Walks from frame to frame, from `at` up to exactly `end`. Returns how many there are, or -1. */
+static int64_t count_frames(const struct pump *pump, uint64_t at, uint64_t end)
+{
+    int64_t frames = 0;
+    for (; at < end; frames++) {
+        if (end - at < PUMP_LENGTH_BYTES)
+            return -1;
+        const uint64_t framed = pump_framed_bytes(pump, at);
+        if (framed > PUMP_LENGTH_BYTES + pump->config.max_frame_bytes || framed > end - at)
+            return -1;
+        at += framed;
+    }
+    return frames;
+}
+
+static int is_retained(const struct pump *pump, const struct pump_pipe *pipe)
+{
+    if (!pump->config.retains)
+        return pipe->kept == pipe->frame && !pipe->kept_total && !pipe->acknowledged_total;
+    const int64_t kept = count_frames(pump, pipe->kept, pipe->frame);
+    return kept >= 0 && pipe->kept_total <= pipe->acknowledged_total &&
+           pipe->acknowledged_total <= pipe->written_total && pipe->written_total - pipe->kept_total == (uint64_t)kept &&
+           pipe->first_record <= pipe->acknowledged_total;
+}
+
+static int is_outbox(const struct pump *pump, const struct pump_pipe *pipe)
+{
+    const uint64_t most = pipe->begin + mapping_outbox_bytes(&pump->config);
+    if (pipe->begin > pipe->kept || pipe->kept > pipe->frame || pipe->frame > pipe->head || pipe->head > pipe->tail ||
+        pipe->tail > most)
+        return 0;
+    const int64_t waiting = count_frames(pump, pipe->frame, pipe->tail);
+    if (waiting < 0 || pipe->dealt_total - pipe->spilled_total - pipe->written_total != (uint64_t)waiting)
+        return 0;
+    const uint64_t begun_bytes = pipe->head - pipe->frame;
+    return (!begun_bytes || begun_bytes < pump_framed_bytes(pump, pipe->frame)) && is_retained(pump, pipe);
+}
+
+static int is_spill(const struct pump *pump, const struct pump_pipe *pipe, const struct spill *spill)
+{
+    const uint64_t most = spill->front + spill_front_bytes(&pump->config);
+    if (pump->config.retains || spill->write_segment - spill->read_segment > SPILL_SEGMENTS_MAX)
+        return 0;
+    if (pipe->spilled_total + spill->recovered_total != spill->written_total + spill->records + spill->damaged_total)
+        return 0;
+    if (!pipe->is_spilled || spill->frame == spill->tail) /* nothing is in the front */
+        return spill->begun_bytes == 0 && (pipe->is_spilled ? pipe->head == pipe->frame : spill->records == 0);
+    if (spill->front > spill->frame || spill->frame > spill->tail || spill->tail > most || pipe->head != pipe->frame)
+        return 0;
+    const int64_t frames = count_frames(pump, spill->frame, spill->tail);
+    return frames > 0 && (uint64_t)frames <= spill->records && spill->begun_bytes < pump_framed_bytes(pump, spill->frame);
+}
+
+static int is_pipe(const struct pump *pump, uint32_t number)
+{
+    const struct pump_pipe *pipe = &pump->pipe[number];
+    const int has_spill = spill_is_on(&pump->config);
+    if (pipe->is_done || pipe->is_spilled > has_spill || (pipe->spilled_total && !has_spill) || pipe->policy > (has_spill ? PUMP_POLICY_SPILL : PUMP_POLICY_DROP_OLDEST))
+        return 0;
+    return is_outbox(pump, pipe) && (!has_spill || is_spill(pump, pipe, spill_of(pump, number)));
+}
+
+/* The frame and the message in hand. */
+static int is_input(const struct pump *pump)
+{
+    const struct scan *scan = &pump->scan;
+    if (pump->text_begin > pump->text_end || pump->text_end > pump->raw_begin || pump->raw_begin > pump->raw_end ||
+        pump->raw_end > pump->input_capacity_bytes || pump->input_touched_bytes > pump->input_capacity_bytes)
+        return 0;
+    const size_t text_bytes = pump->text_end - pump->text_begin;
+    if (!pump->in_message)
+        return !pump->frame_left_bytes && !text_bytes && !pump->held_bytes;
+    return pump->frame_left_bytes <= pump->config.max_frame_bytes && pump->message_bytes >= text_bytes &&
+           pump->held_bytes <= text_bytes && pump->in_message == 1 && scan->state <= SCAN_SKIP &&
+           scan->scanned <= text_bytes && scan->utf8.needed <= 3;
+}
+
+static int are_samples(const struct pump *pump)
+{
+    if (pump->sample_count > PUMP_SAMPLES_MAX || pump->newest.length > PUMP_ARRIVAL_BYTES)
+        return 0;
+    for (uint32_t at = 0; at < PUMP_SAMPLES_MAX; at++)
+        if (pump->samples[at].length > PUMP_SAMPLE_BYTES)
+            return 0;
+    for (uint32_t at = 0; at < PUMP_ARRIVALS; at++)
+        if (pump->arrivals[at].length > PUMP_ARRIVAL_BYTES || pump->arrivals[at].number >= pump->newest.number + PUMP_ARRIVALS)
+            return 0;
+    return 1;
+}
+
+/* A number of a pipe; of no pipe where there are none. */
+static int is_number(const struct pump *pump, uint32_t number)
+{
+    return number < pump->config.pipes || number == 0;
+}
+
+static int is_pump(const struct pump *pump)
+{
+    if (pump->draining || pump->source > PUMP_SOURCE_CALLER || !is_input(pump) || !are_samples(pump))
+        return 0;
+    if (!is_number(pump, pump->next_pipe) || !is_number(pump, pump->held_pipe) || !is_number(pump, pump->resumed_pipe) ||
+        !is_number(pump, pump->counters.full_pipe) || pump->counters.stopped > 1)
+        return 0;
+    for (uint32_t number = 0; number < pump->config.pipes; number++)
+        if (!is_pipe(pump, number))
+            return 0;
+    return 1;
+}
+
+struct pump *pump_adopt(int memory_fd, const struct pump_config *config)
+{
+    struct pump *pump = mapping_of(memory_fd, config);
+    if (!pump)
+        return NULL;
+    pump->readers = NULL;
+    if (!is_pump(pump)) {
+        mapping_unmap(pump);
+        errno = EINVAL;
+        return NULL;
+    }
+    pump->detail = (struct pump_detail){0};
+    pump->detail_offset = 0;
+    pump->feed_fd = -1;
+    layout_init(pump, config->vectors);
+    outbox_adopt(pump);
+    backlog_look_again(pump);
+    return pump;
+}
+
+void pump_go_on(struct pump *pump, int fd)
+{
+    pump->feed_fd = fd;
+    pump->last_read = READ_FULL; /* what has come meanwhile is read at once */
+    pump->is_readable = pump->has_polled = 0;
+}
+
+int pump_memory_fd(const struct pump *pump)
+{
+    return pump->memory_fd;
+}
+
+void pump_describe(struct pump_description *description)
+{
+    *description = (struct pump_description){
+        .version = PUMP_MAPPING_VERSION,
+        .description = PUMP_MAPPING_DESCRIPTION,
+        .pump_bytes = sizeof(struct pump),
+        .pipe_bytes = sizeof(struct pump_pipe),
+        .spill_bytes = sizeof(struct spill),
+    };
+}
