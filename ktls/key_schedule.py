@@ -69,6 +69,10 @@ class TrafficSecret:
         self._secret = hkdf_expand_label(old, "traffic upd", b"", len(old), self._cipher.hash_name)
         wipe(old)
 
+    def reveal(self) -> bytes:
+        """The secret of this generation."""
+        return bytes(self._secret)
+
     def wipe(self) -> None:
         """Overwrite the secret; no keys can be had afterwards."""
         wipe(self._secret)

@@ -98,6 +98,15 @@ class MessageJoiner:
         """Whether no part of a message is waiting for its rest."""
         return not self._buffer
 
+    @property
+    def held(self) -> bytes:
+        """The part of a message that waits for its rest."""
+        return bytes(self._buffer)
+
+    def hold(self, held: bytes) -> None:
+        """Go on behind that."""
+        self._buffer[:] = held
+
     def receive(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
         """Take a piece; yield each message it completes, as (type, body).
 

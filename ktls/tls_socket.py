@@ -7,7 +7,7 @@ descriptor.
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from select import POLLIN, POLLOUT, poll
 from ssl import TLSVersion
@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any, Never
 
 from ktls import kernel
+from ktls.ciphers import CIPHERS
 from ktls.errors import AlertReceived, RekeyUnsupported, Truncated, UnexpectedMessage, receive_error
 from ktls.handshake import TlsSession
 from ktls.key_schedule import TrafficSecret
@@ -65,6 +66,46 @@ class Socket(socket.socket):
         self._key_update_owed = False
         # Between a KeyUpdate and the new keys for it, no other thread may send.
         self._sending = RLock()
+
+    # -- another program in the same process ---------------------------------------------------------------------
+
+    def hand_over(self) -> dict[str, Any]:
+        """What must be known beside the file descriptor to go on with the session, in JSON's words: adopt().
+
+        Under TLS 1.3 the traffic secrets are among it, which a key update needs: as secret as the session.
+        """
+        session = self.session
+        return {
+            "version": session.version.name,
+            "cipher": session.cipher.name,
+            "suite": session.suite,
+            "server_hostname": session.server_hostname,
+            "tx": None if self._tx is None else self._tx.reveal().hex(),
+            "rx": None if self._rx is None else self._rx.reveal().hex(),
+            "messages": self._messages.held.hex(),
+            "alert": self._alert.hex(),
+            "peer_has_closed": self._peer_has_closed,
+            "have_closed": self._have_closed,
+            "key_update_owed": self._key_update_owed,
+        }
+
+    @classmethod
+    def adopt(cls, fileno: int, handed_over: Mapping[str, Any]) -> "Socket":
+        """A session that the kernel holds since before this program was there; takes the file descriptor over."""
+        cipher = next(cipher for cipher in CIPHERS if cipher.name == handed_over["cipher"])
+        version = TLSVersion[handed_over["version"]]
+        session = TlsSession(version, cipher, handed_over["suite"], handed_over["server_hostname"])
+        tx, rx = (
+            None if handed_over[name] is None else TrafficSecret(bytearray.fromhex(handed_over[name]), cipher)
+            for name in ("tx", "rx")
+        )
+        adopted = cls(fileno, session, tx, rx)
+        adopted._messages.hold(bytes.fromhex(handed_over["messages"]))
+        adopted._alert = bytes.fromhex(handed_over["alert"])
+        adopted._peer_has_closed = handed_over["peer_has_closed"]
+        adopted._have_closed = handed_over["have_closed"]
+        adopted._key_update_owed = handed_over["key_update_owed"]
+        return adopted
 
     # -- what lies between data -------------------------------------------------------------------------------
 

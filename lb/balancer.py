@@ -10,17 +10,22 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from lb import config as configuration
-from lb import logs
+from lb import handing_over, handover, logs, stand_in
 from lb.config import Config
+from lb.control import Later, Refusal
 from lb.desk import Desk, listen
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
-from lb.feed import session, venues
+from lb.feed import session, succession, venues
 from lb.feed.keeper import Keeper
+from lb.handing_over import Parts
+from lb.handover import Upgrade
 from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
@@ -47,6 +52,7 @@ from lb.service import Condition, Manager, Service, capability
 from lb.signals import WakeUps
 from lb.slots.allowance import Allowance
 from lb.slots.pipes import Pipes
+from lb.slots.proc import has_terminal
 from lb.slots.redelivery import Redelivery, retain_bytes
 from lb.slots.spill import SpillFolder, segment_bytes
 from lb.slots.supervisor import Supervisor
@@ -75,17 +81,28 @@ _POLICIES = {
 
 
 class Balancer:
-    """Runs one `lb`, and tells `manager` of it. run() may be called once."""
+    """Runs one `lb`, and tells `manager` of it. run() may be called once.
 
-    def __init__(self, config: Config, manager: Manager) -> None:
+    `words`: the command line, for the program that may take this process over. `adopted`: the document of the one that
+    had it before (lb/handing_over.py).
+    """
+
+    def __init__(
+        self, config: Config, manager: Manager, words: Sequence[str], adopted: Mapping[str, Any] | None = None
+    ) -> None:
         self._config = config
         self._manager = manager
+        self._words = words
+        self._adopted = adopted
+        self._of_adopted: Mapping[str, Any] = adopted or {}
+        self._has_terminal = has_terminal()
         self._state = State.RUNNING
         self._until_ns = _NEVER_NS
         self._first_stop_ns: int | None = None
         self._exit_code = 0
+        self._folder: SpillFolder | None = None
         self._open_pipes = [True] * config.pipes
-        self._began_ns = time.monotonic_ns()
+        self._began_ns = self._of_adopted.get("began_ns", time.monotonic_ns())
 
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
@@ -96,17 +113,20 @@ class Balancer:
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None
-            allowance = Allowance()
-            listener = listen(config, allowance)
+            adopted = self._of_adopted
+            allowance = Allowance(adopted.get("allowance"))
+            listener = listen(config, allowance, adopted.get("listener"))
             if listener is not None:
                 stack.callback(listener.close)
-            page = None if config.metrics is None else Page(config.metrics, allowance)
+            page = None if config.metrics is None else Page(config.metrics, allowance, adopted.get("page_fd"))
             if page is not None:
                 stack.callback(page.close)
-            self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance)
+            self._pipes = pipes = Pipes(config.pipes, config.pipe_size_bytes, allowance, adopted.get("pipes"))
             stack.callback(pipes.close)
             capability.give_up()
             high_water_bytes = self._high_water_bytes()
+            stand_in.stop(adopted.get("stand_in"))
+            stopped_ns = time.monotonic_ns()
             self._pump = pump = Pump(
                 pipe_fds=pipes.write_fds,
                 route=config.route,
@@ -118,10 +138,11 @@ class Balancer:
                 stall_ns=int(STALLED_AFTER_S * 1e9),
                 retains=config.redeliver,
                 spill=spill,
+                memory_fd=adopted.get("pump_fd"),
             )
             for pipe in range(config.pipes):
                 pump.set_policy(pipe, _POLICIES[config.on_full])
-            if spill is not None:
+            if self._folder is not None and not adopted:
                 self._folder.take_over(config.pipes, pump.recover)
             self._redelivery = redelivery = self._new_redelivery()
             self._supervisor = supervisor = Supervisor(
@@ -139,6 +160,7 @@ class Balancer:
                 status=lambda: self._status(self._proven()),
                 pushed=lambda: self._status(self._snapshot()),
                 stop=lambda: self._stop_asked("lbctl"),
+                upgrade=self._upgrade_asked,
                 is_running=lambda: self._state is State.RUNNING,
             )  # fmt: skip
             stack.callback(self._desk.close)
@@ -148,15 +170,52 @@ class Balancer:
                 self._snapshot, pump, self._lag, config.stats_interval_s, capacity_bytes, self._reader_of
             )
             self._service = Service(self._manager, self._condition)
-            self._start_workers()
+            parts = Parts(
+                config, self._words, self._manager, allowance, listener, page, pipes, pump, self._folder, redelivery,
+                supervisor, self._keeper, self._desk, self._reporter, self._service, high_water_bytes, self._began_ns,
+            )  # fmt: skip
+            self._upgrade = self._new_upgrade(parts)
+            stack.callback(self._upgrade.close)
+            if self._adopted is None:
+                self._start_workers()
+            else:
+                handing_over.adopt(parts, self._adopted, stopped_ns)
+                supervisor.reap()
             while self._state is not State.ENDED:
                 self._turn()
             self._settle()
         return self._exit_code
 
+    def _new_upgrade(self, parts: Parts) -> Upgrade:
+        watch, unwatch = self._wake_ups.watch, self._wake_ups.unwatch
+
+        def set_held(is_held: bool) -> None:
+            self._keeper.is_held = is_held
+
+        return Upgrade(
+            handover.Ports(
+                ask=lambda told: handover.Question(self._words, parts.allowance, watch, unwatch, told),
+                hold=self._hold_session,
+                release=partial(set_held, False),
+                unsettled=partial(handing_over.unsettled, parts),
+                jump=partial(handing_over.jump, parts, self._obey),
+            )
+        )
+
+    def _hold_session(self) -> None:
+        """No session is opened from now on, and one that another program can't go on with is closed."""
+        keeper = self._keeper
+        if self._config.once and succession.settled_session(keeper) is None:
+            self._upgrade.refuse("--once, and its session can't be kept: see docs/upgrade.md")
+            return
+        keeper.is_held = True
+        succession.let_go(keeper)
+
     def _high_water_bytes(self) -> int:
         """Of an outbox."""
         config = self._config
+        if self._adopted is not None:
+            return int(self._adopted["high_water_bytes"])
         if config.redeliver:
             return config.retain_bytes or retain_bytes(config.pipes)
         return config.backlog_bytes or max(WAITING_BYTES // max(config.pipes, 1), LEAST_WAITING_BYTES)
@@ -170,11 +229,12 @@ class Balancer:
             lambda pipe: pump.pipe_counters(pipe).acknowledged_total,
             self._pipes.read_fds,
             self._high_water_bytes(),
+            self._of_adopted.get("redelivery"),
         )
 
     def _spill(self, stack: ExitStack) -> Spill:
         config = self._config
-        self._folder = folder = SpillFolder(config.spill_folder)
+        self._folder = folder = SpillFolder(config.spill_folder, self._of_adopted.get("spill_fd"))
         stack.callback(folder.close)
         return Spill(folder.fileno(), config.spill_max_bytes, segment_bytes(config.spill_max_bytes, config.pipes))
 
@@ -212,12 +272,13 @@ class Balancer:
         self._reporter.tend(now_ns)
         self._desk.tend(now_ns)
         self._service.tend(now_ns)
+        self._upgrade.tend(now_ns)
 
     def _work(self) -> None:
         """Let the pump run, or wait for the workers' end, until something happens."""
         deadline_ns = min(
             self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns,
-            self._desk.deadline_ns, self._service.deadline_ns, self._until_ns,
+            self._desk.deadline_ns, self._service.deadline_ns, self._upgrade.deadline_ns, self._until_ns,
         )  # fmt: skip
         match self._state:
             case State.RUNNING | State.DRAINING:
@@ -298,8 +359,21 @@ class Balancer:
     def _signalled(self, number: int) -> None:
         if number == signal.SIGUSR1:
             self._reporter.balance(self._proven())
+        elif number == signal.SIGHUP and not self._has_terminal:
+            self._upgrade_asked_by_signal()
         elif number in _STOP_SIGNALS:
             self._stop_asked(signal.Signals(number).name)
+
+    def _upgrade_asked(self) -> Later:
+        if self._state is not State.RUNNING:
+            raise Refusal("not-possible", "no upgrade: lb stops")
+        return self._upgrade.asked()
+
+    def _upgrade_asked_by_signal(self) -> None:
+        if self._state is State.RUNNING:
+            self._upgrade.begin("SIGHUP")
+        else:
+            logs.warning("no upgrade: lb stops")
 
     def _stop_asked(self, by: str) -> None:
         now_ns = time.monotonic_ns()
@@ -314,6 +388,8 @@ class Balancer:
 
     def _happened(self, event: Happening) -> None:
         action, state = next_step(self._state, event)
+        if self._state is State.RUNNING and state is not State.RUNNING and self._upgrade.is_begun:
+            self._upgrade.refuse("lb stops")
         if state is not self._state:
             self._state = state
             time_s = {State.KILLING: KILL_AFTER_S}.get(state, self._config.grace_s)

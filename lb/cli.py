@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from lb import logs, options
+from lb import handover, logs, options
 from lb.balancer import Balancer
-from lb.config import LogLevel
+from lb.config import Config, LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
-from lb.key import hide_key_in
+from lb.key import Key, hide_key_in
 from lb.secret import hide_all
 from lb.service import Manager
 
@@ -20,15 +22,18 @@ def main() -> int:
     """Runs the command; returns its exit code."""
     _open_missing_descriptors()
     words = sys.argv[1:]
+    if words[:1] == [handover.ARGUMENT]:
+        return handover.answer(words[1:])
     key_form, log_format = options.peek(words)
     logs.start(LogLevel.INFO, log_format, hide_key_in(key_form))
     manager = Manager.of_environment()
     manager.hide = hide_key_in(key_form)
     try:
+        if (adopted := handover.take()) is not None:
+            return _go_on(adopted)
         config = options.parse(words)
-        manager.hide = partial(hide_all, config.secrets())
-        logs.start(config.log_level, config.log_format, manager.hide)
-        return Balancer(config, manager).run()
+        _tell(config, manager, config.log_level)
+        return Balancer(config, manager, words).run()
     except UsageError as error:
         logs.last_words(str(error), f"lb: usage: {options.USAGE}; lb --help tells more\n")
         manager.tell(STATUS=str(error))
@@ -40,6 +45,20 @@ def main() -> int:
     except Exception as bug:
         logs.last_words(f"internal error: {bug!r}", traceback.format_exc())
         return EX_SOFTWARE
+
+
+def _go_on(adopted: Mapping[str, Any]) -> int:
+    """In a process that another program had before."""
+    config = options.parse(adopted["words"], Key.adopt(adopted["key"]))
+    manager = Manager.adopt(adopted["manager"])
+    _tell(config, manager, LogLevel(adopted["log_level"]))
+    return Balancer(config, manager, adopted["words"], adopted).run()
+
+
+def _tell(config: Config, manager: Manager, log_level: LogLevel) -> None:
+    """From now on, nothing that is told says what is secret."""
+    manager.hide = partial(hide_all, config.secrets())
+    logs.start(log_level, config.log_format, manager.hide)
 
 
 def _open_missing_descriptors() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from lb import logs
 from lb.config import Config
@@ -34,12 +35,13 @@ _NEVER_NS = 1 << 62
 _POLICIES = {"drop-oldest": Policy.DROP_OLDEST, "drop-newest": Policy.DROP_NEWEST}
 
 
-def listen(config: Config, allowance: Allowance) -> Listener | None:
-    """Before anything else is done: where another lb serves the path, its session is not to be evicted."""
+def listen(config: Config, allowance: Allowance, adopted: Mapping[str, int] | None) -> Listener | None:
+    """Before anything else is done: where another lb serves the path, its session is not to be evicted. `adopted`: the
+    listener of the program that had this process before."""
     if config.control is None:
         return None
     allowance.add_descriptors(config.control_clients + 2 * MOST_READERS)
-    return Listener(config.control, config.control_group)
+    return Listener(config.control, config.control_group, adopted)
 
 
 class Desk:
@@ -51,7 +53,7 @@ class Desk:
         self, config: Config, listener: Listener | None, page: Page | None, wake_ups: WakeUps,
         pump: Pump, keeper: Keeper, venue: Venue, supervisor: Supervisor, *,
         status: Callable[[], Mapping[str, object]], pushed: Callable[[], Mapping[str, object]],
-        stop: Callable[[], None], is_running: Callable[[], bool],
+        stop: Callable[[], None], upgrade: Callable[[], Later], is_running: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._has_workers = config.pipes > 0
         self._pump = pump
@@ -64,7 +66,7 @@ class Desk:
         self._page = page
         self._server: Server | None = None
         if listener is not None or page is not None:
-            verbs = verbs_of(self._ports(status, stop))
+            verbs = verbs_of(self._ports(status, stop, upgrade))
             self._server = Server(listener, wake_ups, verbs, pushed, config.control_clients)
 
     def close(self) -> None:
@@ -103,7 +105,40 @@ class Desk:
         """Each sees the end of its pipe."""
         self._readers.close()
 
-    def _ports(self, status: Callable[[], Mapping[str, object]], stop: Callable[[], None]) -> Ports:
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody waits for an answer that only this program can give."""
+        return self._server is None or self._server.is_settled
+
+    def hand_over(self) -> tuple[dict[str, Any], bytes]:
+        """For adopt() in another program; with the bytes that wait for readers. To be settled."""
+        readers, waiting = self._readers.hand_over()
+        clients = [] if self._server is None else self._server.hand_over()
+        return {"readers": readers, "clients": clients}, waiting
+
+    def adopt(self, handed_over: Mapping[str, Any], waiting: bytes, answer: Mapping[str, object]) -> None:
+        """Serve those who joined the program before. `answer`: what those are told who asked it for the upgrade."""
+        try:
+            self._readers.adopt(handed_over["readers"], waiting)
+        except OSError as error:
+            raise InternalError(f"a reader can't go on: {error.strerror}") from None
+        clients = [] if self._server is None else self._server.adopt(handed_over["clients"], answer)
+        for client, known in zip(clients, handed_over["clients"], strict=True):
+            for reader in filter(None, map(self._readers.get, known["readers"])):
+                self._keeper.wishes.want(reader, reader.topics)
+                client.on_close.append(partial(self._detach, reader))
+                client.readers[reader.number] = partial(self._change, reader)
+        self._retune()
+
+    @property
+    def fds(self) -> list[int]:
+        """What another program needs to go on with."""
+        page = [] if self._page is None else [self._page.fileno()]
+        return [*page, *self._readers.fds, *([] if self._server is None else self._server.fds)]
+
+    def _ports(
+        self, status: Callable[[], Mapping[str, object]], stop: Callable[[], None], upgrade: Callable[[], Later]
+    ) -> Ports:
         orders = self._supervisor.orders
         return Ports(
             status=status,
@@ -115,6 +150,7 @@ class Desk:
             attach=self._attach,
             log_level=logs.set_level,
             stop=stop,
+            upgrade=upgrade,
         )
 
     def _subscribe(self, topics: Sequence[str]) -> Later:

@@ -4,8 +4,10 @@ caller's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 CALM_S = 5.0
 """So long nothing must have been counted until it is over: what comes and goes every second is one episode."""
@@ -40,6 +42,15 @@ class Episodes:
     def __init__(self, totals: Sequence[int]) -> None:
         self._totals = list(totals)
         self._going_on: dict[int, _Episode] = {}
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        going_on = {number: dataclasses.asdict(episode) for number, episode in self._going_on.items()}
+        return {"totals": self._totals, "going_on": going_on}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._totals = list(handed_over["totals"])
+        self._going_on = {int(number): _Episode(**episode) for number, episode in handed_over["going_on"].items()}
 
     def look(self, totals: Sequence[int], now_ns: int, going_on: Collection[int] = frozenset()) -> list[Begun | Over]:
         """Take the totals of this moment (CLOCK_MONOTONIC). Returns what is to be told.

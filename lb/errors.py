@@ -13,6 +13,7 @@
             |-- ConnectFailed    name, address, TLS or upgrade
             |-- SessionLost      closed, reset or silent
             |   |-- FeedClosed       by a close frame
+            |   |-- SessionLetGo     for an upgrade that can't keep it
             |   |-- FeedSilent       nothing comes any more
             |   +-- KernelTlsFailed  the kernel's TLS can't go on with it
             |-- ProtocolError    the feed broke RFC 6455; has the close code
@@ -89,6 +90,12 @@ class FeedClosed(SessionLost):
     def __init__(self, text: str, *, is_normal: bool) -> None:
         super().__init__(text)
         self.is_normal = is_normal
+
+
+class SessionLetGo(SessionLost):
+    """By lb itself, for a program that can't go on with it."""
+
+    kind = "upgrade"
 
 
 class FeedSilent(SessionLost):

@@ -6,7 +6,8 @@ Law: reads numbers and logs, each of it once when it begins and once when it is 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from lb import logs
 from lb.episodes import Begun, Episodes, Over
@@ -22,6 +23,14 @@ class FullPipes:
         self._spills = Episodes([pipe.spilled_total for pipe in first.pipes])
         self._damages = Episodes([pipe.damaged_total for pipe in first.pipes])
         self._refusals = Episodes([first.counters.spill_refusals_total])
+
+    def hand_over(self) -> list[Any]:
+        """For adopt() in another process."""
+        return [one.hand_over() for one in (self._drops, self._spills, self._damages, self._refusals)]
+
+    def adopt(self, handed_over: Sequence[Any]) -> None:
+        for one, of_one in zip((self._drops, self._spills, self._damages, self._refusals), handed_over, strict=True):
+            one.adopt(of_one)
 
     def look(self, snapshot: Snapshot) -> None:
         now_ns, pipes = snapshot.taken_ns, snapshot.pipes

@@ -7,7 +7,7 @@ session calls; hide() takes it out of texts that may hold it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,27 @@ from lb.secret import Secret, hide_all
 class Key:
     """A credential. str() and repr() show none of it. `file` is where it was read, if it was a file."""
 
-    __slots__ = ("_file", "_secrets", "_text")
+    __slots__ = ("_file", "_secrets", "_texts")
 
     def __init__(self, text: str, file: str | None = None) -> None:
-        self._text = text
+        self._texts = [text]
+        """With those that it was before, which stay secret."""
         self._file = file
         self._secrets = [Secret(text)]
 
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another program: as secret as the key."""
+        return {"texts": self._texts, "file": self._file}
+
+    @classmethod
+    def adopt(cls, handed_over: Mapping[str, Any]) -> Key:
+        key = cls(handed_over["texts"][-1], handed_over["file"])
+        key._texts = list(handed_over["texts"])
+        key._secrets = [*map(Secret, key._texts)]
+        return key
+
     def reveal(self) -> str:
-        return self._text
+        return self._texts[-1]
 
     def read_again(self) -> bool:
         """Read the key's file once more. Returns whether there is another key in it now; False, too, where the key came
@@ -39,10 +51,10 @@ class Key:
             text = _in_file(self._file)
         except LbError:
             return False
-        if text == self._text:
+        if text == self.reveal():
             return False
         self._secrets = [*self._secrets, Secret(text)]  # the one before stays one
-        self._text = text
+        self._texts.append(text)
         return True
 
     def hide(self, text: str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from lb.pump import Arrival
 
 BOUNDS_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
 """Of the histogram's buckets; those at most 0 come of clocks that differ."""
 
+_SAMPLES = ("_newest", "_recent", "_all")
 MOST_KEPT = 10_000
 """Of a long run every second, then every fourth ... sample is kept."""
 
@@ -31,6 +33,18 @@ class Lag:
         """The median of those taken last."""
         self._in_bucket = [0] * (len(BOUNDS_MS) + 1)
         self._sum_ms = 0.0
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        samples = {name: getattr(self, name).hand_over() for name in _SAMPLES}
+        return {**samples, "newest_ms": self.newest_ms, "in_bucket": self._in_bucket, "sum_ms": self._sum_ms}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        for name in _SAMPLES:
+            getattr(self, name).adopt(handed_over[name])
+        self.newest_ms, self._sum_ms = handed_over["newest_ms"], handed_over["sum_ms"]
+        if len(handed_over["in_bucket"]) == len(self._in_bucket):  # else of a program with other bounds
+            self._in_bucket = list(handed_over["in_bucket"])
 
     def take(self, arrivals: Iterable[Arrival], epoch_ns: int) -> None:
         """Of all that came since the last time. `epoch_ns`: what the wall clock is ahead of CLOCK_MONOTONIC."""
@@ -81,6 +95,13 @@ class _Samples:
         if len(self._kept) >= MOST_KEPT:
             del self._kept[::2]
             self._stride *= 2
+
+    def hand_over(self) -> list[Any]:
+        return [self._stride, self._left_out, self._kept]
+
+    def adopt(self, handed_over: Sequence[Any]) -> None:
+        self._stride, self._left_out, kept = handed_over
+        self._kept = list(kept)
 
     def values(self) -> dict[str, object]:
         return {"lag_p50_ms": self.percentile(0.5), "lag_p99_ms": self.percentile(0.99)}

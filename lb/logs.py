@@ -36,6 +36,11 @@ def set_level(level: LogLevel) -> None:
     _log.least_severe = _SEVERITY[level]
 
 
+def level() -> LogLevel:
+    """What is written is at least as severe."""
+    return next(level for level, number in _SEVERITY.items() if number == _log.least_severe)
+
+
 def listen(listener: Callable[[Mapping[str, object]], None] | None) -> None:
     """Hand every line over, too, whatever the level is, but for debug lines that are not written. It must not log,
     and any thread may call it."""

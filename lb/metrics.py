@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lb.pump import Counters, PipeCounters, Unread
 
@@ -36,6 +38,15 @@ class Snapshot:
     """Of each pipe: the records that wait, counted one by one; where the balance is to be proven."""
     unread: list[Unread] | None = None
     """At the end, when no worker is left: what stood in each pipe."""
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process; without what proves it."""
+        return {**dataclasses.asdict(self), "counted": None, "unread": None}
+
+    @classmethod
+    def adopt(cls, handed_over: Mapping[str, Any]) -> Snapshot:
+        pipes = [PipeCounters(**pipe) for pipe in handed_over["pipes"]]
+        return cls(**{**handed_over, "counters": Counters(**handed_over["counters"]), "pipes": pipes})
 
     def statistics(self, before: Snapshot) -> dict[str, object]:
         """The values of a line of statistics; rates are over the time since `before`."""

@@ -42,8 +42,9 @@ Join = Callable[[socket.socket, Collection[str], Callable[[], object]], object]
 class Page:
     """To be closed; then the process is killed. The second time, nothing happens."""
 
-    def __init__(self, address: Address, allowance: Allowance) -> None:
-        """Listens. Raises Unavailable where that can't be, or the extra is missing."""
+    def __init__(self, address: Address, allowance: Allowance, adopted_fd: int | None = None) -> None:
+        """Listens. `adopted_fd`: on this since before this program took the process over. Raises Unavailable where that
+        can't be, or the extra is missing."""
         if importlib.util.find_spec("prometheus_client") is None:
             raise Unavailable("--metrics needs the package prometheus-client: pip install 'trade-balancer[metrics]'")
         self._allowance = allowance
@@ -53,7 +54,7 @@ class Page:
         self._process_fd: int | None = None
         self.deadline_ns = 0
         """When tend() has something to do next (CLOCK_MONOTONIC)."""
-        self._listening = _listening(address)
+        self._listening = _listening(address) if adopted_fd is None else socket.socket(fileno=adopted_fd)
         host, port = self._listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         logs.info("metrics and page are served", url=url)
@@ -69,6 +70,10 @@ class Page:
                 self._start(join)
             except OSError as error:
                 self._start_later(str(error.strerror))
+
+    def fileno(self) -> int:
+        """Where it listens: whoever connects waits there, whatever becomes of the process."""
+        return self._listening.fileno()
 
     def close(self) -> None:
         self._is_closed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 
 class Recurrence:
@@ -12,6 +13,13 @@ class Recurrence:
         self._most = most
         self._within_ns = int(within_s * 1e9)
         self._times_ns: deque[int] = deque()
+
+    def hand_over(self) -> list[int]:
+        """When it has happened, as far as that counts, for adopt() in another process."""
+        return list(self._times_ns)
+
+    def adopt(self, times_ns: Iterable[int]) -> None:
+        self._times_ns.extend(times_ns)
 
     def add(self, now_ns: int) -> bool:
         """It has happened once more. Returns whether that is one too many; then counting begins anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from lb import logs
 from lb.forecast import Change, Forecast
@@ -72,6 +73,26 @@ class Reporter:
             self._log_layouts()
             self._before = snapshot
             self._statistics_due_ns = now_ns + self._interval_ns
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process. How pipes fill is looked at anew there."""
+        return {
+            "first": self._first.hand_over(),
+            "before": self._before.hand_over(),
+            "full_pipes": self._full_pipes.hand_over(),
+            "arrival": self._arrival,
+            "lag": self._lag.hand_over(),
+            "logged_layouts": self._logged_layouts,
+            "statistics_due_ns": self._statistics_due_ns,
+        }
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        """The whole run is that of the process."""
+        self._first, self._before = (Snapshot.adopt(handed_over[name]) for name in ("first", "before"))
+        self._full_pipes.adopt(handed_over["full_pipes"])
+        self._arrival, self._logged_layouts = handed_over["arrival"], handed_over["logged_layouts"]
+        self._lag.adopt(handed_over["lag"])
+        self._statistics_due_ns = handed_over["statistics_due_ns"]
 
     def status(self, snapshot: Snapshot) -> dict[str, object]:
         """All that is counted, and what is expected of it."""

@@ -158,8 +158,12 @@ def test_no_venue_is_spelled_outside_of_its_own_files() -> None:
         assert {venue for venue in VENUES if venue in path.read_text().lower()} <= own, name
 
 
-def test_only_the_supervisor_starts_workers_and_nobody_else_processes_but_the_page_s() -> None:
-    assert importers("lb.slots.spawn.spawn", among="lb") == {"lb.slots.supervisor", "lb.page"}
+def test_only_the_supervisor_starts_workers_and_nobody_else_processes_but_the_page_s_and_the_next_lb_s() -> None:
+    assert importers("lb.slots.spawn.spawn", among="lb") == {
+        "lb.slots.supervisor",
+        "lb.page",
+        "lb.handover.question",
+    }
     assert {
         name for name in importers("subprocess", "multiprocessing", among="lb") if not within(name, "lb.setup")
     } == set()
@@ -170,8 +174,9 @@ def test_only_the_command_line_knows_the_balancer() -> None:
     assert importers("lb.cli", among="lb") <= {"lb.__main__"}
 
 
-WHERE_THE_SIDES_MEET = {"lb.balancer", "lb.desk"}
-"""The loop around all of them, and where other programs' wishes, which concern all of them, are carried out."""
+WHERE_THE_SIDES_MEET = {"lb.balancer", "lb.desk", "lb.handing_over"}
+"""The loop around all of them, what it leaves to another program, and where other programs' wishes, which concern all
+of them, are carried out."""
 
 
 def test_the_parts_do_not_know_each_other() -> None:
@@ -189,11 +194,16 @@ def test_the_control_socket_knows_neither_feed_nor_workers() -> None:
         name for module in IMPORTS if within(module, "lb.control") for name in IMPORTS[module] if within(name, "lb")
     }
     assert {name for name in known if within(name, "lb.feed", "lb.slots", "lb.pump", "lb.balancer")} == set()
-    assert importers("lb.control", among="lb") == {"lb.desk"}
+    assert importers("lb.control", among="lb") == {
+        "lb.desk",
+        "lb.balancer",
+        "lb.handing_over",
+        "lb.handover.upgrade",
+    }
 
 
 def test_only_the_balancer_knows_the_desk() -> None:
-    assert importers("lb.desk", among="lb") == {"lb.balancer"}
+    assert importers("lb.desk", among="lb") == {"lb.balancer", "lb.handing_over"}
     assert importers("lb.readers", among="lb") == {"lb.desk"}
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import socket
 import time
+from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from lb.control.protocol import Fault, Id, Lines, Request, event_line
+from lb.control.protocol import Fault, Id, Lines, Request, event_line, request_line
 
 READ_BYTES = 16 << 10
 MOST_UNSENT_BYTES = 4 << 20
@@ -21,12 +22,15 @@ UNREAD_S = 10.0
 
 
 class Later:
-    """An answer that is not known yet. `look` returns it once it is; it is asked in every turn, and at until_ns, where
-    it has one in any case."""
+    """An answer that is not known yet. `look` returns it once it is, or raises Refusal; it is asked in every turn, and
+    at until_ns, where it has one in any case. `is_of_upgrade`: another program gives it."""
 
-    def __init__(self, look: Callable[[], Mapping[str, object] | None], until_ns: int) -> None:
+    def __init__(
+        self, look: Callable[[], Mapping[str, object] | None], until_ns: int, *, is_of_upgrade: bool = False
+    ) -> None:
         self.look = look
         self.until_ns = until_ns
+        self.is_of_upgrade = is_of_upgrade
 
 
 class Client:
@@ -52,6 +56,37 @@ class Client:
         self.on_close: list[Callable[[], object]] = []
         self.readers: dict[int, Callable[[Any], object]] = {}
         """Those that it has attached, by their numbers: what their topics' changes go to."""
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process, where its socket has the same number. What it has asked and got no answer to
+        is asked again there, but for what is to be answered later."""
+        asked = request_line(self.request) if isinstance(self.request, Request) else b""
+        return {
+            "fd": self.fileno(),
+            "lines": b64encode(asked + self._lines.rest).decode(),
+            "unsent": [[b64encode(line).decode(), fds] for line, fds in self._unsent],
+            "is_ending": self._is_ending,
+            "watch": self.watch,
+            "readers": sorted(self.readers),
+        }
+
+    @classmethod
+    def adopt(cls, handed_over: Mapping[str, Any]) -> Client:
+        """Whose readers are still to be attached."""
+        client = cls(socket.socket(fileno=handed_over["fd"]))
+        client._lines.receive(b64decode(handed_over["lines"]))
+        client._unsent.extend((b64decode(line), list(fds)) for line, fds in handed_over["unsent"])
+        client._unsent_bytes = sum(len(line) for line, _ in client._unsent)
+        client._sent_ns = time.monotonic_ns()
+        client._is_ending = handed_over["is_ending"]
+        client.watch = handed_over["watch"]
+        client.next_request()
+        return client
+
+    @property
+    def fds(self) -> list[int]:
+        """Its socket, and what is to be sent to it."""
+        return [self.fileno(), *(fd for _, fds in self._unsent for fd in fds)]
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 from lb.errors import Unavailable
@@ -26,10 +27,14 @@ _GROUPS_BYTES = 1024
 class Listener:
     """Listens on `path`; to be closed. `group`: whose members may connect, too."""
 
-    def __init__(self, path: str, group: int | None) -> None:
-        """Raises Unavailable: another lb serves the path, something else stands there, or it can't be made."""
+    def __init__(self, path: str, group: int | None, adopted: Mapping[str, int] | None = None) -> None:
+        """`adopted`: what hand_over() said before this program took the process over. Raises Unavailable: another lb
+        serves the path, something else stands there, or it can't be made."""
         self._path = Path(path).absolute()  # lb does not change its directory, but whoever asks for it might
         self._group = group
+        if adopted is not None:
+            self._lock_fd, self.socket = adopted["lock_fd"], socket.socket(fileno=adopted["fd"])
+            return
         try:
             self._lock_fd = self._lock()
             try:
@@ -40,6 +45,9 @@ class Listener:
                 raise
         except OSError as error:
             raise Unavailable(f"--control {path}: {error.strerror or error}") from None
+
+    def hand_over(self) -> dict[str, int]:
+        return {"lock_fd": self._lock_fd, "fd": self.socket.fileno()}
 
     def close(self) -> None:
         """Take the file away. What has connected stays connected."""

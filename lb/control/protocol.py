@@ -51,6 +51,11 @@ class Lines:
     def __init__(self) -> None:
         self._rest = b""
 
+    @property
+    def rest(self) -> bytes:
+        """What was received and not taken."""
+        return self._rest
+
     def receive(self, data: bytes) -> None:
         """Take what was read."""
         self._rest += data
@@ -82,6 +87,11 @@ def _parsed(line: bytes) -> Request | Fault:
     if not isinstance(verb, str):
         return Fault(id_, Refusal("malformed", "verb is a string"), is_last=False)
     return Request(id_, verb, said)
+
+
+def request_line(request: Request) -> bytes:
+    """As it came, but for white space and the like."""
+    return _line({"v": VERSION, "id": request.id, "verb": request.verb, **request.arguments})
 
 
 def result_line(id_: Id, result: Mapping[str, object]) -> bytes:

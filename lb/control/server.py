@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lb import logs
 from lb.control.client import Client, Later
@@ -91,6 +92,34 @@ class Server:
         self._admit(client)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nobody waits for an answer that only this process can give."""
+        return all(later.is_of_upgrade for client in self._clients.values() for _, later in client.later)
+
+    def hand_over(self) -> list[dict[str, Any]]:
+        """The clients, but lb's own, for adopt() in another process. To be settled."""
+        clients = [client for client in self._clients.values() if client.may is None and not client.has_gone]
+        for client in clients:
+            while isinstance(client.request, Fault):
+                self._serve(client)
+        self._tell_lines()
+        return [{**client.hand_over(), "upgrade_ids": [id_ for id_, _ in client.later]} for client in clients]
+
+    @property
+    def fds(self) -> list[int]:
+        """Of the clients that are handed over."""
+        return [fd for client in self._clients.values() if client.may is None for fd in client.fds]
+
+    def adopt(self, handed_over: Sequence[Mapping[str, Any]], answer: Mapping[str, object]) -> list[Client]:
+        """Serve those who came to another process. `answer`: what those are told who asked that one for an upgrade.
+        Returns them in their order."""
+        clients = [Client.adopt(one) for one in handed_over]
+        for client, one in zip(clients, handed_over, strict=True):
+            self._admit(client)
+            client.later = [(id_, Later(lambda: answer, 0)) for id_ in one["upgrade_ids"]]
+        return clients
+
+    @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next."""
         clients = self._clients.values()
@@ -145,7 +174,12 @@ class Server:
     def _serve(self, client: Client) -> None:
         still_later: list[tuple[Id, Later]] = []
         for id_, later in client.later:
-            if (result := later.look()) is None:
+            try:
+                result = later.look()
+            except Refusal as error:
+                client.say(error_line(id_, error))
+                continue
+            if result is None:
                 still_later.append((id_, later))
             else:
                 client.say(result_line(id_, result))

@@ -67,6 +67,8 @@ class Ports:
     attach: Callable[[Attachment], Attached]
     log_level: Callable[[LogLevel], None]
     stop: Callable[[], None]
+    upgrade: Callable[[], Later]
+    """By the installed program."""
 
 
 def verbs_of(ports: Ports) -> dict[str, Verb]:
@@ -113,6 +115,10 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
         ports.stop()
         return Answer({})
 
+    def upgrade(arguments: Mapping[str, object], _: Client) -> Later:
+        _take(arguments)
+        return ports.upgrade()
+
     return {
         "status": status,
         "watch": watch,
@@ -125,6 +131,7 @@ def verbs_of(ports: Ports) -> dict[str, Verb]:
         "resume": _of_a_slot(ports.resume),
         "log-level": log_level,
         "stop": stop,
+        "upgrade": upgrade,
     }
 
 

@@ -5,7 +5,7 @@ Law: no I/O and no clock. A dialogue lives as long as its session; the keeper ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -107,3 +107,9 @@ class Dialogue(Protocol):
     def change(self, fresh: Sequence[str], over: Sequence[str]) -> list[Action]:
         """What to do so that the session brings the topics `fresh`, too, and `over` no more. Not before Ready."""
         ...
+
+    def hand_over(self) -> dict[str, Any]:
+        """Behind Ready: what must be known to go on with the session, in JSON's words, for adopt() of a new one."""
+        ...
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None: ...

@@ -5,7 +5,8 @@ Law: no I/O, no clock. Nothing of this ends with a session: some venues end it a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 MOST_BARRED = 1000
 """Topics that are remembered; the eldest may be asked for again."""
@@ -18,6 +19,14 @@ class Doubts:
         self.barred: dict[str, str] = {}
         self._groups: list[tuple[str, ...]] = []
         """Of topics, one of which at least is refused; the next to be asked for first."""
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"barred": self.barred, "groups": self._groups}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self.barred = dict(handed_over["barred"])
+        self._groups = [tuple(group) for group in handed_over["groups"]]
 
     @property
     def topics(self) -> set[str]:

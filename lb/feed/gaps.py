@@ -6,8 +6,9 @@ Law: no I/O; the clocks are the caller's. Sessions that brought no record are pa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from lb import logs
 from lb.pump import Arrival
@@ -34,6 +35,23 @@ class Gaps:
     def begin(self, newest: Arrival | None) -> None:
         """A session begins. `newest`: the last record of those before; None: there was none."""
         self._last = newest
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        last = self._last
+        return {
+            "last": None if last is None else [last.number, last.received_ns, last.record.decode("latin-1")],
+            "gaps_total": self.gaps_total,
+            "gap_s": self.gap_s,
+            "newest": list(self._newest),
+        }
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        if handed_over["last"] is not None:
+            number, received_ns, record = handed_over["last"]
+            self._last = Arrival(number, received_ns, record.encode("latin-1"))
+        self.gaps_total, self.gap_s = handed_over["gaps_total"], handed_over["gap_s"]
+        self._newest.extend(handed_over["newest"])
 
     def status(self) -> dict[str, object]:
         """What there is to tell; of the newest MOST_KEPT gaps what end() returned, the oldest first."""

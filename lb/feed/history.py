@@ -6,7 +6,9 @@ Law: no I/O; the clock is the caller's. However often sessions end, no more is k
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from lb import logs
 from lb.errors import LbError
@@ -37,6 +39,17 @@ class History:
         self._ends_total[error.kind] += 1
         self._over.append({**self._open, "ended": _time(now_s), "kind": error.kind, "reason": self._last_reason})
         self._open = None
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        totals = {"ends_total": self._ends_total, "failures_total": self._failures_total}
+        return {"open": self._open, "over": list(self._over), **totals, "last_reason": self._last_reason}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._open, self._last_reason = handed_over["open"], handed_over["last_reason"]
+        self._over.extend(handed_over["over"])
+        self._ends_total.update(handed_over["ends_total"])
+        self._failures_total.update(handed_over["failures_total"])
 
     def status(self) -> dict[str, object]:
         """What there is to tell: sessions, the oldest first, the one that is open without an end; by their errors' kind

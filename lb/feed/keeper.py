@@ -38,6 +38,7 @@ from lb.errors import (
     ProtocolError,
     Refused,
     SessionError,
+    SessionLetGo,
     SessionLost,
 )
 from lb.feed import dialogue as said
@@ -60,8 +61,7 @@ ATTEMPT_TIMEOUT_S = 60.0
 LEAST_DELAY_S = 0.25
 MOST_DELAY_S = 30.0
 STABLE_S = 10.0
-"""A session this old has shown that it works: only then are earlier failures forgotten (two clients on one key would
-else fight)."""
+"""A session this old works: only then are earlier failures forgotten (two clients on one key would else fight)."""
 ENDING_S = 2.0
 """How long the feed may take to close a session that is over."""
 ACKNOWLEDGE_S = 10.0
@@ -102,6 +102,7 @@ class Keeper:
         self.subscriptions = Subscriptions(self.wishes.of_all())
         self.is_retuned = False
         """What the feed may send has changed: whoever must know sets it back."""
+        self.is_held = False  # no session is opened while it is
         self.state: State = Waiting(0)
         self.sessions_total = 0
         self.tls = "none"
@@ -111,7 +112,7 @@ class Keeper:
         """When tend() has something to do next. Not before the pump has dealt what it has, where that is waited for."""
         match self.state:
             case Waiting(due_ns):
-                return _NEVER_NS if self._pump.has_input else due_ns
+                return _NEVER_NS if self._pump.has_input or self.is_held else due_ns
             case Opening(attempt, until_ns):
                 return until_ns if not attempt.has_ended else _NEVER_NS if self._pump.has_input else 0
             case Talking(session) | Open(session) if session.unsent_bytes:
@@ -155,7 +156,7 @@ class Keeper:
     def tend(self, now_ns: int) -> None:
         """Do what is due. Raises LbError when no session will ever succeed."""
         match self.state:
-            case Waiting(due_ns) if now_ns >= due_ns and not self._pump.has_input:
+            case Waiting(due_ns) if now_ns >= due_ns and not self._pump.has_input and not self.is_held:
                 self._start_attempt(now_ns)
             case Opening(attempt, until_ns):
                 self._await_attempt(attempt, until_ns, now_ns)
@@ -176,7 +177,7 @@ class Keeper:
                 self.lost(error)
 
     def retune(self) -> None:
-        """The wishes have changed: ask the session for what is new, and take back what nobody wants."""
+        """The wishes have changed: ask for what is new, and take back what nobody wants."""
         self.subscriptions.want(self.wishes.of_all(self.subscriptions.acknowledged))
         self._mute.want(self.wishes.base)
         self._ask_for_changes()
@@ -301,7 +302,9 @@ class Keeper:
     def _wait(self, error: LbError, *, was_open: bool = False) -> None:
         """Raises what no new session would mend."""
         self._history.end(time.time(), error)
-        self.state = Waiting(_NEVER_NS)
+        self.state = Waiting(0 if isinstance(error, SessionLetGo) else _NEVER_NS)
+        if isinstance(error, SessionLetGo):
+            return
         if self._config.once and was_open and isinstance(error, SessionError) and error.retry:
             raise OnceOver(error)
         least_delay_s = error.least_delay_s if isinstance(error, SessionError) else 0.0
@@ -405,11 +408,11 @@ class Keeper:
             self.retune()
 
     def _end(self, error: SessionError) -> None:
-        """The session is over, but for what the feed has sent already. Of a refused key nothing more is to come."""
+        """It is over, but for what the feed has sent already. Of a refused key nothing more is to come."""
         if not error.retry:
             self.lost(error)
         elif isinstance(self.state, Talking | Open):
-            logs.error(str(error))
+            (logs.info if isinstance(error, SessionLetGo) else logs.error)(str(error))
             began_ns = self.state.began_ns if isinstance(self.state, Open) else None
             until_ns = time.monotonic_ns() + int(ENDING_S * 1e9)
             self.state = Ending(self.state.session, error, began_ns, until_ns)

@@ -6,8 +6,10 @@ so many others came that a good number of its own should have been among them. O
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lb.config import Config
 from lb.pump import Arrival
@@ -44,6 +46,16 @@ class Mute:
         """These are the workers' from now on."""
         self._wanted = tuple(topics)
         self._topics = {topic: self._topics.get(topic, _Topic()) for topic in topics}
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        topics = {name: dataclasses.asdict(topic) for name, topic in self._topics.items()}
+        return {"samples": self._samples, "topics": topics}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._samples = handed_over["samples"]
+        self._topics = {name: _Topic(**topic) for name, topic in handed_over["topics"].items()}
+        self._wanted = tuple(self._topics)
 
     def look(self, arrivals: Sequence[Arrival], now_s: float) -> list[tuple[str, float]]:
         """Take the newest samples. Returns the topics that have gone mute, once each time, and for how many seconds.

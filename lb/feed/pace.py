@@ -6,6 +6,8 @@ Law: no I/O; the clock is the caller's. What else is sent to the venue counts, b
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 _NEVER_NS = 1 << 62
 
@@ -32,6 +34,14 @@ class Pace:
         """A new session: nothing was said in it."""
         self._waiting.clear()
         self._free_ns = 0
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"free_ns": self._free_ns, "waiting": [text.decode() for text in self._waiting]}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._free_ns = handed_over["free_ns"]
+        self._waiting = deque(text.encode() for text in handed_over["waiting"])
 
     def want(self, text: bytes) -> None:
         self._waiting.append(text)

@@ -5,6 +5,9 @@ Law: no I/O; the clocks and the counter are the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lb.config import Config
 
 _LOOKS = 4
@@ -43,6 +46,13 @@ class Quiet:
             return None
         self._since_ns = now_ns
         return quiet_ns / 1e9
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"records": self._records, "since_ns": self._since_ns, "due_ns": self.due_ns}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._records, self._since_ns, self.due_ns = (handed_over[name] for name in ("records", "since_ns", "due_ns"))
 
     def _later(self, now_ns: int) -> None:
         self.due_ns = now_ns + self._after_ns // _LOOKS if self._after_ns else _NEVER_NS

@@ -5,7 +5,8 @@ Law: no I/O, no clock. What the feed acknowledges it has acknowledged for one se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lb import logs
 from lb.feed.doubts import Doubts
@@ -34,6 +35,25 @@ class Subscriptions:
         self._leaving.clear()
         self._acknowledged.clear()
         self._rejected.clear()
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {
+            "wanted": list(self.wanted),
+            "asked": sorted(self._asked),
+            "leaving": sorted(self._leaving),
+            "acknowledged": sorted(self._acknowledged),
+            "rejected": list(self._rejected),
+            "doubts": self._doubts.hand_over(),
+        }
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._doubts.adopt(handed_over["doubts"])
+        self.want(handed_over["wanted"])
+        self._asked, self._leaving, self._acknowledged = (
+            set(handed_over[name]) for name in ("asked", "leaving", "acknowledged")
+        )
+        self._rejected = dict.fromkeys(handed_over["rejected"])
 
     def want(self, topics: Sequence[str]) -> None:
         self.wanted = tuple(topic for topic in dict.fromkeys(topics) if topic not in self._doubts.barred)

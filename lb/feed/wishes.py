@@ -6,8 +6,9 @@ stays for a while, for whoever comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from lb.pump import Topic
 
@@ -26,6 +27,13 @@ class Wishes:
         self._parse = lru_cache(_KEPT_MEANINGS)(parse)
         self._of: dict[object, tuple[str, ...]] = {}
         self._lingering: dict[str, int] = {}
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process: but for what readers want, who say so again."""
+        return {"base": list(self.base), "lingering": self._lingering}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self.base, self._lingering = tuple(handed_over["base"]), dict(handed_over["lingering"])
 
     def want(self, who: object, topics: Sequence[str]) -> None:
         """Somebody wants these, until release()."""

@@ -28,8 +28,9 @@ _NO_WORKER = (".", "")
 """DIR and WORKER of NPIPES 0."""
 
 
-def parse(words: Sequence[str]) -> Config:
-    """Read the command line. Reads the key, and wipes it and other credentials. Raises UsageError or KeyUnreadable."""
+def parse(words: Sequence[str], key: Key | None = None) -> Config:
+    """Read the command line. Reads the key, unless it is given, and wipes it and other credentials. Raises UsageError
+    or KeyUnreadable."""
     parser = full_parser()
     parted = part(words, options_of(parser))
     for name in parted.unknown:
@@ -41,14 +42,14 @@ def parse(words: Sequence[str]) -> Config:
     endpoint = Endpoint.parse(args.url)
     _erase_credentials(args.url, args.proxy)
     check_redelivery(args)
-    return _config(args, parted, endpoint)
+    return _config(args, parted, endpoint, key)
 
 
-def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint) -> Config:
+def _config(args: argparse.Namespace, parted: Parted, endpoint: Endpoint, key: Key | None) -> Config:
     venue = venues.named(args.feed)
     return Config(
         endpoint=endpoint,
-        key=read_key(args.key) if venue.needs_key else _no_key(args.key, venue),
+        key=key or (read_key(args.key) if venue.needs_key else _no_key(args.key, venue)),
         pipes=args.pipes,
         directory=args.directory,
         worker=args.worker,

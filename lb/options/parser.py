@@ -24,9 +24,11 @@ WORKER runs in DIR as: WORKER [ARGS...] FD [FD...], the read ends of its pipes. 
 options and -- too. A WORKER without a slash is looked for in PATH; ./WORKER is the one in DIR. On each pipe stand, one
 behind the other, a 4-byte little-endian length and a JSON object of that many bytes.
 
-signals:  SIGTERM, SIGINT, SIGHUP  stop reading, deliver what was received, exit 0
-                                   a second one, a second or more after the first: exit at once with 1
-          SIGUSR1                  one line of totals: received + recovered = written + waiting + spilled + dropped
+signals:  SIGTERM, SIGINT  stop reading, deliver what was received, exit 0
+                           a second one, a second or more after the first: exit at once with 1
+          SIGHUP           the installed program takes this process over, with session, pipes and workers
+                           (docs/upgrade.md); of a controlling terminal: as SIGTERM
+          SIGUSR1          one line of totals: received + recovered = written + waiting + spilled + dropped
 exit:     0   stopped on request, and everything was delivered
           1   stopped a second time
           64  usage

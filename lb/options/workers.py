@@ -21,7 +21,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         default=(Route.ROUND_ROBIN, ""),
         metavar="round-robin|symbol|least-backlog|key=MEMBER",
         help="which pipe a record goes to: the next in turn, the one of its symbol, the one with the least bytes "
-        "unread, in the pipe and in lb, or the one of what its member MEMBER says, such as key=account (default: "
+        "unread, in the pipe and in lb, or the one of what its MEMBER says, as key=account does (default: "
         "round-robin)",
     )
     add(

@@ -225,6 +225,14 @@ class Pump:
         """An adopted pump: the session that it had is on this socket."""
         lib.pump_go_on(self._pump, fd)
 
+    def stand_in(self, stop_fd: int) -> int:
+        """A child goes on with the pump until `stop_fd` is readable, or something is to be decided. Returns its pid;
+        0: there is none, for there are readers. Until it has ended, this pump is nobody's. Raises OSError."""
+        pid = lib.pump_stand_in(self._pump, stop_fd)
+        if pid < 0:
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        return pid
+
     @property
     def memory_fd(self) -> int:
         """The pump's own, for another process to adopt it between two runs of this one."""

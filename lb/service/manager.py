@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
 
 _LONGEST_BYTES = 4000
 """Of a value: a feed's words may be in it."""
@@ -23,6 +24,7 @@ class Manager:
         self.hide: Callable[[str], str] = str
         """Takes secrets out of a text."""
         self.watchdog_ns = watchdog_ns
+        self._told_address = address
         self._socket: socket.socket | None = None
         if address[:1] in ("/", "@"):
             self._address = address.replace("@", "\0", 1) if address[0] == "@" else address
@@ -36,6 +38,14 @@ class Manager:
         watched = environment.pop("WATCHDOG_PID", "")
         is_watched = watchdog_us.isdecimal() and int(watchdog_us) > 0 and watched in ("", str(os.getpid()))
         return cls(address, int(watchdog_us) * 1000 if is_watched else None)
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"address": self._told_address, "watchdog_ns": self.watchdog_ns}
+
+    @classmethod
+    def adopt(cls, handed_over: Mapping[str, Any]) -> Manager:
+        return cls(handed_over["address"], handed_over["watchdog_ns"])
 
     @property
     def listens(self) -> bool:

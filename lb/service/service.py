@@ -58,6 +58,13 @@ class Service:
             self._tell_status(condition, now_ns)
         self.deadline_ns = now_ns + self._next_look_ns()
 
+    def hand_over(self) -> bool:
+        """For adopt() in another process: whether READY=1 was told."""
+        return self._is_ready
+
+    def adopt(self, is_ready: bool) -> None:
+        self._is_ready = is_ready
+
     def stopping(self, until_ns: int) -> None:
         """A step of the end has begun, which may take until then (CLOCK_MONOTONIC)."""
         self._is_stopping = True

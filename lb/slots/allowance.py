@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
+from typing import Any
 
 from lb.errors import Unavailable
 
@@ -17,13 +19,25 @@ _OF_A_WORKER_BESIDES_PIPES = 64
 
 
 class Allowance:
-    """To be made before anything is changed."""
+    """To be made before anything is changed. `adopted`: what hand_over() said before this program took the process
+    over."""
 
-    def __init__(self) -> None:
+    def __init__(self, adopted: Mapping[str, Any] | None = None) -> None:
         self._given_cpus = self._own_cpus = os.sched_getaffinity(0)
         self._given_soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._own_soft = self._given_soft
         self._needed_descriptors = _OTHER_DESCRIPTORS
+        if adopted is not None:
+            self._given_cpus, self._own_cpus = set(adopted["given_cpus"]), set(adopted["own_cpus"])
+            self._given_soft, self._own_soft = adopted["given_soft"], adopted["own_soft"]
+
+    def hand_over(self) -> dict[str, Any]:
+        return {
+            "given_cpus": sorted(self._given_cpus),
+            "own_cpus": sorted(self._own_cpus),
+            "given_soft": self._given_soft,
+            "own_soft": self._own_soft,
+        }
 
     def add_descriptors(self, count: int) -> None:
         """Allow `count` more than before. Raises Unavailable where the hard limit does not."""

@@ -67,9 +67,14 @@ def parse(packet: bytes) -> Message:
 class Channel:
     """Both ends. The worker's is to be closed as soon as the worker has it, or the end of it would not be seen."""
 
-    def __init__(self) -> None:
-        """Raises OSError."""
-        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, adopted_fd: int | None = None) -> None:
+        """`adopted_fd`: lb's end of one whose worker runs since before this program took the process over. Raises
+        OSError."""
+        self._theirs: socket.socket | None = None
+        if adopted_fd is None:
+            self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        else:
+            self._ours = socket.socket(fileno=adopted_fd)
         self._ours.setblocking(False)
         self.has_ended = False
 
@@ -78,14 +83,16 @@ class Channel:
         return self._ours.fileno()
 
     def worker_fd(self) -> int:
+        assert self._theirs is not None
         return self._theirs.fileno()
 
     def close_worker_end(self) -> None:
-        self._theirs.close()
+        if self._theirs is not None:
+            self._theirs.close()
 
     def close(self) -> None:
         self._ours.close()
-        self._theirs.close()
+        self.close_worker_end()
 
     def receive(self, most: int = MOST_AT_ONCE) -> list[Message]:
         """What the worker has said, up to so many messages; has_ended tells whether it can say no more."""

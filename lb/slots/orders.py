@@ -71,6 +71,11 @@ class Orders:
                 self.resume(slot)
 
     @property
+    def are_open(self) -> bool:
+        """Whether somebody who is to be replaced has not ended yet."""
+        return bool(self._kills)
+
+    @property
     def deadline_ns(self) -> int:
         """When tend() has something to do next (CLOCK_MONOTONIC)."""
         return min((kill_ns for _, kill_ns in self._kills.values()), default=NEVER_NS)

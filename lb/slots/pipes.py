@@ -10,8 +10,10 @@ import errno
 import fcntl
 import os
 from array import array
+from collections.abc import Mapping
 from pathlib import Path
 from termios import FIONREAD
+from typing import Any
 
 from lb import logs
 from lb.errors import Unavailable
@@ -27,9 +29,13 @@ _SMALLEST_BYTES = 4096
 class Pipes:
     """NPIPES pipes. Write ends do not block, read ends do."""
 
-    def __init__(self, count: int, asked_bytes: int | None, allowance: Allowance) -> None:
+    def __init__(
+        self, count: int, asked_bytes: int | None, allowance: Allowance, adopted: Mapping[str, Any] | None = None
+    ) -> None:
         """`asked_bytes`: size of each; None: as much as is granted, all together at most a quarter of the
         memory that this process may use.
+
+        `adopted`: what hand_over() said before this program took the process over.
 
         Raises Unavailable when the system has not that many descriptors.
         """
@@ -38,6 +44,12 @@ class Pipes:
         self.write_fds: list[int] = []
         """Their numbers, also of those that close_write_end() has closed."""
         self._writable: set[int] = set()
+        if adopted is not None:
+            self.read_fds, self.write_fds, self.size_bytes = (
+                list(adopted[name]) for name in ("read_fds", "write_fds", "size_bytes")
+            )
+            self._writable.update(self.write_fds)
+            return
         target_bytes = asked_bytes or _largest_share_bytes(max(count, 1))
         try:
             for _ in range(count):
@@ -52,6 +64,10 @@ class Pipes:
         self.size_bytes = [enlarge(fd, target_bytes) for fd in self.write_fds]
         if count:
             self._report(target_bytes, is_asked=asked_bytes is not None)
+
+    def hand_over(self) -> dict[str, list[int]]:
+        """While all are open."""
+        return {"read_fds": self.read_fds, "write_fds": self.write_fds, "size_bytes": self.size_bytes}
 
     def backlog_bytes(self) -> list[int]:
         """What each pipe holds that its worker has not read."""

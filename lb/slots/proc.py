@@ -6,6 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+_TERMINAL = 4
+"""Of the fields behind the name: tty_nr."""
+
 
 def fields_of(pid: int) -> Sequence[str]:
     """The fields of its stat behind its name: state, parent, and so on; none where they can't be seen.
@@ -20,3 +23,8 @@ def fields_of(pid: int) -> Sequence[str]:
     except OSError:
         return ()
     return text.rpartition(") ")[2].split()
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal, whose end comes as SIGHUP."""
+    return fields_of(os.getpid())[_TERMINAL : _TERMINAL + 1] not in ([], ["0"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from lb import logs
 from lb.slots.memory import allowed_memory_bytes
@@ -25,6 +25,7 @@ class Retaining(Protocol):
 
     def acknowledge(self, pipe: int, records_total: int) -> bool: ...
     def listen(self, pipe: int, channel_fd: int, reader_fd: int) -> None: ...
+    def listen_again(self, pipe: int, channel_fd: int, reader_fd: int) -> None: ...
     def redeliver(self, pipe: int, read_fd: int) -> int: ...
 
 
@@ -43,13 +44,24 @@ class Redelivery:
         acknowledged_total: Callable[[int], int],
         read_fds: list[int],
         most_bytes: int,
+        adopted: Mapping[str, Any] | None = None,
     ) -> None:
+        """`adopted`: what hand_over() said before this program took the process over."""
         self._retaining = retaining
         self._acknowledged_total = acknowledged_total
         self._read_fds = read_fds
         self._most_bytes = most_bytes
-        self._run = os.urandom(8).hex()
-        self._is_silence_told = False
+        self._run = os.urandom(8).hex() if adopted is None else adopted["run"]
+        self._is_silence_told = False if adopted is None else bool(adopted["is_silence_told"])
+
+    def hand_over(self) -> dict[str, Any]:
+        return {"run": self._run, "is_silence_told": self._is_silence_told}
+
+    def go_on(self, slot: Slot) -> None:
+        """A worker runs since before this program took the process over."""
+        assert slot.channel is not None
+        for fd, pipe in slot.pipe_by_fd.items():
+            self._retaining.listen_again(pipe, slot.channel.fileno(), fd)
 
     def begin(self, slot: Slot) -> Mapping[str, str]:
         """A worker is about to be started. Returns what its environment says of it."""

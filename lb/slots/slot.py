@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from lb.backoff import Backoff
 from lb.slots.channel import Channel
@@ -16,6 +17,13 @@ from lb.slots.spawn import Order
 from lb.slots.standstill import Still
 
 NEVER_NS = 1 << 62
+
+_HANDED_OVER = (
+    "restart_ns", "starts_total", "unaligned", "pid", "is_held", "is_paused", "is_replaced", "oom_kills_before",
+    "started_ns", "ran_s", "last_end", "ends_total", "taken_bytes_before", "stuck_since_ns", "ready_total",
+    "unknown_messages_total", "status", "is_excess_told",
+)  # fmt: skip
+"""What another program that takes the process over is told as it is."""
 
 
 class State(enum.Enum):
@@ -97,6 +105,32 @@ class Slot:
     """By pipe, the number of the first one that this worker gets; only where records are retained."""
     is_excess_told: bool = False
     """It has acknowledged more than it was given."""
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process. The slot is EMPTY, RUNNING or STUCK."""
+        return {
+            **{name: getattr(self, name) for name in _HANDED_OVER},
+            "state": self.state.name,
+            "sent": None if self.sent is None else int(self.sent),
+            "failures": self.backoff.failures,
+            "crashes": self.crashes.hand_over(),
+            "channel_fd": None if self.channel is None else self.channel.fileno(),
+            "acknowledged": list(self.acknowledged.items()),
+            "first_record": list(self.first_record.items()),
+        }
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        """Its worker has not noticed anything."""
+        for name in _HANDED_OVER:
+            setattr(self, name, handed_over[name])
+        self.ends_total = Counter(self.ends_total)
+        self.state = State[handed_over["state"]]
+        self.sent = None if handed_over["sent"] is None else signal.Signals(handed_over["sent"])
+        self.backoff.failures = handed_over["failures"]
+        self.crashes.adopt(handed_over["crashes"])
+        self.channel = None if handed_over["channel_fd"] is None else Channel(handed_over["channel_fd"])
+        self.acknowledged = dict(handed_over["acknowledged"])
+        self.first_record = dict(handed_over["first_record"])
 
     @property
     def is_alive(self) -> bool:

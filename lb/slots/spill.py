@@ -40,9 +40,12 @@ class Segment:
 class SpillFolder:
     """Made where there is none, with mode 0700, and held: no other lb may use it meanwhile."""
 
-    def __init__(self, path: str) -> None:
-        """Raises Unavailable."""
+    def __init__(self, path: str, adopted_fd: int | None = None) -> None:
+        """`adopted_fd`: held since before this program took the process over. Raises Unavailable."""
         self._path = path
+        if adopted_fd is not None:
+            self._fd = adopted_fd
+            return
         try:
             Path(path).mkdir(0o700, parents=True, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK):

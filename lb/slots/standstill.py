@@ -7,8 +7,10 @@ looked counts for nothing: lb may have been stopped together with its workers, i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -29,6 +31,14 @@ class Standstill:
         self._most_ns = most_ns
         self._pipes = {pipe: Still(pipe) for pipe in pipes}
         self._looked_ns: int | None = None
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"looked_ns": self._looked_ns, "pipes": [dataclasses.asdict(pipe) for pipe in self._pipes.values()]}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._looked_ns = handed_over["looked_ns"]
+        self._pipes = {pipe["pipe"]: Still(**pipe) for pipe in handed_over["pipes"]}
 
     def look(self, held_bytes: dict[int, int], taken_bytes: dict[int, int], now_ns: int) -> Still:
         """Take what each pipe holds, and what has been taken from it ever; return the one that stands longest."""

@@ -22,7 +22,6 @@ file spawns, and nothing in it waits for a process, but leave() for a moment.
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import signal
 import time
@@ -37,6 +36,7 @@ from lb.slots.allowance import Allowance
 from lb.slots.channel import Acknowledged, Channel, Ready, Status, Unknown
 from lb.slots.condition import condition
 from lb.slots.crashes import Crashes
+from lb.slots.due import Due
 from lb.slots.ending import cause, explain
 from lb.slots.launch import order_of
 from lb.slots.oom import OomKills
@@ -103,8 +103,7 @@ class Supervisor:
         self._watch = Watch(self.slots, pipes, taken_bytes, config.stuck_after_s)
         self.stuck_total = 0
         """Workers that did not read for too long."""
-        self._due: list[tuple[int, int]] = []
-        """A heap of (restart_ns, slot); an entry is of the past where the slot's own restart_ns is another."""
+        self._due = Due(self.slots)
         self._by_pid: dict[int, Slot] = {}
         """Whose process was not reaped yet."""
         self._starting = 0
@@ -124,7 +123,7 @@ class Supervisor:
         """
         now_ns = time.monotonic_ns()
         for slot in self.slots:
-            self._start_at(slot, now_ns)
+            self._due.add(slot, now_ns)
         self.tend(now_ns)
 
     @property
@@ -147,8 +146,7 @@ class Supervisor:
         for _ in range(MOST_FORKS):
             if self._restart_ns > now_ns:
                 return
-            _, number = heapq.heappop(self._due)
-            self._happens(self.slots[number], Event.DUE)
+            self._happens(self._due.take(), Event.DUE)
 
     @property
     def deadline_ns(self) -> int:
@@ -158,9 +156,7 @@ class Supervisor:
     @property
     def _restart_ns(self) -> int:
         """When the next worker is to be started."""
-        while self._due and self._due[0][0] != self.slots[self._due[0][1]].restart_ns:
-            heapq.heappop(self._due)
-        return self._due[0][0] if self._due and self._starting < MOST_STARTING else NEVER_NS
+        return self._due.next_ns if self._starting < MOST_STARTING else NEVER_NS
 
     def reap(self) -> None:
         """Take the exit of every process that has ended: workers, and what they had started and left to us."""
@@ -419,16 +415,12 @@ class Supervisor:
             return
         is_first = slot.backoff.failures == 0
         delay_s = slot.backoff.next_delay_s()
-        self._start_at(slot, time.monotonic_ns() + (0 if is_first else int(delay_s * 1e9)))
+        self._due.add(slot, time.monotonic_ns() + (0 if is_first else int(delay_s * 1e9)))
         if not is_first:
             logs.info("worker is restarted later", slot=slot.number, delay_s=delay_s)
 
     def _start_now(self, slot: Slot) -> None:
-        self._start_at(slot, time.monotonic_ns())
-
-    def _start_at(self, slot: Slot, restart_ns: int) -> None:
-        slot.restart_ns = restart_ns
-        heapq.heappush(self._due, (restart_ns, slot.number))
+        self._due.add(slot, time.monotonic_ns())
 
     def _hear(self, slot: Slot, most: int = channel.MOST_AT_ONCE) -> None:
         """What the worker tells."""

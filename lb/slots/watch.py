@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from lb.slots.pipes import Pipes
 from lb.slots.slot import NEVER_NS, Event, Slot, State
@@ -36,6 +37,16 @@ class Watch:
         """By slot; with the start of the worker that it is of."""
         self.deadline_ns = 0 if stuck_after_s else NEVER_NS
         """When look() has something to do next (CLOCK_MONOTONIC)."""
+
+    def hand_over(self) -> list[Any]:
+        """For adopt() in another process."""
+        return [[number, started_ns, still.hand_over()] for number, (started_ns, still) in self._standstills.items()]
+
+    def adopt(self, handed_over: Sequence[Any]) -> None:
+        for number, started_ns, still in handed_over:
+            standstill = Standstill(self._slots[number].pipes, 2 * self._interval_ns)
+            standstill.adopt(still)
+            self._standstills[number] = started_ns, standstill
 
     def look(self, now_ns: int) -> Iterator[tuple[Slot, Event]]:
         """What has become of workers, where that is something new. To be obeyed one by one."""

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP: read no more, deliver what was received, let the workers end, exit 0."""
+"""SIGTERM and SIGINT: read no more, deliver what was received, let the workers end, exit 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEVER_READS = inline("import signal; signal.pause()")
 AT_ONCE = {"lb.balancer.SECOND_STOP_AFTER_S": 0.0}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("tls", [False, True])
 def test_in_the_middle_of_a_stream_at_full_speed(authority: Authority, number: signal.Signals, tls: bool) -> None:
     context = authority.server_context("127.0.0.1") if tls else None
@@ -157,7 +157,7 @@ def test_a_second_signal_also_while_workers_are_waited_for() -> None:
         lb.await_line("worker killed: lb was stopped a second time")
 
 
-@pytest.mark.parametrize("others", [[signal.SIGTERM], [signal.SIGINT, signal.SIGHUP]])
+@pytest.mark.parametrize("others", [[signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]])
 def test_signals_that_come_together_are_one(others: list[signal.Signals]) -> None:
     """`timeout` signals its child and then its group; a service manager may do as much."""
     with Feed() as feed, Lb(feed.url) as lb, feed.session() as peer, Flood(peer):

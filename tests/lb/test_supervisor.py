@@ -318,7 +318,7 @@ def test_brief_is_a_second() -> None:
 def test_the_deadline_is_that_of_the_earliest_restart(restarts: list[tuple[int, int]], stop: int) -> None:
     with Supervising(READS, 4, per_pipe=True) as test:
         for number, restart_ns in restarts:
-            test.supervisor._start_at(test.slots[number], restart_ns)
+            test.supervisor._due.add(test.slots[number], restart_ns)
             assert test.supervisor.deadline_ns == min(slot.restart_ns for slot in test.slots)
         test.supervisor.stop()
         assert test.supervisor.deadline_ns == NEVER_NS

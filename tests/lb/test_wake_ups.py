@@ -154,14 +154,18 @@ def test_lb_obeys_although_whoever_started_it_had_blocked_all_signals() -> None:
 
 
 HAS_A_TERMINAL = inline("""
-    import os, signal, sys
+    import fcntl, os, pty, signal, sys, termios
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+    os.setsid()
+    _, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    os.set_inheritable(_, True)  # the terminal is there for as long as lb is
     os.execv(sys.argv[1], sys.argv[1:])
 """)
 
 
-def test_a_hang_up_stops_lb() -> None:
-    """The terminal is closed, or `kill -HUP`."""
+def test_a_hang_up_of_its_terminal_stops_lb() -> None:
+    """Without one it is `kill -HUP`, and another wish: see tests/faults."""
     with Lb(NO_FEED, before=HAS_A_TERMINAL) as lb:
         lb.await_recorders(1)
         assert lb.stop(signal.SIGHUP).exit_code == 0

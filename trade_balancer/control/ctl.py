@@ -26,6 +26,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "resume": ("SLOT", "SIGCONT for it"),
     "log-level": ("LEVEL", f"write lines that are at least so severe: {', '.join(LEVELS)}"),
     "stop": ("", "end as on SIGTERM"),
+    "upgrade": ("", "let the installed program take the process over, with session, pipes and workers"),
 }
 """What stands behind each, and what it does."""
 

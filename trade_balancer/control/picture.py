@@ -32,6 +32,8 @@ def show(verb: str, result: Mapping[str, Any]) -> None:
     """Print the answer to a verb. What has nothing to say prints nothing."""
     if verb == "status":
         _show_status(result)
+    if verb == "upgrade":
+        print(_line("upgraded", result))
     for topic, word in result.get("topics", {}).items():
         print(printable(f"{topic} {word}"))
     for text in result.get("said", []):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 import ktls
 from lb import logs
@@ -35,6 +37,16 @@ class Security:
             os.environ.pop("SSLKEYLOGFILE", None)
         self.side = self._choose() if config.endpoint.is_tls else self._none()
         self._context = self._new_context() if config.endpoint.is_tls else None
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another process."""
+        return {"side": self.side.value, "failures": self._failures.hand_over()}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        """What the kernel has failed at before, it is not asked for again."""
+        self._failures.adopt(handed_over["failures"])
+        if self.side is Tls.KERNEL and handed_over["side"] == Tls.USER.value and self._config.tls is Tls.AUTO:
+            self._leave_kernel("so it was before the upgrade")
 
     def shake_hands(self, sock: socket.socket) -> tuple[Stream, str]:
         """Make the TLS session, where there is one. Returns the stream and its description, such as "kernel TLS 1.3

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import socket
 import termios
 from array import array
+from collections.abc import Mapping
+from typing import Any
 
 import ktls
 from lb.errors import KernelTlsFailed, SessionLost
@@ -33,6 +36,25 @@ class Session:
         self.early = early
         self.source = _source_of(stream)
         stream.settimeout(0)
+
+    @property
+    def can_be_handed_over(self) -> bool:
+        """Whether another program in this process can go on with it: not where its keys are in this one's memory."""
+        return not isinstance(self._stream, UserTls)
+
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another program."""
+        tls = self._stream.hand_over() if isinstance(self._stream, ktls.Socket) else None
+        unsent = self._unsent.hex()
+        return {"fd": self.fileno(), "description": self.description, "unsent": unsent, "tls": tls}
+
+    @classmethod
+    def adopt(cls, handed_over: Mapping[str, Any]) -> Session:
+        fd, tls = handed_over["fd"], handed_over["tls"]
+        stream = socket.socket(fileno=fd) if tls is None else ktls.Socket.adopt(fd, tls)
+        session = cls(stream, handed_over["description"], b"")
+        session._unsent += bytes.fromhex(handed_over["unsent"])
+        return session
 
     def fileno(self) -> int:
         return self._stream.fileno()

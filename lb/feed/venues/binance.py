@@ -9,10 +9,10 @@ A topic is a stream's name, such as btcusdt@depth@100ms: its key is the symbol, 
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -60,12 +60,12 @@ class Dialogue:
 
     def __init__(self, key: str, topics: Sequence[str]) -> None:
         self._topics = topics
-        self._ids = itertools.count(1)
+        self._last_id = 0
         self._requests: dict[int, Request] = {}
 
     def begin(self) -> list[Action]:
         """Messages shall name their stream, whatever the URL's path: that is how a record is told from a word."""
-        combined = {"method": "SET_PROPERTY", "params": ["combined", True], "id": next(self._ids)}
+        combined = {"method": "SET_PROPERTY", "params": ["combined", True], "id": self._next_id()}
         return [Send(orjson.dumps(combined)), *self.change(self._topics, []), Ready()]
 
     def receive(self, notice: bytes) -> list[Action]:
@@ -101,9 +101,21 @@ class Dialogue:
 
     def _asked(self, method: str, topics: Sequence[str]) -> Iterator[Send]:
         for at in range(0, len(topics), MOST_NAMES):
-            number, part = next(self._ids), topics[at : at + MOST_NAMES]
+            number, part = self._next_id(), topics[at : at + MOST_NAMES]
             self._requests[number] = Request(method == "SUBSCRIBE", part)
             yield Send(orjson.dumps({"method": method, "params": part, "id": number}))
+
+    def _next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def hand_over(self) -> dict[str, Any]:
+        requests = [[number, one.is_for_more, list(one.topics)] for number, one in self._requests.items()]
+        return {"last_id": self._last_id, "requests": requests}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._last_id = handed_over["last_id"]
+        self._requests = {number: Request(more, topics) for number, more, topics in handed_over["requests"]}
 
 
 def _is_shutdown(word: dict[str, object]) -> bool:

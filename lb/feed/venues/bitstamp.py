@@ -9,7 +9,8 @@ A topic is a channel's name, such as order_book_btcusd: its key is the pair, its
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -82,6 +83,12 @@ class Dialogue:
             for event, topics in asked
             for topic in topics
         ]
+
+    def hand_over(self) -> dict[str, Any]:
+        return {"unanswered": list(self._unanswered)}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._unanswered = dict.fromkeys(handed_over["unanswered"])
 
 
 def _message_of(word: dict[str, object], text: str) -> str:

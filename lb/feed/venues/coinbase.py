@@ -9,7 +9,8 @@ A topic is CHANNEL:PRODUCT, such as level2:BTC-USD, or CHANNEL alone, such as st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -81,6 +82,12 @@ class Dialogue:
                     waiting[topic] = None
         known: list[Action] = [Acknowledged(HEARTBEATS)] if HEARTBEATS in fresh else []
         return [*known, *_requests("subscribe", fresh), *_requests("unsubscribe", over)]
+
+    def hand_over(self) -> dict[str, Any]:
+        return {"coming": list(self._coming), "going": list(self._going)}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._coming, self._going = (dict.fromkeys(handed_over[name]) for name in ("coming", "going"))
 
     def _answered(self, listed: set[str]) -> list[Action]:
         come = [topic for topic in self._coming if topic in listed]

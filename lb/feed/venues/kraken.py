@@ -9,10 +9,10 @@ levels of book-25:BTC/USD, the minutes of ohlc-5:BTC/USD.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -61,7 +61,7 @@ class Dialogue:
 
     def __init__(self, key: str, topics: Sequence[str]) -> None:
         self._topics = topics
-        self._ids = itertools.count(1)
+        self._last_id = 0
         self._requests: dict[int, Request] = {}
 
     def begin(self) -> list[Action]:
@@ -95,7 +95,8 @@ class Dialogue:
                 yield self._request(method, channel, part)
 
     def _request(self, method: str, channel: str, topics: dict[str, str]) -> Send:
-        number = next(self._ids)
+        self._last_id += 1
+        number = self._last_id
         self._requests[number] = Request(method == "subscribe", topics)
         name, _, value = channel.partition("-")
         params: dict[str, object] = {"channel": name}
@@ -107,6 +108,14 @@ class Dialogue:
         if name == "book" and method == "subscribe":
             params["snapshot"] = True
         return Send(orjson.dumps({"method": method, "params": params, "req_id": number}))
+
+    def hand_over(self) -> dict[str, Any]:
+        requests = [[number, one.is_for_more, one.waiting] for number, one in self._requests.items()]
+        return {"last_id": self._last_id, "requests": requests}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self._last_id = handed_over["last_id"]
+        self._requests = {number: Request(more, waiting) for number, more, waiting in handed_over["requests"]}
 
     def _answered(self, word: dict[str, object]) -> list[Action]:
         match word.get("result"):

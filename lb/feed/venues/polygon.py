@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -112,6 +113,12 @@ class Dialogue:
         return [
             Send(orjson.dumps({"action": action, "params": ",".join(topics)})) for action, topics in asked if topics
         ]
+
+    def hand_over(self) -> dict[str, Any]:
+        return {}
+
+    def adopt(self, handed_over: Mapping[str, Any]) -> None:
+        self.step = Step.SUBSCRIBED
 
 
 def topic(text: str) -> Topic:

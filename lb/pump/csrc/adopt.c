@@ -112,8 +112,38 @@ static int is_number(const struct pump *pump, uint32_t number)
     return number < pump->config.pipes || number == 0;
 }
 
+/* What a stand-in has met: an event that is about bytes of the input. */
+static int is_left_event(const struct pump *pump)
+{
+    const struct pump_detail *detail = &pump->detail;
+    const uint64_t end = pump->input_offset + pump->input_capacity_bytes;
+    switch (pump->left_event) {
+    case 0:
+    case PUMP_NOTICE:
+    case PUMP_CONTROL:
+    case PUMP_TLS_RECORD:
+    case PUMP_EOF:
+    case PUMP_STALLED:
+    case PUMP_RESUMED:
+        break;
+    case PUMP_MALFORMED:
+        if (detail->error > PUMP_ERR_NOT_ARRAY || detail->error < PUMP_ERR_RECORD_TOO_BIG)
+            return 0;
+        break;
+    default:
+        if (pump->left_event > 0)
+            return 0;
+    }
+    if (!is_number(pump, detail->pipe))
+        return 0;
+    return detail->length == 0 || (pump->detail_offset >= pump->input_offset && pump->detail_offset <= end &&
+                                   detail->length <= end - pump->detail_offset);
+}
+
 static int is_pump(const struct pump *pump)
 {
+    if (!is_left_event(pump))
+        return 0;
     if (pump->draining || pump->source > PUMP_SOURCE_CALLER || !is_input(pump) || !are_samples(pump))
         return 0;
     if (!is_number(pump, pump->next_pipe) || !is_number(pump, pump->held_pipe) || !is_number(pump, pump->resumed_pipe) ||
@@ -136,8 +166,6 @@ struct pump *pump_adopt(int memory_fd, const struct pump_config *config)
         errno = EINVAL;
         return NULL;
     }
-    pump->detail = (struct pump_detail){0};
-    pump->detail_offset = 0;
     pump->feed_fd = -1;
     layout_init(pump, config->vectors);
     outbox_adopt(pump);

@@ -175,8 +175,19 @@ static int can_put_off(const struct pump *pump, int rc, int reads)
     return rc == PUMP_WAKE && pump->config.retains && pump->is_readable && reads < PUT_OFF_READS;
 }
 
+/* What a stand-in has met. */
+static int take_left_event(struct pump *pump)
+{
+    const int rc = pump->left_event;
+    errno = pump->left_errno;
+    pump->left_event = 0;
+    return rc;
+}
+
 int pump_run(struct pump *pump, int64_t deadline_ns)
 {
+    if (pump->left_event)
+        return take_left_event(pump);
     int rounds = 0; /* since the last poll() before the deadline */
     int reads_total = 0;
     while (rounds < ROUNDS_PER_RUN) {

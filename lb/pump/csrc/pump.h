@@ -161,6 +161,11 @@ int pump_memory_fd(const struct pump *pump);
  * errno, and leaves it to the caller: EINVAL where the mapping is of another version, or is not what a pump leaves. */
 struct pump *pump_adopt(int memory_fd, const struct pump_config *config);
 
+/* Forks a child that goes on with the pump, but for readers, until stop_fd is readable or an event is to be told: that
+ * comes from the next pump_run() of whoever has the mapping then. Returns its pid, 0 where there is none because there
+ * are readers, or -1 with errno. Until it has ended, the pump is not to be touched. */
+int pump_stand_in(struct pump *pump, int stop_fd);
+
 /* The session that it had is on this descriptor. */
 void pump_go_on(struct pump *pump, int fd);
 

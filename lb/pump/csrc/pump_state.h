@@ -103,6 +103,8 @@ struct pump {
     struct pump_counters counters;
     struct pump_detail detail;
     uint64_t detail_offset;     /* of detail.bytes in the mapping */
+    int32_t left_event;         /* stand_in.c: what the next pump_run() is to answer, and errno with it; or 0 */
+    int32_t left_errno;
 
     /* pump.c: the session and its end */
     uint32_t source;            /* enum pump_source */

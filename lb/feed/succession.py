@@ -1,0 +1,75 @@
+"""What a keeper of a session hands over to the one of another program in the same process, and how that goes on.
+
+Law: no I/O but on the pump. What is looked at over seconds goes along; a dialogue that has not come to its end, and an
+attempt to open a session, do not: they are waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lb.errors import SessionLetGo
+from lb.feed.session import Session, frames
+from lb.feed.states import Open, Waiting
+
+if TYPE_CHECKING:
+    from lb.feed.keeper import Keeper
+
+_NUMBERS = (
+    "_health_due_ns", "_pinged_ns", "_acknowledge_due_ns", "_arrival", "_gap_due_ns", "sessions_total", "tls",
+)  # fmt: skip
+_PARTS = ("_security", "_pace", "_quiet", "_mute", "gaps", "_history", "wishes", "subscriptions")
+
+
+def settled_session(keeper: Keeper) -> Session | None:
+    """The one that is open and can be handed over."""
+    state = keeper.state
+    return state.session if isinstance(state, Open) and state.session.can_be_handed_over else None
+
+
+def is_settled(keeper: Keeper) -> bool:
+    """Whether another program can take this over: with an open session, or none."""
+    is_waiting = isinstance(keeper.state, Waiting) and not keeper._pump.has_input
+    return is_waiting or settled_session(keeper) is not None
+
+
+def let_go(keeper: Keeper) -> None:
+    """Close the session, where another program can't go on with it; what the feed has sent is read to its end."""
+    if isinstance(keeper.state, Open) and not keeper.state.session.can_be_handed_over:
+        keeper._send(frames.CLOSE, frames.close_payload(frames.GOING_AWAY))
+        keeper._end(SessionLetGo("closed for the upgrade: the keys of TLS in userspace end with the program"))
+
+
+def hand_over(keeper: Keeper) -> dict[str, Any]:
+    """In the states Waiting and Open."""
+    numbers = {name: getattr(keeper, name) for name in _NUMBERS}
+    parts = {name: getattr(keeper, name).hand_over() for name in _PARTS}
+    return {**numbers, **parts, "failures": keeper._backoff.failures, "state": _state(keeper)}
+
+
+def adopt(keeper: Keeper, handed_over: Mapping[str, Any], go_on: Callable[[int], None]) -> None:
+    """`go_on`: the pump is told on which descriptor its session is."""
+    for name in _NUMBERS:
+        setattr(keeper, name, handed_over[name])
+    for name in _PARTS:
+        getattr(keeper, name).adopt(handed_over[name])
+    keeper._backoff.failures = handed_over["failures"]
+    state = handed_over["state"]
+    if "session" not in state:
+        keeper.state = Waiting(state["due_ns"])
+        return
+    dialogue = keeper._venue.dialogue(keeper._config.key.reveal(), keeper.subscriptions.wanted)
+    dialogue.adopt(state["dialogue"])
+    session = Session.adopt(state["session"])
+    keeper.state = Open(session, dialogue, state["began_ns"])
+    go_on(session.fileno())
+
+
+def _state(keeper: Keeper) -> dict[str, Any]:
+    match keeper.state:
+        case Waiting(due_ns):
+            return {"due_ns": due_ns}
+        case Open(session, dialogue, began_ns):
+            return {"session": session.hand_over(), "dialogue": dialogue.hand_over(), "began_ns": began_ns}
+    raise AssertionError(f"nothing is handed over while {keeper.state}")

@@ -1,0 +1,226 @@
+"""Another program takes the process over: session, pipes, workers, readers and clients are the same, and every record
+is there, once. One that can't is not let in, and nothing has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from harness import Authority, Feed, Flood, Lb, message
+from harness.feed import AUTH_SUCCESS, CLOSE, CONNECTED, SUBSCRIBED
+from harness.flood import numbers_of, record
+from harness.joining import Joined
+from harness.lb_process import KEY, End, hold
+from harness.redelivering import LITTLE, REDELIVER, assert_nothing_lost
+from test_a_worker_that_dies_costs_no_record_where_it_acknowledges import HANDLER, handled
+
+PIPES = 3
+ROOT = Path(__file__).parents[2]
+
+
+def upgrade(lb: Lb) -> dict[str, object]:
+    """By a signal; waits until the other program is there."""
+    lb.send_signal(signal.SIGHUP)
+    return lb.await_line("upgraded")
+
+
+def assert_all_delivered(lb: Lb, end: End, pipes: int = PIPES) -> None:
+    received = end.balance["received"]
+    assert end.exit_code == 0
+    assert end.balance["exact"]
+    assert received == end.balance["written"] == lb.recording.total
+    for pipe in range(pipes):
+        assert numbers_of(lb.recording.pipes[pipe]) == list(range(pipe, received, pipes))
+
+
+def test_in_the_middle_of_a_flood_again_and_again() -> None:
+    with Feed() as feed, Lb(feed.url, PIPES, start_new_session=True) as lb, feed.session() as peer, Flood(peer):
+        pids = lb.await_workers(1)
+        for _ in range(3):
+            lb.await_records(lb.recording.total + 1000)
+            assert upgrade(lb)["session"] == "kept"
+        lb.await_records(lb.recording.total + 1000)
+        end = lb.stop()
+    assert list(lb.recording.by_pid) == pids, "the workers have not noticed anything"
+    assert end.statistics["reconnects"] == end.statistics["restarts"] == 0
+    assert end.statistics["records"] == end.balance["received"], "the statistics are of the whole run"
+    assert_all_delivered(lb, end)
+
+
+@pytest.mark.parametrize("policy", ["block", "spill"])
+def test_with_a_full_pipe(tmp_path: Path, policy: str) -> None:
+    words = (
+        "--pipe-size",
+        "4096",
+        "--backlog",
+        "8192",
+        "--on-full",
+        policy if policy == "block" else f"spill={tmp_path}",
+    )
+    limit = 3000
+    with Feed() as feed, Lb(feed.url, 1, *words, start_new_session=True) as lb, feed.session() as peer:
+        (pid,) = lb.await_workers(1)
+        hold(pid)
+        with Flood(peer, limit=limit):
+            lb.await_line(
+                "a full pipe stops the reading"
+                if policy == "block"
+                else "a pipe is full: records for it go to the disk"
+            )
+            upgrade(lb)
+            assert lb.balance()["exact"]
+            upgrade(lb)
+            os.kill(pid, signal.SIGCONT)
+            lb.await_records(limit)
+        end = lb.stop()
+    assert end.balance["received"] == limit
+    assert_all_delivered(lb, end, pipes=1)
+
+
+def test_with_a_reader_attached_whose_client_asks_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "lb.sock"
+    with Feed() as feed, Lb(feed.url, 2, "--control", str(path)) as lb, feed.session() as peer, Joined(path) as client:
+        client.send(b'{"v":1,"id":0,"verb":"attach","topics":["T.*"]}\n')
+        answer, (read_fd,), _, _ = socket.recv_fds(client.socket, 1 << 16, 1)
+        with os.fdopen(read_fd, "rb") as pipe, Flood(peer, limit=2000):
+            got = [_record_of(pipe) for _ in range(100)]
+            assert client.result("upgrade")["session"] == "kept"
+            got += [_record_of(pipe) for _ in range(1500)]
+            first = numbers_of(got[:1])[0]
+            assert numbers_of(got) == list(range(first, first + len(got)))
+            (reader,) = client.result("status")["readers"]
+            assert reader["reader"] == json.loads(answer)["result"]["reader"]
+            assert reader["dropped_total"] == 0
+        lb.await_records(2000)
+        assert_all_delivered(lb, lb.stop(), pipes=2)
+
+
+def _record_of(pipe: object) -> bytes:
+    return pipe.read(int.from_bytes(pipe.read(4), "little"))  # type: ignore[attr-defined, no-any-return]
+
+
+def test_during_the_dialogue_it_waits_for_its_end() -> None:
+    with Feed() as feed, Lb(feed.url, 1, start_new_session=True) as lb, feed.connection() as peer:
+        peer.upgrade()
+        peer.say(CONNECTED)
+        assert peer.receive_action("auth") == KEY
+        lb.send_signal(signal.SIGHUP)
+        lb.await_line("upgrade asked for")
+        peer.say(AUTH_SUCCESS)
+        peer.receive_action("subscribe")
+        peer.say(SUBSCRIBED)
+        assert lb.await_line("upgraded")["session"] == "kept"
+        peer.say(message([record(0)]))
+        lb.await_records(1)
+        assert_all_delivered(lb, lb.stop(), pipes=1)
+
+
+def test_during_a_stop_there_is_none() -> None:
+    with Feed() as feed, Lb(feed.url, 1, start_new_session=True) as lb, feed.session():
+        (pid,) = lb.await_workers(1)
+        hold(pid)
+        lb.send_signal(signal.SIGTERM)
+        lb.await_line("stopping")
+        lb.send_signal(signal.SIGHUP)
+        assert lb.await_line("no upgrade: lb stops")
+        os.kill(pid, signal.SIGCONT)
+        assert lb.wait().exit_code == 0
+
+
+OTHER_PROGRAMS = {
+    "of another document": ("import lb.handover.document as of; of.VERSION = 99", "is of version 1, and not 99"),
+    "of another command line": ("import lb.options as of; of.USAGE = 1; of.parse = None", "does not start"),
+    "that does not start": ("import os; os._exit(1)", "does not start"),
+}
+
+
+@pytest.mark.parametrize("program", OTHER_PROGRAMS)
+def test_a_program_that_can_not_is_not_let_in(tmp_path: Path, program: str) -> None:
+    """It is installed while lb runs: Python imports sitecustomize at its start."""
+    code, why = OTHER_PROGRAMS[program]
+    installed = tmp_path / "sitecustomize.py"
+    installed.touch()
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    with (
+        Feed() as feed,
+        Lb(feed.url, 2, "--control", str(tmp_path / "lb.sock"), environment=environment) as lb,
+        feed.session() as peer,
+        Joined(tmp_path / "lb.sock") as client,
+    ):
+        peer.say(message(map(record, range(10))))
+        lb.await_records(10)
+        installed.write_text(code)
+        refused = client.ask("upgrade")["error"]
+        assert refused["name"] == "not-possible"
+        assert why in refused["text"]
+        assert why in str(lb.await_line("no upgrade: this program goes on")["why"])
+        peer.say(message(map(record, range(10, 20))))
+        lb.await_records(20)
+        installed.write_text("")
+        assert client.result("upgrade")["session"] == "kept"
+        peer.say(message(map(record, range(20, 30))))
+        lb.await_records(30)
+        end = lb.stop()
+        lb.lines = [line for line in lb.lines if line["level"] != "text"]  # of the program that does not start
+    assert_all_delivered(lb, end, pipes=2)
+
+
+def test_with_tls_in_userspace_the_session_is_read_to_its_end_and_opened_anew(authority: Authority) -> None:
+    tls = authority.server_context("127.0.0.1")
+    words = ("--ca-file", authority.ca_file, "--tls", "user")
+    with Feed(tls=tls) as feed, Lb(feed.url, 2, *words, start_new_session=True) as lb:
+        with feed.session() as peer:
+            pids = lb.await_workers(1)
+            peer.say(message(map(record, range(50))))
+            lb.await_records(50)
+            lb.send_signal(signal.SIGHUP)
+            while (frame := peer.receive()).opcode != CLOSE:
+                pass
+            assert frame.close_code == 1001
+            peer.say(message(map(record, range(50, 100))))  # on its way when lb asked for the end
+            peer.close(1001)
+        with feed.session() as peer:
+            assert lb.await_line("upgraded")["session"] == "opened anew"
+            peer.say(message(map(record, range(100, 150))))
+            lb.await_records(150)
+            end = lb.stop()
+    assert list(lb.recording.by_pid) == pids
+    assert_all_delivered(lb, end, pipes=2)
+
+
+def test_what_workers_have_not_acknowledged_goes_along(tmp_path: Path) -> None:
+    worker = (sys.executable, "-c", HANDLER, str(tmp_path))
+    with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=worker, start_new_session=True) as lb:
+        with feed.session() as peer, Flood(peer, limit=4000):
+            for _ in range(2):
+                pid = lb.await_line("worker started")["pid"]
+                upgrade(lb)
+                os.kill(pid, signal.SIGKILL)
+                lb.await_line("worker ended", pid=pid)
+            lb.await_line("worker started")
+        end = lb.stop()
+    assert_nothing_lost(end.balance, end.balance["received"])
+    for pipe, records in enumerate(handled(tmp_path)[fd] for fd in sorted(handled(tmp_path))):
+        by_number = dict(records)
+        assert numbers_of([by_number[number] for number in sorted(by_number)]) == list(
+            range(pipe, end.balance["received"], 2)
+        )
+
+
+def test_workers_are_lb_s_children_as_before() -> None:
+    """One that dies is replaced; and where lb is killed, they hear of it (PR_SET_PDEATHSIG)."""
+    with Feed() as feed, Lb(feed.url, 1, start_new_session=True) as lb, feed.session():
+        (pid,) = lb.await_workers(1)
+        upgrade(lb)
+        os.kill(pid, signal.SIGKILL)
+        assert lb.await_line("worker ended", pid=pid)["signal"] == "SIGKILL"
+        lb.await_line("worker started")
+        lb.await_recorders(2)
+        upgrade(lb)
+        lb.send_signal(signal.SIGKILL)
+        assert lb.wait().exit_code == -signal.SIGKILL  # and no process that it has started is left: harness
