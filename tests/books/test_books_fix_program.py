@@ -49,7 +49,7 @@ def test_from_a_venue_to_a_client_also_where_the_process_between_is_killed(tmp_p
             async with connected(program.fix_port) as client:
                 await client.log_on()
                 await client.say("V", request("one", 0, SYMBOL))
-                await venue.has(TOPIC)
+                await venue.until(lambda: TOPIC in venue.topics)
                 await venue.say(binance_whole(1, [(100_00, 10**8)], [(101_00, 10**8)]))
                 book = await client.expect("W")
                 assert [(entry[270], entry[282]) for entry in book.groups(268, 269)] == [

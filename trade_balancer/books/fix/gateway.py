@@ -20,7 +20,7 @@ class Gateway:
     """At HOST:PORT. `options`: of fix.program, but for the address."""
 
     def __init__(self, address: str, options: Sequence[str]) -> None:
-        self._host, _, self._port = address.rpartition(":")
+        self._address = address
         self._options = options
         self._process: Process | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -31,9 +31,10 @@ class Gateway:
         Raises:
             ChildError: it has not come up; it has said why.
         """
-        process = await self._started()
+        process, port = await self._started()
+        self._address = f"{self._address.rpartition(':')[0]}:{port}"
         self._watching = asyncio.create_task(self._watch(process))
-        return int(self._port)
+        return port
 
     async def stop(self) -> None:
         """It logs its clients out, first."""
@@ -50,17 +51,15 @@ class Gateway:
                 self._process.kill()
                 await self._process.wait()
 
-    async def _started(self) -> Process:
+    async def _started(self) -> tuple[Process, int]:
         command = [sys.executable, "-m", "trade_balancer.books.fix.program", *self._options]
-        address = f"{self._host}:{self._port}"
-        process = await asyncio.create_subprocess_exec(*command, "--address", address, stdin=PIPE, stdout=PIPE)
+        process = await asyncio.create_subprocess_exec(*command, "--address", self._address, stdin=PIPE, stdout=PIPE)
         self._process = process
         assert process.stdout is not None
         port = await process.stdout.readline()
         if not port:
-            raise ChildError(f"FIX cannot be served at {address}", await process.wait())
-        self._port = port.decode().strip()
-        return process
+            raise ChildError(f"FIX cannot be served at {self._address}", await process.wait())
+        return process, int(port)
 
     async def _watch(self, process: Process) -> None:
         while True:
@@ -68,6 +67,6 @@ class Gateway:
             tell(f"FIX: its process has ended with {code}, and is started again; books and gRPC go on")
             await asyncio.sleep(AGAIN_S)
             try:
-                process = await self._started()
+                process, _ = await self._started()
             except ChildError as fault:
                 tell(str(fault))
