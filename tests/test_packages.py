@@ -18,7 +18,12 @@ from need import need
 PROJECT = Path(__file__).parent.parent
 # What comes and goes beside the tests, or would stand in for MANIFEST.in: the last build's list of files (*.egg-info).
 LEFT_OUT = (".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info")
-FILES = ("lb/setup/files/", "trade_balancer/books/service/protos/", "trade_balancer/page/files/")
+FILES = (
+    "lb/setup/files/",
+    "trade_balancer/books/service/protos/",
+    "trade_balancer/emit/files/",
+    "trade_balancer/page/files/",
+)
 PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 
 

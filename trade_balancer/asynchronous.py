@@ -67,7 +67,7 @@ async def records(
     read = _reader(pipe, skips, decoder(raw, decode), columns)
     loop = asyncio.get_running_loop()
     while True:
-        while not await _readable(loop, fd, None if acknowledger is None else acknowledger.finished()):
+        while not await readable(loop, fd, None if acknowledger is None else acknowledger.finished()):
             pass
         for item in read(fd):
             yield item
@@ -97,7 +97,7 @@ def _reader(pipe: Pipes, skips: Skips, decode: Decode, columns: Sequence[str] | 
     return read
 
 
-async def _readable(loop: asyncio.AbstractEventLoop, fd: int, wait_s: float | None) -> bool:
+async def readable(loop: asyncio.AbstractEventLoop, fd: int, wait_s: float | None) -> bool:
     """Returns True when a read of `fd` would not block, or False after `wait_s`.
 
     Watched anew each time: a watched fd that is not read calls back in every turn of the loop.

@@ -49,7 +49,7 @@ def fork_per_pipe(fds: Sequence[int], work: Callable[[int], bytes]) -> list[byte
     """
     check_fds(fds)
     say_ready()
-    bind = _bond_to_this_process()
+    bind = bond_to_this_process()
     children: list[_Child] = []
     try:
         for fd in fds:
@@ -67,7 +67,7 @@ def fork_per_pipe(fds: Sequence[int], work: Callable[[int], bytes]) -> list[byte
     return [child.results[0] for child in children]
 
 
-def _bond_to_this_process() -> Callable[[], None]:
+def bond_to_this_process() -> Callable[[], None]:
     """What a forked child calls to be killed (SIGKILL) when this process ends; raises if it has ended already.
 
     libc is loaded here: a child should do no more than call it.

@@ -36,13 +36,21 @@ def start(*words: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        (["--help"], 0, "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]"),
+        (
+            ["--help"],
+            0,
+            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
+        ),
         (
             ["--plain", "-h"],
             0,
-            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]",
+            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
         ),
-        (["--fast"], 64, "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books] [--seconds S]"),
+        (
+            ["--fast"],
+            64,
+            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
+        ),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),
         (["--plain", "--seconds=5"], 3, "setup ran"),
@@ -68,6 +76,7 @@ def test_help_and_wrong_words_install_and_run_nothing(
         ("bars", ["every trade is in a bar"]),
         ("record", ["lb-record verify: the same "]),
         ("books", ["both venues are in the merged book", "binance", "bitstamp", "p99"]),
+        ("emit", ["http://127.0.0.1:", "who is slow has the newest, and knows what it has skipped"]),
         ("tap", ['"sym":"AAPL"', "Q.AAPL acknowledged", "every record accounted for"]),
     ],
 )

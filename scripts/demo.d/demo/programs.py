@@ -133,6 +133,18 @@ def books(venues: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def emitter(joined: Path) -> Iterator[tuple[str, str]]:
+    """`lb-emit` of all trades; where its page and its websockets are."""
+    command = [_BESIDE / "lb-emit", "--attach", joined, "--topics", "T.*", "--listen", "127.0.0.1:0", "--drain", "0.5"]
+    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        if words[:2] != ["page", "at"]:
+            raise Failed(f"{command!r} did not begin")
+        yield words[2], words[-1]
+
+
+@contextlib.contextmanager
 def balancer(
     source: Feed, folder: Path, worker: str, *worker_args: str, options: Sequence[str] = ()
 ) -> Iterator[Program]:

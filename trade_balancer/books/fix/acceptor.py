@@ -20,9 +20,10 @@ from trade_balancer.books.fix.client import Client
 from trade_balancer.books.fix.connection import Connection, prepare
 from trade_balancer.books.fix.store import Store
 from trade_balancer.books.market import Market
-from trade_balancer.books.service.access import Access, secret
+from trade_balancer.books.service.access import Access
 from trade_balancer.books.service.server import ListenError
 from trade_balancer.errors import InputError, MissingExtraError, UsageError, tell
+from trade_balancer.private_file import secret
 
 try:
     from fixcore.message.message import Message

@@ -7,14 +7,13 @@ never appear in a text.
 from __future__ import annotations
 
 import hmac
-import os
-import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trade_balancer.errors import InputError, MissingExtraError, UsageError
+from trade_balancer.errors import MissingExtraError, UsageError
+from trade_balancer.private_file import contents, secret
 
 try:
     import grpc
@@ -69,37 +68,6 @@ class Access:
             InputError: the token's file cannot be read, is empty, or is open to others.
         """
         return [] if self.token is None else [TokenInterceptor(secret(self.token))]
-
-
-def contents(path: Path) -> bytes:
-    """
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-
-
-def secret(path: Path) -> str:
-    """The one line of a file that only its owner may read.
-
-    Raises:
-        InputError: it cannot be read, others may read it, or it is not one line of printable ASCII.
-    """
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(4097)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise InputError(f"{path}: others may read or write it (mode {stat.S_IMODE(mode):04o}); chmod 600 {path}")
-    token = text.strip()
-    if not token or len(text) > 4096 or not token.isascii() or not token.decode().isprintable():
-        raise InputError(f"{path}: not one line of 1 to 4096 printable ASCII characters")
-    return token.decode()
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no types

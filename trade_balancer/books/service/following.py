@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from trade_balancer.books.service import protos
-from trade_balancer.books.service.access import contents, secret
 from trade_balancer.errors import MissingExtraError, UsageError, WorkerError
+from trade_balancer.private_file import contents, secret
 
 try:
     import grpc

@@ -330,18 +330,4 @@ source.addEventListener("stale", (event) => {
 });
 source.addEventListener("error", () => unknown("No connection to where this page comes from: trying again"));
 
-// ---- colours
-
-for (const choice of document.querySelectorAll("input[name=theme]")) {
-  choice.checked = choice.value === (document.documentElement.dataset.theme || "auto");
-  choice.addEventListener("change", () => {
-    if (choice.value === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = choice.value;
-    try {
-      localStorage.setItem("theme", choice.value);
-    } catch {
-      // kept for this visit alone
-    }
-  });
-}
 draw();

@@ -1,0 +1,155 @@
+"""Those who have asked for the same topics in the same shape, and the frames that they share.
+
+Law: no I/O. A frame depends on the group and on the tick that its reader got last, and on nothing else: whoever keeps
+up gets the bytes that all others get, and whoever was behind those of all who were behind as long.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from trade_balancer.emit.board import NEVER, Board, Values
+from trade_balancer.emit.forms import ALL
+from trade_balancer.emit.wire import text_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Shape(Enum):
+    """What frames hold."""
+
+    VALUES = "values"
+    """An object: tick, ms (when it was made), skipped, and by event and symbol the values."""
+    RECORDS = "records"
+    """The records as they came from the feed, in one array: what the vendor's own clients read."""
+
+
+class Member(Protocol):
+    """A client, as far as it is a group's."""
+
+    group: Group | None
+    got: int
+    """The tick of its last frame; NEVER: it is to get all there is."""
+    seen: int
+    """Of all the group's changes, those up to then."""
+    is_behind: bool
+    """It has not taken its last frame yet."""
+
+    def write(self, frame: bytes) -> None: ...
+
+
+class Frame(NamedTuple):
+    frame: bytes
+    """Empty where there is nothing to tell."""
+    values: int
+    skipped: int
+    """Changes that its readers do not see: newer ones of the same topics are in it."""
+
+
+class Turn(NamedTuple):
+    """What a tick of a group came to."""
+
+    frames: int = 0
+    frame_bytes: int = 0
+    values: int = 0
+    skipped: int = 0
+
+
+class Group:
+    def __init__(self, board: Board, topics: frozenset[str], shape: Shape) -> None:
+        self._board = board
+        self.topics = topics
+        self.shape = shape
+        self.members: dict[Member, None] = {}
+        self.changes = 0
+        """How often one of its topics has got a value, a tick counted once."""
+        self._late: list[Member] = []
+        """Who has not got all of the newest tick that changed anything."""
+        self._frames: dict[int, Frame] = {}
+        """Of this tick, by the tick that the readers got last."""
+        self._parts: list[tuple[Values, NDArray[np.int64] | None]] = []
+        self._unknown: list[str] = [*topics]
+        """Topics whose symbol the board has not seen."""
+        self._symbols_seen = -1
+
+    def join(self, member: Member) -> None:
+        """It gets all values at the next tick, whatever it had before."""
+        member.group = self
+        member.got = NEVER
+        self.members[member] = None
+        self._late.append(member)
+
+    def leave(self, member: Member) -> None:
+        member.group = None
+        del self.members[member]
+
+    def turn(self, now_ms: int) -> Turn:
+        """One write to each who is not behind and has not got the newest."""
+        self._look_up()
+        tick = self._board.tick
+        self._frames.clear()
+        changed = [(values, values.since(tick - 1, codes)) for values, codes in self._parts]
+        changes = sum(len(codes) for _, codes in changed)
+        self.changes += changes
+        late: list[Member] = []
+        frames = frame_bytes = values_sent = skipped = 0
+        for member in self.members if changes else self._late:
+            if member.group is not self:  # it has left since
+                continue
+            if member.is_behind:
+                late.append(member)
+                continue
+            if (made := self._frames.get(member.got)) is None:
+                made = self._frames[member.got] = self._make(member.got, member.seen, now_ms)
+            member.got = tick
+            member.seen = self.changes
+            if made.frame:
+                member.write(made.frame)
+                frames += 1
+                frame_bytes += len(made.frame)
+                values_sent += made.values
+                skipped += made.skipped
+        self._late = late
+        return Turn(frames, frame_bytes, values_sent, skipped)
+
+    def _make(self, got: int, seen: int, now_ms: int) -> Frame:
+        """What has changed since the tick `got`."""
+        parts = [(values, codes) for values, all_ in self._parts if len(codes := values.since(got, all_))]
+        count = sum(len(codes) for _, codes in parts)
+        if not count:
+            return Frame(b"", 0, 0)
+        skipped = 0 if got == NEVER else self.changes - seen - count
+        if self.shape is Shape.RECORDS:
+            records = [record for values, codes in parts for record in values.records(codes)]
+            return Frame(text_frame(b"[" + b",".join(records) + b"]"), count, skipped)
+        members = [b'{"tick":%d,"ms":%d,"skipped":%d' % (self._board.tick, now_ms, skipped)]
+        members += [b'"%s":{%s}' % (values.event.encode(), b",".join(values.texts(codes))) for values, codes in parts]
+        return Frame(text_frame(b",".join(members) + b"}"), count, skipped)
+
+    def _look_up(self) -> None:
+        """The codes of topics whose symbols have been seen meanwhile."""
+        symbols = self._board.symbols
+        if not self._unknown or len(symbols) == self._symbols_seen:
+            return
+        self._symbols_seen = len(symbols)
+        codes: dict[str, list[int] | None] = {}
+        unknown = []
+        for topic in sorted(self.topics):
+            event, _, symbol = topic.partition(".")
+            if symbol == ALL:
+                codes[event] = None
+            elif codes.get(event, ()) is not None:
+                if (code := symbols.code(symbol)) is None:
+                    unknown.append(topic)
+                else:
+                    found = codes.setdefault(event, [])
+                    assert found is not None
+                    found.append(code)
+        self._unknown = unknown
+        self._parts = [
+            (values := self._board.values[event], None if some is None else values.chosen(some))
+            for event, some in codes.items()
+        ]
