@@ -102,6 +102,7 @@ EXTRAS = {
     "trade_balancer.control.screen": {"rich"},
     "trade_balancer.books.exposition": {"prometheus_client"},
     "trade_balancer.kafka.library": {"confluent_kafka"},
+    "trade_balancer.kafka.source": {"confluent_kafka"},
     "trade_balancer.kafka.topics": {"confluent_kafka"},
     "trade_balancer.emit.audience": {"numpy"},
     "trade_balancer.emit.board": {"numpy"},

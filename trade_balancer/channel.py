@@ -6,6 +6,7 @@ Law: whoever runs without lb says nothing and notices nothing. That lb has gone 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -60,6 +61,17 @@ def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
     _lb.first = _numbers(environment.pop("LB_FIRST", ""))
     _lb.retain_bytes = _bytes(environment.pop("LB_RETAIN", ""))
     say(b"READY", waits=True)
+
+
+def stand_in_for_lb(channel: int | None, pipe: int) -> None:
+    """From now on this process's words go to that socket, and it wants to know what of the pipe is finished; None: no
+    more. Its records are numbered from 0 on, in a run (LB_RUN) of their own."""
+    _lb.fd = channel
+    if channel is None:
+        _lb.first.pop(pipe, None)
+    else:
+        _lb.first[pipe] = 0
+        os.environ["LB_RUN"] = secrets.token_hex(8)
 
 
 def say(message: bytes, *, waits: bool) -> bool:

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 
 from trade_balancer.channel import say_ready
-from trade_balancer.control.attach import add_options, attached_of_command_line
 from trade_balancer.errors import WorkerError, report
 from trade_balancer.pipes import batches
 from trade_balancer.runner import fds_of_command_line
 from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.sources import add_options, source_of_command_line
 
 _DESCRIPTION = """\
 Starts PROGRAM and writes each record that comes on the pipes FD... to its standard input, as a line. When all pipes
@@ -32,6 +32,7 @@ A PROGRAM whose own last argument is a number wants -- behind it: lb-lines head 
 exit codes: PROGRAM's, 128 + N after signal N; 0 too where it reads no further; 64 usage; 65 a pipe ended inside a
 frame; 69 PROGRAM can't be started, or no lb is there; 74 input failed."""
 
+_SOURCES = ("--attach", "--topics", "--kafka", "--topic", "--group", "--member", "-X")
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -56,16 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return os.EX_USAGE
     outlive_stop_signals()
     try:
-        with attached_of_command_line([words[0], *options]) as reader:
-            return _feed(command, reader.fds if reader else fds)
+        with source_of_command_line([words[0], *options]) as source:
+            return _feed(command, source or fds)
     except WorkerError as fault:
         return report(fault)
 
 
 def _leading_options(argv: Sequence[str]) -> list[str]:
-    """--attach and --topics with their values, in front of PROGRAM."""
+    """Those that say where records come from, with their values, in front of PROGRAM."""
     end = 1
-    while end < len(argv) and argv[end].partition("=")[0] in ("--attach", "--topics"):
+    while end < len(argv) and argv[end].partition("=")[0] in _SOURCES:
         end += 1 if "=" in argv[end] else 2
     return list(argv[1:end])
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from trade_balancer.acknowledgement import Unfinished
 from trade_balancer.command import Parser
-from trade_balancer.control.attach import add_options, attached
+from trade_balancer.control import attach
 from trade_balancer.errors import OutputError, TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.output import LineOutput, replace_file
 from trade_balancer.pipes import READ_BYTES, Batch, Pipes, check_fds
 from trade_balancer.processes import fork_per_pipe
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import Skips
+from trade_balancer.sources import add_options, source_of
 from trade_balancer.tally import Tally
 
 _EPILOG = """\
@@ -31,9 +32,9 @@ follows. lb starts the worker so; when all pipes have ended, the worker finishes
 if lb has started it, SIGINT and SIGHUP do not either. A record that is no JSON object is shown on standard error,
 counted, and passed over.
 
-exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame; 69 no lb there (--attach); 74 input or output
-failed; 76 lb speaks another version of the protocol; 77 lb is another user's; with --processes also the code of a
-process that failed, 128 + N after signal N."""
+exit codes: 0 all pipes ended; 64 usage; 65 a pipe ended inside a frame; 69 no lb there (--attach), no broker or no
+topic; 74 input or output failed; 76 lb speaks another version of the protocol; 77 lb is another user's; with
+--processes also the code of a process that failed, 128 + N after signal N."""
 
 _SUMMARY_HELP = """\
 replace FILE at the end, in one step, by one JSON object: records; bytes (of records, without their 4-byte lengths);
@@ -53,6 +54,7 @@ class Worker(ABC):
     idle_s: float | None = None
     """After how long without a record `take` is called with none."""
     read_bytes = READ_BYTES
+    may_read_kafka = True
     finishes_later = False
     """With `lb --redeliver`, what a round brought is finished when the next one is taken; or, if so, when the worker
     has told `unfinished`."""
@@ -114,13 +116,13 @@ def serve(kind: type[Worker], argv: Sequence[str] | None = None) -> int:
     """Runs a ready-made worker from its command line to its exit code."""
     parser = _parser(kind)
     options = parser.parse_args(argv)
-    if bool(options.fds) == (options.attach is not None):
-        parser.error("FDs are wanted, or --attach, and not both")
+    options.kafka = getattr(options, "kafka", None)
+    if bool(options.fds) == (options.attach is not None or options.kafka is not None):
+        parser.error("FDs are wanted, or --attach, or --kafka, and not two of them")
     outlive_stop_signals()
     try:
-        with attached(options.attach, options.topics) as reader:
-            if reader is not None:
-                options.fds += reader.fds
+        with source_of(options) as source:
+            options.fds += source or ()
             check_fds(options.fds)
             _serve(kind, options)
     except WorkerError as fault:
@@ -181,6 +183,6 @@ def _parser(kind: type[Worker]) -> argparse.ArgumentParser:
         action="store_true",
         help="read each pipe in a forked process of its own (default: one process for all)",
     )
-    add_options(parser)
+    (add_options if kind.may_read_kafka else attach.add_options)(parser)
     parser.add_argument("fds", metavar="FD", type=int, nargs="*", help="file descriptor number of a pipe's read end")
     return parser

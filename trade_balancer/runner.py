@@ -14,13 +14,13 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from trade_balancer import columnar
-from trade_balancer.control.attach import attached_of_command_line
 from trade_balancer.decoding import Decode, Record, decoder
 from trade_balancer.errors import TruncatedFrameError, WorkerError, report, tell
 from trade_balancer.pipes import Pipes
 from trade_balancer.processes import fork_per_pipe
 from trade_balancer.signals import outlive_stop_signals
 from trade_balancer.skips import OnError, Skips
+from trade_balancer.sources import source_of_command_line
 
 if TYPE_CHECKING:
     from trade_balancer.columnar.batch import Batch
@@ -141,7 +141,8 @@ def run(
         handler: what to do with a record and the pipe it came from.
         fds: the pipes; by default the numbers that end the command line (`fds_of_command_line`). Where it has
             `--attach PATH [--topics TOPICS]` instead, the records of a running lb (`attach`), until SIGINT or SIGTERM:
-            so a worker can be tried beside a service.
+            so a worker can be tried beside a service. Where it has `--kafka BROKERS --topic TOPIC --group NAME`, those
+            of a topic (docs/past-one-machine.md).
         raw: hand over the record's bytes instead of the decoded dict.
         decode: hand over what this makes of the record's bytes, for example `trade_balancer.typed.decode`. Whatever
             exception it raises says that the record can't be decoded.
@@ -171,8 +172,8 @@ def run(
     if columns is not None:
         read = partial(_read_columns, handler, columns, acknowledge)
     try:
-        with attached_of_command_line(sys.argv if fds is None else []) as reader:
-            pipes = reader.fds if reader else fds_of_command_line(sys.argv) if fds is None else fds
+        with source_of_command_line(sys.argv if fds is None else []) as source:
+            pipes = source or (fds_of_command_line(sys.argv) if fds is None else fds)
             if processes:
                 pickled = fork_per_pipe(pipes, lambda fd: pickle.dumps(read([fd], Skips(on_error))))
                 parts = [pickle.loads(part) for part in pickled]

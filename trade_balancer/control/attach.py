@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
-from typing import Literal, NoReturn
+from typing import Literal, Protocol, Self, TypeVar
 
 from trade_balancer.command import topics_of
 from trade_balancer.control import Control
@@ -122,7 +122,7 @@ class Attached:
             OF_READERS.discard(self.fd)
             self.fd = -1
 
-    def __enter__(self) -> Attached:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -192,23 +192,6 @@ def attached(path: str | None, topics: Sequence[str] | None) -> contextlib.Abstr
     return _telling(until_signals(lambda: attach(path, wanted)))
 
 
-def attached_of_command_line(argv: Sequence[str]) -> contextlib.AbstractContextManager[Attached | None]:
-    """As `attached`, with `--attach PATH [--topics TOPICS]...` among the words of any program's command line.
-
-    Raises:
-        UsageError: a word is missing behind one of them.
-    """
-    parser = _Options(add_help=False, allow_abbrev=False)
-    add_options(parser)
-    options, _ = parser.parse_known_args(argv[1:])
-    return attached(options.attach, options.topics if options.attach else None)
-
-
-class _Options(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 @contextlib.contextmanager
 def _telling(attaching: contextlib.AbstractContextManager[Attached]) -> Iterator[Attached]:
     with attaching as reader:
@@ -217,12 +200,25 @@ def _telling(attaching: contextlib.AbstractContextManager[Attached]) -> Iterator
             tell(f"{dropped} records dropped: too slow for lb")
 
 
+class Leaving(Protocol):
+    """What can be left, and ends then."""
+
+    def leave(self) -> object: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> object: ...
+
+
+_Joined = TypeVar("_Joined", bound=Leaving)
+
+
 @contextlib.contextmanager
-def until_signals(join: Callable[[], Attached]) -> Iterator[Attached]:
-    """The reader that `join` makes. On SIGINT and SIGTERM it leaves: its pipe ends behind what is in it. The second one
-    ends the process. A signal for which the program has a handler of its own is left alone.
+def until_signals(join: Callable[[], _Joined]) -> Iterator[_Joined]:
+    """The reader, or the like, that `join` makes. On SIGINT and SIGTERM it leaves: its pipe ends behind what is in it.
+    The second one ends the process. A signal for which the program has a handler of its own is left alone.
     """
-    reader: Attached | None = None
+    reader: _Joined | None = None
     is_over = False
 
     def leave(number: int, _frame: FrameType | None) -> None:

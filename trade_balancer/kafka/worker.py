@@ -64,6 +64,7 @@ then in the pipes. `lb-kafka setup` makes the topics."""
         "that they had not taken when the program ended; messages, those that they have"
     )
     read_bytes = COLUMNS_READ_BYTES
+    may_read_kafka = False
     finishes_later = True
     output: Settings
 

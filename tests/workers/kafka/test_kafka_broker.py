@@ -1,0 +1,126 @@
+"""A real broker of Kafka's: topics, passwords, a restart in full flight, and a member that is killed."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import database_server
+import pytest
+from feeding import framed, run_worker
+from harness.feed import Feed
+from harness.flood import Flood, record
+from harness.lb_process import Lb
+from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost, kill_in_full_flight
+from kafka_server import PASSWORD, Server
+from test_kafka_redelivery import assert_all_there
+from test_kafka_source import member_of
+from topic_reader import messages
+
+pytestmark = pytest.mark.slow
+
+KAFKA = ["-m", "trade_balancer.kafka.program"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with database_server.running(Server) as broker:
+        yield broker
+
+
+def set_up(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *KAFKA, "setup", "--brokers", server.brokers, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def topic(server: Server) -> str:
+    name = f"t{secrets.token_hex(4)}"
+    assert set_up(server, "--topic", name, "--partitions", "4").returncode == 0
+    return name
+
+
+def test_topics_are_made_and_told_and_not_changed(server: Server) -> None:
+    words = ("--topic", "T=one,two", "--partitions", "3")
+    first, second = (set_up(server, *words, "--retention", "2d") for _ in range(2))
+    assert (first.returncode, first.stdout) == (0, "one: made, 3 partitions\ntwo: made, 3 partitions\n"), first.stderr
+    assert (second.returncode, second.stdout) == (0, "one: is there\ntwo: is there\n"), second.stderr
+    other = set_up(server, "--topic", "one", "--partitions", "5", "--retention", "1h")
+    assert (other.returncode, other.stdout) == (78, "one: is there, but with 3 partitions, retention.ms=172800000\n")
+    refused = set_up(server, "--topic", "three", "--replicas", "2")
+    assert refused.returncode == 69
+    assert "topic three: " in refused.stderr
+
+
+def test_a_topic_that_is_missing_is_named(server: Server) -> None:
+    done = run_worker([*KAFKA, "--brokers", server.brokers, "--topic", "absent"], [b""])
+    assert done.code == 69
+    assert re.search(r"topic absent: .*`lb-kafka setup` makes it\n$", done.err)
+
+
+def test_a_password_comes_from_a_file(server: Server, topic: str, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text(
+        f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=lb\nsasl.password={PASSWORD}\n"
+    )
+    command = [
+        *KAFKA,
+        "--brokers",
+        server.sasl_brokers,
+        "-X",
+        f"@{settings}",
+        "--topic",
+        topic,
+        "--compression",
+        "zstd",
+    ]
+    done = run_worker(command, [framed([record(number) for number in range(100)])])
+    assert (done.code, done.err) == (0, "")
+    assert sorted(message.value for message in messages(server.brokers, [topic])) == sorted(map(record, range(100)))
+
+
+def test_a_broker_and_lb_kafka_that_are_killed_cost_nothing(server: Server, topic: str) -> None:
+    command = (sys.executable, *KAFKA, "--brokers", server.brokers, "--topic", topic, "--pack-ms", "5")
+    with Feed() as feed, Lb(feed.url, 2, *REDELIVER, *LITTLE, worker=command, constants=AT_ONCE) as lb:
+        with feed.session() as peer, Flood(peer):
+            kill_in_full_flight(lb, 2, times=2)
+            server.kill()
+            server.start()
+            before = sum(lb.balance()["acknowledged"])
+            while sum(lb.balance()["acknowledged"]) <= before:
+                pass
+        end = lb.stop()
+    assert_nothing_lost(end.balance, end.balance["received"])
+    assert end.exit_code == 0
+    assert assert_all_there(messages(server.brokers, [topic])) == end.balance["received"]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["static", "KIP-848"])
+def test_a_member_that_is_killed_is_followed_by_one_that_misses_nothing(
+    server: Server, topic: str, named: bool
+) -> None:
+    """Of each symbol all comes in order; what the first had not finished comes again."""
+    words = [*KAFKA, "--brokers", server.brokers, "--topic", topic]
+    assert run_worker(words, [framed([record(number) for number in range(4000)])]).code == 0
+    options = ["--kafka", server.brokers, "--topic", topic, "--group", topic, "-X", "auto.commit.interval.ms=50"]
+    options += ["--member", "one"] if named else ["-X", "group.protocol=consumer"]
+    seen: list[int] = []
+    for is_last in (False, True):
+        with member_of(*options) as process:
+            assert process.stdout is not None
+            part: list[tuple[str, int]] = []
+            while (len({*seen, *(number for _, number in part)}) < 4000) if is_last else (len(part) < 1000):
+                symbol, number = process.stdout.readline().split()
+                part.append((symbol, int(number)))
+            process.send_signal(signal.SIGTERM if is_last else signal.SIGKILL)
+            process.communicate()
+        for one in {symbol for symbol, _ in part}:
+            numbers = [number for symbol, number in part if symbol == one]
+            assert numbers == sorted(set(numbers)), one
+        seen += [number for _, number in part]
+    assert set(seen) == set(range(4000))

@@ -1,0 +1,216 @@
+"""The SDK's other source: the same handlers on a topic, commits behind them, hand-overs between members."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from feeding import ROOT
+from mock_cluster import MockCluster, mock_cluster
+
+from trade_balancer import batches, columns, numbered
+from trade_balancer.errors import UnavailableError, UsageError
+from trade_balancer.kafka.source import Consumed, consume
+
+QUICK = {
+    "session.timeout.ms": 3000,
+    "heartbeat.interval.ms": 200,
+    "fetch.wait.max.ms": 10,
+    "auto.commit.interval.ms": 50,
+}
+RUN = "0123456789abcdef/3/"
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    with mock_cluster() as brokers:
+        yield brokers
+
+
+def record(number: int) -> bytes:
+    return b'{"ev":"T","sym":"S%d","p":1.5,"q":%d}' % (number % 11, number)
+
+
+def put(cluster: MockCluster, messages: Sequence[tuple[bytes | None, bytes, str | None]]) -> None:
+    """Key, value and the header `lb`."""
+    producer = Producer({"bootstrap.servers": cluster.brokers, "linger.ms": 5})
+    for key, value, told in messages:
+        producer.produce("trades", value, key, headers=[("lb", told.encode())] if told else None)
+    assert producer.flush(30) == 0
+
+
+def of_records(numbers: Sequence[int]) -> list[tuple[bytes, bytes, str]]:
+    return [(b"S%d" % (number % 11), record(number), f"{RUN}{number}") for number in numbers]
+
+
+def take(source: Consumed, count: int) -> list[bytes]:
+    """So many records; then it leaves, and the rest of the pipe is read."""
+    found: list[bytes] = []
+    for _, records in batches(source.fds):
+        found += records
+        if len(found) >= count:
+            source.leave()
+    return found
+
+
+def joined(cluster: MockCluster, **more: Any) -> Consumed:
+    return consume(cluster.brokers, ["trades"], "group", settings=QUICK, **more)
+
+
+def test_records_come_as_from_a_pipe(cluster: MockCluster) -> None:
+    """Packed ones one by one, others' messages as they are, and nothing of a tombstone."""
+    packed = [record(number) for number in (0, 11, 22)]
+    put(
+        cluster,
+        [
+            (b"S0", b"\n".join(packed), f"{RUN}0+11+11"),
+            (b"other", b'{"a":\n1}', None),
+            (b"other", b'{"a":\n2}', "not ours"),
+            (None, b'{"sym":\n3}', f"{RUN}3"),
+        ],
+    )
+    with joined(cluster) as source:
+        found = take(source, 6)
+    assert sorted(found) == sorted([*packed, b'{"a":\n1}', b'{"a":\n2}', b'{"sym":\n3}'])
+
+
+def test_what_was_sent_again_comes_once(cluster: MockCluster) -> None:
+    """Whatever was packed with it."""
+    put(cluster, of_records(range(50)))
+    put(cluster, of_records(range(30, 60)))
+    put(cluster, [(b"S1", b"\n".join(map(record, (45, 56, 67))), f"{RUN}45+11+11")])
+    put(cluster, [(b"S1", b"\n".join(map(record, (56, 67, 78))), f"{RUN}56+11+11"), *of_records([100])])
+    put(cluster, [(b"S1", record(1), "fedcba9876543210/3/1")])  # of another run
+    with joined(cluster) as source:
+        found = take(source, 64)
+    assert sorted(found) == sorted(map(record, [*range(60), 67, 78, 100, 1]))
+    of_one = [json.loads(one)["q"] for one in found if b'"S5"' in one]
+    assert of_one == sorted(of_one)
+
+
+def test_columns_come_as_from_a_pipe(cluster: MockCluster) -> None:
+    put(cluster, [(b"S1", b"\n".join(record(11 * number + 1) for number in range(500)), RUN + "1" + "+11" * 499)])
+    numbers: list[int] = []
+    with joined(cluster) as source:
+        for batch in columns(source.fds, "sym", "q"):
+            numbers += batch["T"]["q"].tolist()
+            if len(numbers) == 500:
+                source.leave()
+    assert numbers == [11 * number + 1 for number in range(500)]
+
+
+def test_the_next_begins_behind_what_is_finished(cluster: MockCluster) -> None:
+    """Not behind what was read: of that, the handler has failed on the last batch."""
+    put(cluster, of_records(range(300)))
+    finished: list[bytes] = []
+    with joined(cluster) as source, contextlib.suppress(ZeroDivisionError):
+        for _, _, records in numbered(source.fds):
+            if len(finished) + len(records) == 300:
+                raise ZeroDivisionError
+            finished += records
+    with joined(cluster) as source:
+        rest = take(source, 300 - len(finished))
+    assert sorted(finished + rest) == sorted(map(record, range(300)))
+
+
+HANDLER = """
+import sys
+from trade_balancer import run
+def handler(records, fd):
+    sys.stdout.write("".join(f"{record['sym']} {record.get('q', record.get('n'))}\\n" for record in records))
+    sys.stdout.flush()
+run(handler, batch=True)
+"""
+
+
+def options(brokers: str, topic: str, *more: str) -> list[str]:
+    words = [word for name, value in QUICK.items() for word in ("-X", f"{name}={value}")]
+    return ["--kafka", brokers, "--topic", topic, "--group", "g", *words, *more]
+
+
+@contextmanager
+def member_of(*more: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HANDLER, *more]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def member(cluster: MockCluster) -> AbstractContextManager[subprocess.Popen[str]]:
+    return member_of(*options(cluster.brokers, "trades"))
+
+
+def lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().strip() for _ in range(count)]
+
+
+def test_a_worker_written_for_a_pipe_reads_a_topic_and_stops_when_told(cluster: MockCluster) -> None:
+    put(cluster, of_records(range(200)))
+    with member(cluster) as process:
+        found = lines(process, 200)
+        process.send_signal(signal.SIGTERM)
+        rest, err = process.communicate()
+    assert sorted(found) == sorted(f"S{number % 11} {number}" for number in range(200))
+    assert (rest, process.returncode) == ("", 0), err
+    assert re.search(r"200 records read; lag 0 messages in 4 partitions", err), err
+
+
+def test_a_member_that_leaves_hands_over_what_it_had(cluster: MockCluster) -> None:
+    """The second gets what comes then, and nothing that the first has handled."""
+    put(cluster, of_records(range(100)))
+    with member(cluster) as first:
+        found = lines(first, 100)
+        first.send_signal(signal.SIGTERM)
+        assert first.communicate()[0] == ""
+    with member(cluster) as second:
+        put(cluster, of_records(range(100, 150)))
+        found += lines(second, 50)
+    assert sorted(found) == sorted(f"S{number % 11} {number}" for number in range(150))
+
+
+def test_a_process_for_each_pipe_and_a_ready_made_worker(cluster: MockCluster, tmp_path: Path) -> None:
+    put(cluster, of_records(range(100)))
+    worker = [
+        sys.executable,
+        "-m",
+        "trade_balancer.jsonl",
+        "--directory",
+        str(tmp_path),
+        "--processes",
+        "--prefix",
+        "r",
+    ]
+    with subprocess.Popen([*worker, *options(cluster.brokers, "trades")], stderr=subprocess.PIPE, text=True) as process:
+        while sum(path.read_bytes().count(b"\n") for path in tmp_path.iterdir()) < 100:
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        err = process.communicate()[1]
+    assert process.returncode == 0, err
+    stored = [one for path in tmp_path.iterdir() for one in path.read_bytes().splitlines()]
+    assert sorted(stored) == sorted(map(record, range(100)))
+
+
+def test_what_can_not_be_read_is_told(cluster: MockCluster) -> None:
+    cluster.refuse_topic("absent", 3)
+    with pytest.raises(UnavailableError, match="topic absent"):
+        consume(cluster.brokers, ["absent"], "group")
+    with pytest.raises(UsageError, match="--member"):
+        consume(cluster.brokers, ["trades"], "group", member="a", settings={"group.protocol": "consumer"})
+    with pytest.raises(UsageError, match=r"no\.such"):
+        consume(cluster.brokers, ["trades"], "group", settings={"no.such": "1"})
