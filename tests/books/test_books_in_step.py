@@ -355,6 +355,26 @@ def test_a_message_missing_in_coinbase_s_count_puts_all_its_books_out() -> None:
     assert books.book(book.venue, other).is_synced is False
 
 
+def test_what_coinbase_sends_twice_is_passed_over_and_counted() -> None:
+    book = OneBook(Form.COINBASE, Rule.SEQUENCE)
+    bid = (100, 1)
+    book.take(coinbase("snapshot", 1, BIDS, ASKS), coinbase("update", 2, [bid], []))
+    assert book.take(coinbase("update", 2, [bid], [])) == []
+    assert book.take(coinbase("update", 2, [(97, 1)], [], "ETH-USD"), coinbase("snapshot", 2, [], [])) == []
+    assert (book.bids, book.books.repeats_total(book.venue)) == ([bid, *BIDS], 3)
+    assert book.take(coinbase("update", 3, [(100, 2)], [])) == []
+    assert book.bids[0] == (100, 2)
+    assert book.take(coinbase("update", 2, [bid], [])) == [Why.GAP], "it goes back: another session, perhaps"
+
+
+def test_a_session_of_coinbase_that_was_only_begun_is_no_repeat() -> None:
+    book = OneBook(Form.COINBASE, Rule.SEQUENCE)
+    book.take(coinbase("snapshot", 0, BIDS, ASKS))
+    book.books.reset(book.venue, book.symbol)
+    assert book.take(coinbase("snapshot", 0, ASKS, [])) == []
+    assert (book.bids, book.books.repeats_total(book.venue)) == (ASKS[::-1], 0)
+
+
 def test_a_new_session_of_coinbase_begins_its_count_anew() -> None:
     book = OneBook(Form.COINBASE, Rule.SEQUENCE)
     book.take(coinbase("snapshot", 57, BIDS, ASKS))

@@ -39,7 +39,7 @@ class Rule(IntEnum):
     IDS = lib.RULE_IDS
     """Differences with first and last id, behind a snapshot; those that come before it are kept for it."""
     SEQUENCE = lib.RULE_SEQUENCE
-    """The venue counts all its messages: a missing one puts all its books out."""
+    """The venue counts all its messages: a missing one puts all its books out, one that comes again is passed over."""
     CHECKSUM = lib.RULE_CHECKSUM
     """Messages have a checksum of the book as it is behind them."""
     TIMES = lib.RULE_TIMES
@@ -214,6 +214,10 @@ class Books:
     def messages_total(self, venue: int) -> int:
         """Messages of the venue that were taken, of books or not."""
         return int(lib.books_messages(self._books, venue))
+
+    def repeats_total(self, venue: int) -> int:
+        """Those of them that the venue, by its own count of them, had sent before: they are passed over."""
+        return int(lib.books_repeats(self._books, venue))
 
     def snapshot(self, venue: int, symbol: int, body: bytes, received_ns: int) -> Taken:
         """The body of the venue's answer to a request for a snapshot. One older than a book in step changes nothing."""

@@ -53,11 +53,13 @@ class _Collector:
 def _of_sessions(desk: Desk) -> Iterator[Metric]:
     keeper, lbs = desk.keeper, desk.lbs
     messages = {name: desk.books.messages_total(keeper.number_of(name)) for name in lbs}
+    repeats = {name: desk.books.repeats_total(keeper.number_of(name)) for name in lbs}
     yield _gauges("lb_books_session_open", "Whether the venue's lb has a session: 1 or 0.", _each(lbs, "is_open"))
     yield _counters("lb_books_sessions", "Sessions with the venue that were open.", _each(lbs, "sessions_total"))
     yield _counters("lb_books_lb_starts", "Times that an lb of ours was started.", _each(lbs, "starts_total"))
     yield _counters("lb_books_drops", "Times that lb-books was too slow for its lb.", _each(lbs, "drops_total"))
     yield _counters("lb_books_messages", "Messages of the venue, of books or not.", messages)
+    yield _counters("lb_books_repeats", "Of these, passed over: the venue had sent them before.", repeats)
 
 
 def _of_books(desk: Desk) -> Iterator[Metric]:
@@ -88,7 +90,7 @@ def _of_summaries(desk: Desk, clients: Clients) -> Iterator[Metric]:
     yield counter("lb_books_summaries_sent", "Summaries written to clients.", clients.sent_total)
     skipped = "Summaries that a client did not take before the next of the symbol, of all clients."
     yield counter("lb_books_summaries_skipped", skipped, desk.market.skipped_total)
-    since_exchange = {name: merger.since_exchange.get(name, Latency()) for name in desk.lbs}
+    since_exchange = dict.fromkeys(desk.lbs, Latency()) | merger.since_exchange
     yield histograms(
         "lb_books_exchange_latency_seconds", "From a message's time at the venue to its summary, of samples.",
         ["venue"], BOUNDS_S, (([name], took.samples, took.sum_s) for name, took in since_exchange.items()),

@@ -76,6 +76,8 @@ int books_snapshot(struct books *books, uint32_t venue, uint32_t symbol, const u
 
 /* Messages of the venue that were taken, of books or not. */
 uint64_t books_messages(const struct books *books, uint32_t venue);
+/* ... those of them that came a second time, by the venue's count of them. */
+uint64_t books_repeats(const struct books *books, uint32_t venue);
 
 /* What became of the last one. */
 const struct books_taken *books_taken(const struct books *books);

@@ -13,7 +13,7 @@ struct venue {
     struct names names;
     bool is_counted, has_sequence; /* it has books that keep in step by the sequence; a message of it was seen */
     uint64_t sequence;             /* of its last message */
-    uint64_t messages_total;
+    uint64_t messages_total, repeats_total;
 };
 
 /* A level of several venues' books, or what was merged last: no padding, so that it can be compared as bytes. */

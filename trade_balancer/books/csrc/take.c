@@ -3,6 +3,7 @@
 
 #include "table.h"
 
+enum { MESSAGE_REPEATED = 1 };
 enum { HEAD_BYTES = sizeof(uint32_t), FAULTS_MAX = 256 /* a call that has told of so many ends; its last message may bring more */ };
 
 static void begin(struct books *books)
@@ -59,12 +60,17 @@ static int put_all_out(struct books *books, uint32_t venue, enum books_rule rule
     return rc;
 }
 
-/* One count for all of a venue's messages: who has no such books never looks at it. */
+/* One count for all of a venue's messages: who has no such books never looks at it. Returns 0, MESSAGE_REPEATED or an error. */
 static int count_message(struct books *books, uint32_t number, const update *about, int64_t received_ns)
 {
     struct venue *venue = &books->venue[number];
     if (!venue->is_counted || !about->has_id)
         return 0;
+    const bool begins = about->last_id == 0; /* a session, where the one before may have had no more than this, too */
+    if (venue->has_sequence && about->last_id == venue->sequence && !begins) {
+        venue->repeats_total++;
+        return MESSAGE_REPEATED;
+    }
     const bool has_gap = venue->has_sequence && about->last_id != venue->sequence + 1;
     venue->has_sequence = true;
     venue->sequence = about->last_id;
@@ -91,8 +97,9 @@ static int take_message(struct books *books, uint32_t number, const uint8_t *mes
     const form *form_ = books->venue[number].form;
     update about = {0};
     int rc = form_->about(message, bytes, &about);
-    if (rc >= 0 && count_message(books, number, &about, received_ns))
-        return BOOKS_ERR_MEMORY;
+    const int counted = rc < 0 ? 0 : count_message(books, number, &about, received_ns);
+    if (counted)
+        return counted < 0 ? counted : 0;
     for (;;) {
         struct book *book = book_of(books, number, &about); /* none: of a symbol that was closed a moment ago, or never opened */
         if (rc < 0)
@@ -141,6 +148,11 @@ int books_snapshot(struct books *books, uint32_t venue, uint32_t symbol, const u
 uint64_t books_messages(const struct books *books, uint32_t venue)
 {
     return books->venue[venue].messages_total;
+}
+
+uint64_t books_repeats(const struct books *books, uint32_t venue)
+{
+    return books->venue[venue].repeats_total;
 }
 
 const struct books_taken *books_taken(const struct books *books)
