@@ -60,6 +60,8 @@ faults with --feed, after AFTER messages or Ss of the first session; of SYMBOL o
   stall[=S]            as above, in all sessions of that moment
   drop                 all sessions end without a close frame
   close[=CODE]         all sessions end with a close frame (default 1001)
+  life=S               each session ends with a close frame when it is S seconds old, as
+                       some venues end those of a day
   farewell             the venue's word that sessions are to end soon, where it has one
   old-snapshot[=N]     the next N snapshots by REST (default 1) are of long ago
   429[=N]              the next N requests by REST (default 1) are refused

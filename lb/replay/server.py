@@ -134,8 +134,8 @@ class Server(abc.ABC):
             return
         connection = self._connection(wire, wake_up)
         thread = threading.Thread(target=connection.run, name="replay-connection")
+        self._connections[thread] = connection  # before it runs: what it does may concern all that there are
         thread.start()
-        self._connections[thread] = connection
 
 
 class ReplayServer(Server):

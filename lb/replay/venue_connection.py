@@ -8,6 +8,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from websockets.datastructures import Headers
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from lb.replay.connection import Connection, Parcel
@@ -40,6 +41,7 @@ class VenueConnection(Connection):
         self._plan = plan
         self._suffer = suffer
         self._talk: Talk | None = None
+        self._opened_ns = 0
         self._agenda: list[tuple[float, int, Stream]] = []
         """A heap of the streams by when their next change is due."""
         self._streams = 0
@@ -62,6 +64,10 @@ class VenueConnection(Connection):
         """Sends nothing and reads nothing."""
         self._stalled_until_ns = time.monotonic_ns() + stall_s * 1e9
 
+    def look_at_age(self) -> None:
+        """How old a session may get is another now."""
+        self._deadline_ns = self._opened_ns + self._plan.life_s * 1e9
+
     def say_farewell(self) -> None:
         """The venue's word that the session is to end soon, where it has one."""
         assert self._talk is not None
@@ -78,7 +84,9 @@ class VenueConnection(Connection):
             self._respond(self._fake.rest(path, dict(parse_qsl(query))))
         elif self._open(request):
             self._talk = talk
-            self._plan.begin(time.monotonic_ns())
+            self._opened_ns = time.monotonic_ns()
+            self._plan.begin(self._opened_ns)
+            self.look_at_age()
             self._obey(talk.begin())
             self._take_up()
 
@@ -95,6 +103,10 @@ class VenueConnection(Connection):
         assert self._talk is not None
         self._obey(self._talk.hear(text, time.monotonic_ns()))
         self._take_up()
+
+    def _run_late(self) -> None:
+        """It is as old as it may get."""
+        self._close(CloseCode.GOING_AWAY)
 
     def _hear_control(self) -> None:
         assert self._talk is not None

@@ -24,6 +24,7 @@ class VenueKind(enum.Enum):
     DROP = "drop"
     CLOSE = "close"
     FAREWELL = "farewell"
+    LIFE = "life"
     OLD_SNAPSHOT = "old-snapshot"
     TOO_MANY_REQUESTS = "429"
 
@@ -45,8 +46,8 @@ class VenueFault:
     def parse(cls, text: str) -> "VenueFault":
         """Reads AFTER:KIND[=VALUE], such as `10s:drop`, `500:gap=ETH-BTC`. Raises argparse.ArgumentTypeError."""
         fault = cls(*read_fault(text, _VALUES))
-        if fault.kind is VenueKind.SILENT and not fault.value:
-            raise argparse.ArgumentTypeError("silent needs a symbol: silent=SYMBOL")
+        if fault.kind in _NEEDED and not fault.value:
+            raise argparse.ArgumentTypeError(f"{fault.kind.value} needs a value: {_NEEDED[fault.kind]}")
         return fault
 
 
@@ -60,9 +61,13 @@ _VALUES: dict[VenueKind, tuple[Callable[[str], str | float] | None, Value]] = {
     VenueKind.DROP: (None, None),
     VenueKind.CLOSE: (close_code, 1001),
     VenueKind.FAREWELL: (None, None),
+    VenueKind.LIFE: (above_zero, None),
     VenueKind.OLD_SNAPSHOT: (whole("snapshots", 1), 1),
     VenueKind.TOO_MANY_REQUESTS: (whole("requests", 1), 1),
 }
+
+
+_NEEDED = {VenueKind.SILENT: "silent=SYMBOL", VenueKind.LIFE: "life=S"}
 
 
 class Plan:
@@ -73,6 +78,8 @@ class Plan:
         self._left = list(faults)
         self._messages = 0
         self._start_ns: int | None = None
+        self.life_s = math.inf
+        """How old a session may get."""
 
     @property
     def is_over(self) -> bool:

@@ -132,6 +132,8 @@ class VenueServer(Server):
                 self.close(int(number))
             case VenueKind.FAREWELL:
                 self.announce_end()
+            case VenueKind.LIFE:
+                self.end_at(number)
             case VenueKind.OLD_SNAPSHOT:
                 self.age_snapshots(int(number))
             case VenueKind.TOO_MANY_REQUESTS:
@@ -183,6 +185,11 @@ class VenueServer(Server):
     def announce_end(self) -> None:
         """The venue's own word that sessions are to end soon, where it has one; they stay open."""
         self._order(VenueConnection.say_farewell)
+
+    def end_at(self, age_s: float) -> None:
+        """Every session, those to come included, ends with a close frame when it is so old."""
+        self._plan.life_s = age_s
+        self._order(VenueConnection.look_at_age)
 
     def _order(self, what: Callable[[VenueConnection], None]) -> None:
         for connection in self.connections():

@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from lb.replay.errors import InputError, UsageError
 from lb.replay.made_books import PLACES, Instrument, MadeBook
+from lb.replay.venue_faults import VenueFault
 from lb.replay.venue_recording import read_venue_recording
 from lb.replay.venue_server import VenueServer
 from lb.replay.venues import FAKES
@@ -405,6 +406,14 @@ def test_faults_of_messages() -> None:
         server.advance("ETH-BTC")
         assert hear(client)["data"]["U"] == first["u"] + 22
     assert server.totals.faults_total == 3
+
+
+def test_sessions_end_at_an_age_those_to_come_too() -> None:
+    faults = [VenueFault.parse("0:life=0.3")]
+    with VenueServer("binance", symbols=["ETH-BTC"], rate=0, faults=faults) as server:
+        for _ in range(2):
+            with session(server.url) as client:
+                assert closed_with(client) == 1001
 
 
 def test_an_old_snapshot_is_older_than_what_was_sent(binance: VenueServer) -> None:
