@@ -153,7 +153,7 @@ class Balancer:
             )  # fmt: skip
             if config.cpu is not None:
                 allowance.keep_to_cpu(config.cpu)
-            self._keeper = Keeper(config, venue, security, pump, self._wake_ups.wake)
+            self._keeper = Keeper(config, venue, security, pump, self._wake_ups)
             capacity_bytes = [size_bytes * (not config.redeliver) + high_water_bytes for size_bytes in pipes.size_bytes]
             self._desk = Desk(
                 config, listener, page, self._wake_ups, pump, self._keeper, venue, supervisor,
@@ -444,11 +444,11 @@ class Balancer:
 
     def _condition(self) -> Condition:
         """For the service manager."""
-        snapshot, slots = self._snapshot(), self._supervisor.slots
+        snapshot, slots, state = self._snapshot(), self._supervisor.slots, self._keeper.state.name
         running = sum(slot.runs for slot in slots)
         return Condition(
-            is_ready=self._keeper.is_serving and running == len(slots),
-            session=type(self._keeper.state).__name__.lower(),
+            is_ready=state == "open" and self._keeper.topics.is_served and running == len(slots),
+            session=state,
             tls=snapshot.tls,
             received_bytes=snapshot.counters.received_bytes_total,
             records=snapshot.counters.records_total,
@@ -470,7 +470,8 @@ class Balancer:
             counters=self._pump.counters(),
             pipes=[self._pump.pipe_counters(number) for number in range(self._config.pipes)],
             backlog_bytes=self._pipes.backlog_bytes(),
-            sessions_total=self._keeper.sessions_total,
+            sessions_total=self._keeper.history.sessions_total,
+            takeovers_total=self._keeper.history.takeovers_total,
             restarts_total=self._supervisor.restarts_total,
             stuck=self._supervisor.stuck,
             stuck_total=self._supervisor.stuck_total,

@@ -15,7 +15,8 @@ from lb import logs
 from lb.config import Config
 from lb.control import Attached, Attachment, Change, Later, Listener, Ports, Refusal, Server, verbs_of
 from lb.errors import InternalError
-from lb.feed.keeper import ACKNOWLEDGE_S, Keeper
+from lb.feed.keeper import Keeper
+from lb.feed.topics import ACKNOWLEDGE_S
 from lb.feed.venue import Venue
 from lb.page import Page
 from lb.pump import MOST_READERS, Policy, Pump
@@ -84,8 +85,8 @@ class Desk:
 
     def tend(self, now_ns: int) -> None:
         """Answer who has asked; tell the pump what the feed may send now."""
-        if self._keeper.is_retuned:
-            self._keeper.is_retuned = False
+        if self._keeper.topics.is_retuned:
+            self._keeper.topics.is_retuned = False
             self._tell_topics()
         if self._server is not None:
             self._server.tend(now_ns)
@@ -125,7 +126,7 @@ class Desk:
         clients = [] if self._server is None else self._server.adopt(handed_over["clients"], answer)
         for client, known in zip(clients, handed_over["clients"], strict=True):
             for reader in filter(None, map(self._readers.get, known["readers"])):
-                self._keeper.wishes.want(reader, reader.topics)
+                self._keeper.topics.wishes.want(reader, reader.topics)
                 client.on_close.append(partial(self._detach, reader))
                 client.readers[reader.number] = partial(self._change, reader)
         self._retune()
@@ -156,14 +157,14 @@ class Desk:
     def _subscribe(self, topics: Sequence[str]) -> Later:
         """More topics for the workers, from now on and in the sessions to come."""
         self._check(topics)
-        wishes = self._keeper.wishes
+        wishes = self._keeper.topics.wishes
         wishes.base = tuple(dict.fromkeys([*wishes.base, *topics]))
         self._retune()
-        rejected_before = len(self._keeper.subscriptions.rejected)
+        rejected_before = len(self._keeper.topics.subscriptions.rejected)
         until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
 
         def look() -> Mapping[str, object] | None:
-            subscriptions = self._keeper.subscriptions
+            subscriptions = self._keeper.topics.subscriptions
             missing = [topic for topic in topics if not wishes.is_covered(topic, subscriptions.acknowledged)]
             rejected = subscriptions.rejected[rejected_before:]
             if missing and len(rejected) < len(missing) and time.monotonic_ns() < until_ns:
@@ -178,16 +179,16 @@ class Desk:
 
     def _unsubscribe(self, topics: Sequence[str]) -> Later:
         """These no more for the workers."""
-        wishes = self._keeper.wishes
+        wishes = self._keeper.topics.wishes
         if unknown := [topic for topic in topics if topic not in wishes.base]:
             raise Refusal("bad-argument", f"workers have no topic {', '.join(unknown)[:80]}")
-        sent = self._keeper.subscriptions.acknowledged
+        sent = self._keeper.topics.subscriptions.acknowledged
         wishes.base = tuple(topic for topic in wishes.base if topic not in topics)
         self._retune()
         until_ns = time.monotonic_ns() + int(ACKNOWLEDGE_S * 1e9)
 
         def look() -> Mapping[str, object] | None:
-            subscriptions = self._keeper.subscriptions
+            subscriptions = self._keeper.topics.subscriptions
             wanted = [topic for topic in topics if wishes.is_covered(topic, subscriptions.wanted)]
             left = [topic for topic in topics if topic in subscriptions.brought & sent and topic not in wanted]
             if left and time.monotonic_ns() < until_ns:
@@ -208,7 +209,7 @@ class Desk:
             reader, read_fd = self._readers.attach(wish)
         except OSError as error:
             raise Refusal("not-possible", f"no reader can be attached: {error.strerror}") from None
-        self._keeper.wishes.want(reader, asked.topics)
+        self._keeper.topics.wishes.want(reader, asked.topics)
         self._retune()
         result = {"reader": reader.number, "pipe_size": reader.pipe_size_bytes}
         return Attached(reader.number, result, read_fd, partial(self._change, reader), partial(self._detach, reader))
@@ -221,13 +222,13 @@ class Desk:
         topics = [*dict.fromkeys([*(one for one in reader.topics if one not in change.remove), *change.add])]
         self._check_topics_room(len(topics) - len(reader.topics))
         self._readers.change(reader, topics)
-        self._keeper.wishes.want(reader, topics)
+        self._keeper.topics.wishes.want(reader, topics)
         self._retune()
         self._keeper.begin_anew([topic for topic in change.again if topic in topics])
 
     def _detach(self, reader: Reader) -> None:
         if self._readers.detach(reader):
-            self._keeper.wishes.release(reader, time.monotonic_ns())
+            self._keeper.topics.wishes.release(reader, time.monotonic_ns())
             self._retune()
 
     def _check(self, topics: Sequence[str]) -> None:
@@ -251,11 +252,11 @@ class Desk:
         self._tell_topics()
 
     def _tell_topics(self) -> None:
-        wishes = self._keeper.wishes
+        wishes = self._keeper.topics.wishes
         of_pipes = None
         if not self._has_workers:
             of_pipes = []
-        elif wishes.exceed(self._keeper.subscriptions.brought):
+        elif wishes.exceed(self._keeper.topics.subscriptions.brought):
             of_pipes = [*map(self._venue.topic, (*wishes.base, *self._venue.unasked))]
         try:
             self._pump.set_topics(self._readers.topics(), of_pipes)

@@ -17,7 +17,8 @@
             |   |-- FeedSilent       nothing comes any more
             |   +-- KernelTlsFailed  the kernel's TLS can't go on with it
             |-- ProtocolError    the feed broke RFC 6455; has the close code
-            +-- Evicted          the feed ended the session in its own words
+            |-- Evicted          the feed ended the session in its own words
+            +-- Superseded       another session, opened beside it, goes on in its place
 
 Law: the balancer obeys `.retry` and `.exit_code`; it does not ask for types. No text holds a credential. Exit codes
 are sysexits(3).
@@ -124,6 +125,12 @@ class Evicted(SessionError):
     """The feed said why it ends the session."""
 
     kind = "evicted"
+
+
+class Superseded(SessionError):
+    """Another session goes on in the place of this one."""
+
+    kind = "superseded"
 
 
 class OnceOver(SessionError):

@@ -28,6 +28,8 @@ class Snapshot:
     """Workers that do not read what their pipes hold."""
     stuck_total: int = 0
     gaps_total: int = 0
+    takeovers_total: int = 0
+    """Of the sessions: begun where the one before had not left a gap."""
     gap_s: float = 0.0
     """Between the sessions: from the last record of one to the first of the next."""
     retains: bool = False
@@ -73,7 +75,8 @@ class Snapshot:
             **self._acknowledgement(),
             **_listed("backlog_bytes", self.backlog_bytes),
             "socket_bytes": self.socket_bytes,
-            "reconnects": max(self.sessions_total - 1, 0),
+            "reconnects": max(self.sessions_total - 1 - self.takeovers_total, 0),
+            "takeovers": self.takeovers_total,
             "gaps_total": self.gaps_total,
             "gap_s": self.gap_s,
             "restarts": self.restarts_total,

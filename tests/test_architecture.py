@@ -227,6 +227,7 @@ def test_the_pump_knows_errors_alone() -> None:
 NO_INPUT_OR_OUTPUT = (
     *("lb.backoff", "lb.config", "lb.lifecycle", "lb.feed.venues", "lb.feed.venue", "lb.feed.dialogue"),
     *(
+        "lb.feed.overlap",
         "lb.feed.pace",
         "lb.feed.subscriptions",
         "lb.control.protocol",

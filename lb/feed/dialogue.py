@@ -90,7 +90,14 @@ class Ended:
     error: SessionError
 
 
-Action = Send | Ready | Acknowledged | Left | Rejected | Refused | Said | Ended
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The venue asks for another session, as it is about to end this one."""
+
+    error: SessionError
+
+
+Action = Send | Ready | Acknowledged | Left | Rejected | Refused | Said | Ended | Renew
 
 
 class Dialogue(Protocol):

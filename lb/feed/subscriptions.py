@@ -5,7 +5,7 @@ Law: no I/O, no clock. What the feed acknowledges it has acknowledged for one se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lb import logs
@@ -31,9 +31,13 @@ class Subscriptions:
 
     def begin_session(self) -> None:
         """A new session, which is asked for what is `certain`, has acknowledged nothing yet."""
-        self._asked = set(self.certain)
+        self.take_session(self.certain, ())
+
+    def take_session(self, asked: Iterable[str], acknowledged: Iterable[str]) -> None:
+        """A new session, which was asked for these and has acknowledged those."""
+        self._asked = set(asked)
         self._leaving.clear()
-        self._acknowledged.clear()
+        self._acknowledged = set(acknowledged)
         self._rejected.clear()
 
     def hand_over(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ attempt to open a session, do not: they are waited for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,7 @@ from lb.feed.states import Open, Waiting
 if TYPE_CHECKING:
     from lb.feed.keeper import Keeper
 
-_NUMBERS = (
-    "_health_due_ns", "_pinged_ns", "_acknowledge_due_ns", "_arrival", "_gap_due_ns", "sessions_total", "tls",
-)  # fmt: skip
-_PARTS = ("_security", "_pace", "_quiet", "_mute", "gaps", "_history", "wishes", "subscriptions")
+_PARTS = ("_security", "_pace", "_vitals", "_pulse", "_renewal", "history", "topics")
 
 
 def settled_session(keeper: Keeper) -> Session | None:
@@ -29,13 +27,16 @@ def settled_session(keeper: Keeper) -> Session | None:
 
 
 def is_settled(keeper: Keeper) -> bool:
-    """Whether another program can take this over: with an open session, or none."""
+    """Whether another program can take this over: with an open session, and no second one beside it, or none."""
     is_waiting = isinstance(keeper.state, Waiting) and not keeper._pump.has_input
-    return is_waiting or settled_session(keeper) is not None
+    return is_waiting or (settled_session(keeper) is not None and keeper._renewal.successor is None)
 
 
 def let_go(keeper: Keeper) -> None:
-    """Close the session, where another program can't go on with it; what the feed has sent is read to its end."""
+    """Close the session, where another program can't go on with it; what the feed has sent is read to its end. A second
+    session beside it is left for later, unless it goes on already."""
+    if isinstance(keeper.state, Open):
+        keeper._renewal.postpone(time.monotonic_ns())
     if isinstance(keeper.state, Open) and not keeper.state.session.can_be_handed_over:
         keeper._send(frames.CLOSE, frames.close_payload(frames.GOING_AWAY))
         keeper._end(SessionLetGo("closed for the upgrade: the keys of TLS in userspace end with the program"))
@@ -43,23 +44,20 @@ def let_go(keeper: Keeper) -> None:
 
 def hand_over(keeper: Keeper) -> dict[str, Any]:
     """In the states Waiting and Open."""
-    numbers = {name: getattr(keeper, name) for name in _NUMBERS}
     parts = {name: getattr(keeper, name).hand_over() for name in _PARTS}
-    return {**numbers, **parts, "failures": keeper._backoff.failures, "state": _state(keeper)}
+    return {**parts, "tls": keeper.tls, "failures": keeper._backoff.failures, "state": _state(keeper)}
 
 
 def adopt(keeper: Keeper, handed_over: Mapping[str, Any], go_on: Callable[[int], None]) -> None:
     """`go_on`: the pump is told on which descriptor its session is."""
-    for name in _NUMBERS:
-        setattr(keeper, name, handed_over[name])
     for name in _PARTS:
         getattr(keeper, name).adopt(handed_over[name])
-    keeper._backoff.failures = handed_over["failures"]
+    keeper.tls, keeper._backoff.failures = handed_over["tls"], handed_over["failures"]
     state = handed_over["state"]
     if "session" not in state:
         keeper.state = Waiting(state["due_ns"])
         return
-    dialogue = keeper._venue.dialogue(keeper._config.key.reveal(), keeper.subscriptions.wanted)
+    dialogue = keeper._venue.dialogue(keeper._config.key.reveal(), keeper.topics.subscriptions.wanted)
     dialogue.adopt(state["dialogue"])
     session = Session.adopt(state["session"])
     keeper.state = Open(session, dialogue, state["began_ns"])

@@ -94,7 +94,7 @@ class Client:
         endpoint = Endpoint.parse(f"{self._base_url}{path}")
         config = Config(Key(""), endpoint, 1, "/", "none", (), once=True, max_frame_bytes=MOST_BYTES)
         venue = Venue("echo", Layout.POLYGON, False, lambda *_: Silent())
-        keeper = Keeper(config, venue, session.Security(config), self._pump, self._wake_ups.wake)
+        keeper = Keeper(config, venue, session.Security(config), self._pump, self._wake_ups)
         self._on_message = on_message(keeper)
         until_ns = time.monotonic_ns() + int(CASE_TIMEOUT_S * 1e9)
         with contextlib.suppress(OnceOver):

@@ -113,6 +113,25 @@ def synced() -> OneBook:
     return book
 
 
+@pytest.mark.parametrize("is_synced", [True, False])
+@pytest.mark.parametrize("rule", [Rule.IDS, Rule.WHOLE_EACH_TIME])
+def test_a_stretch_that_comes_once_more_changes_nothing(rule: Rule, is_synced: bool) -> None:
+    """As where lb goes on with a second session: messages of one stream go back, and on again."""
+    made = binance_difference if rule is Rule.IDS else lambda _, last_id, *sides: binance_whole(last_id, *sides)
+    messages = [made(at, at, [(98, at)], [(101, at)]) for at in range(101, 121)]
+    once, again = OneBook(Form.BINANCE, rule), OneBook(Form.BINANCE, rule)
+    parts = {id(once): [messages[:12], messages[12:]], id(again): [messages[:12], messages[4:12], messages[8:]]}
+    for book in (once, again):
+        if is_synced and rule is Rule.IDS:
+            book.snapshot(binance_snapshot(100, BIDS, ASKS))
+        for part in parts[id(book)]:
+            assert book.take(*part) == []
+        if not is_synced and rule is Rule.IDS:
+            assert book.snapshot(binance_snapshot(105, BIDS, ASKS)) == []
+    assert (again.bids, again.asks, again.last_id) == (once.bids, once.asks, 120)
+    assert again.is_synced
+
+
 def test_a_gap_puts_the_book_out_and_what_came_with_it_is_kept_for_the_snapshot() -> None:
     book = synced()
     assert book.take(binance_difference(102, 103, [(100, 1)], [])) == [Why.GAP]

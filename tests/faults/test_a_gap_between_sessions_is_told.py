@@ -51,7 +51,7 @@ def test_by_our_clock_and_by_the_feeds() -> None:
 
 
 def test_one_that_ends_with_the_stop_is_told_too() -> None:
-    constants = SOON | {"lb.feed.keeper.GAP_LOOK_S": 1000}
+    constants = SOON | {"lb.feed.pulse.GAP_LOOK_S": 1000}
     with Feed() as feed, Lb(feed.url, 1, constants=constants) as lb:
         with feed.session() as peer:
             peer.say(message([trade(1781622376036)]))

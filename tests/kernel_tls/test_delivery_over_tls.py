@@ -14,6 +14,7 @@ from bulk_recorder import BULK_RECORDER
 from gateway import KeyChangingGateway
 from harness import SOON, Authority, Feed, Flood, Lb, replay
 from harness.flood import numbers_of
+from harness.takeover import assert_taken_over_without_a_hole
 from market import Market, assert_delivered
 
 pytestmark = pytest.mark.kernel_tls(native=True)
@@ -62,6 +63,10 @@ def test_a_synthetic_market(tls: str) -> None:
         lb.await_records(SYNTHETIC_COUNT)
         assert lb.stop().balance["exact"]
     assert_delivered(lb.recording, market.deal(range(SYNTHETIC_COUNT), 4, "symbol"))
+
+
+def test_a_second_session_goes_on_where_the_first_ends(tls: str) -> None:
+    assert_taken_over_without_a_hole(tls)
 
 
 @BOTH_ROUTES

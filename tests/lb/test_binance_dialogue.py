@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lb.errors import Evicted
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Refused, Rejected, Said, Send
+from lb.feed.dialogue import Acknowledged, Action, Left, Ready, Refused, Rejected, Renew, Said, Send
 from lb.feed.venues.binance import MOST_NAMES, VENUE, Dialogue
 
 TOPICS = ["btcusdt@depth@100ms", "ethusdt@trade"]
@@ -112,11 +112,11 @@ def test_an_error_about_many_topics_may_name_the_one_that_it_is_about(words: str
         b'{"e":"serverShutdown","E":1770123456789}',
     ],
 )
-def test_a_shutdown_that_is_announced_ends_the_session(words: bytes) -> None:
-    (ended,) = begun().receive(words)
-    assert isinstance(ended, Ended)
-    assert isinstance(ended.error, Evicted)
-    assert ended.error.retry
+def test_a_shutdown_that_is_announced_asks_for_another_session(words: bytes) -> None:
+    (renew,) = begun().receive(words)
+    assert isinstance(renew, Renew)
+    assert isinstance(renew.error, Evicted)
+    assert renew.error.retry
 
 
 OTHERS = [b"{}", b'{"id":2.5}', b'{"id":[]}', b'{"id":true,"result":null}', b'{"result":null}', b"{\xff}", b'{"id":99}']
@@ -157,3 +157,19 @@ def test_what_a_topic_means_and_when_a_record_was_made() -> None:
     assert VENUE.sent_ns(trade.replace(b"136,", b"136999,")) == 1672515782136999 * 10**3
     assert VENUE.sent_ns(b'{"stream":"btcusdt@depth20","data":{"lastUpdateId":1}}') is None
     assert VENUE.topics_of(trade) == ["btcusdt@trade"]
+
+
+@pytest.mark.parametrize(
+    ("record", "place"),
+    [
+        (b'{"stream":"b@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"B","U":5,"u":7,"b":[', (b"b@depth@100ms", 7)),
+        (b'{"stream":"b@depth20@100ms","data":{"lastUpdateId":8,"bids":[', (b"b@depth20@100ms", 8)),
+        (b'{"stream":"b@bookTicker","data":{"u":9,"s":"B","b":"1"', (b"b@bookTicker", 9)),
+        (b'{"stream":"b@trade","data":{"e":"trade","E":1,"s":"B","t":10,"p"', (b"b@trade", 10)),
+        (b'{"stream":"b@aggTrade","data":{"e":"aggTrade","E":1,"s":"B","a":11,"p"', (b"b@aggTrade", 11)),
+        (b'{"stream":"b@kline_1m","data":{"e":"kline","E":1,"s":"B","k":{"t":12,', None),  # many have the same
+        (b'{"result":null,"id":1}', None),
+    ],
+)
+def test_the_place_of_a_record_in_its_stream(record: bytes, place: tuple[bytes, int] | None) -> None:
+    assert VENUE.place(record) == place

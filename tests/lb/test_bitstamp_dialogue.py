@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lb.errors import Evicted
-from lb.feed.dialogue import Acknowledged, Action, Ended, Left, Ready, Rejected, Said, Send
+from lb.feed.dialogue import Acknowledged, Action, Left, Ready, Rejected, Renew, Said, Send
 from lb.feed.venues.bitstamp import VENUE, Dialogue
 
 TOPICS = ["order_book_btcusd", "live_trades_btcusd"]
@@ -53,11 +53,11 @@ def test_an_error_is_about_the_channel_that_has_waited_the_longest() -> None:
 
 
 @pytest.mark.parametrize("data", ['""', "null", "{}"])
-def test_a_request_to_reconnect_in_all_its_forms_ends_the_session(data: str) -> None:
-    (ended,) = begun().receive(b'{"event":"bts:request_reconnect","channel":"","data":%s}' % data.encode())
-    assert isinstance(ended, Ended)
-    assert isinstance(ended.error, Evicted)
-    assert ended.error.retry
+def test_a_request_to_reconnect_in_all_its_forms_asks_for_another_session(data: str) -> None:
+    (renew,) = begun().receive(b'{"event":"bts:request_reconnect","channel":"","data":%s}' % data.encode())
+    assert isinstance(renew, Renew)
+    assert isinstance(renew.error, Evicted)
+    assert renew.error.retry
 
 
 WORDS = [b"{}", b"{\xff}", b'{"event":7}', b'{"event":"bts:heartbeat","channel":"","data":{"status":"success"}}']

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
+from harness.feed import frame
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lb.errors import ProtocolError
-from lb.feed.session.frames import CLOSE, PING, TEXT, client_frame, close_code, close_reason
+from lb.feed.session.frames import CLOSE, PING, TEXT, client_frame, close_code, close_reason, server_frame
 
 
 def test_the_masked_hello_of_the_rfc() -> None:
@@ -59,3 +60,25 @@ def test_a_malformed_close_is_a_protocol_error(payload: bytes, code: int) -> Non
     with pytest.raises(ProtocolError) as caught:
         close_code(payload)
     assert caught.value.close_code == code
+
+
+@given(
+    payload=st.one_of(st.binary(max_size=300), st.sampled_from([125, 126, 65535, 65536]).map(bytes)),
+    opcode=st.sampled_from([TEXT, PING, CLOSE]),
+    is_final=st.booleans(),
+    before=st.binary(max_size=3),
+    cut=st.integers(1, 70_000),
+)
+def test_a_frame_of_the_feed_is_read_where_it_is_whole(
+    payload: bytes, opcode: int, is_final: bool, before: bytes, cut: int
+) -> None:
+    whole = bytearray(before + frame(payload, opcode, fin=is_final))
+    end = len(whole)
+    assert server_frame(whole + b"more", len(before)) == (opcode, is_final, payload, end)
+    assert server_frame(whole[: max(end - cut, len(before))], len(before)) is None
+
+
+@pytest.mark.parametrize("broken", [frame(b"x", rsv=4), frame(b"x", masked=True)])
+def test_a_broken_frame_of_the_feed_is_an_error(broken: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        server_frame(bytearray(broken), 0)

@@ -10,7 +10,7 @@ from harness import SOON, Feed, Lb, run_lb
 from harness.feed import CLOSE, PING, PONG, Peer, frame
 from harness.joining import Joined
 
-from lb.errors import EX_USAGE
+from lb.errors import EX_UNAVAILABLE, EX_USAGE
 from trade_balancer import attach, batches
 
 TOPICS = ["btcusdt@trade", "ethusdt@depth@100ms"]
@@ -128,20 +128,18 @@ def test_a_name_that_the_venue_ends_sessions_at_costs_nobody_else_his_topic() ->
         lb.await_line("the feed refuses topics", topics=[bad], text="Invalid request: invalid stream (code 2)")
 
 
-def test_a_shutdown_that_is_announced_is_followed_by_a_new_session_with_all_topics() -> None:
-    constants = {**SOON, "lb.feed.keeper.ENDING_S": 0.1}
+def test_with_once_a_shutdown_that_is_announced_is_the_end() -> None:
+    constants = {"lb.feed.keeper.ENDING_S": 0.1}
     with (
         Feed() as feed,
-        Lb(feed.url, 1, *OPTIONS, key="none", constants=constants) as lb,
+        Lb(feed.url, 1, *OPTIONS, "--once", key="none", constants=constants) as lb,
         feed.connection() as peer,
     ):
         converse(peer.upgrade())
-        peer.say(event(TOPICS[0], 1))
         peer.say(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}')
-        with feed.connection() as successor:
-            assert converse(successor.upgrade()) == TOPICS
-            successor.say(event(TOPICS[0], 2))
-            assert lb.await_records(2).pipes == {0: [event(TOPICS[0], 1), event(TOPICS[0], 2)]}
+        peer.say(event(TOPICS[0], 1))
+        assert lb.await_records(1).pipes == {0: [event(TOPICS[0], 1)]}
+        assert lb.wait().exit_code == EX_UNAVAILABLE
 
 
 @pytest.mark.parametrize(

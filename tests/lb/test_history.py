@@ -7,7 +7,7 @@ from lb.feed.history import MOST_KEPT, History
 
 
 def test_sessions_are_told_with_their_ends_and_attempts_counted() -> None:
-    history = History()
+    history = History("ws://feed")
     history.end(0.5, ConnectFailed("refused"))
     history.begin(1.0, "none")
     history.end(2.5, Evicted("max_connections"))
@@ -20,6 +20,8 @@ def test_sessions_are_told_with_their_ends_and_attempts_counted() -> None:
             },
             {"began": "1970-01-01T00:00:03.000Z", "tls": "kernel TLS 1.3"},
         ],
+        "sessions_total": 2,
+        "takeovers_total": 0,
         "ends_total": {"evicted": 1},
         "failures_total": {"connect": 1},
         "last_reason": "max_connections",
@@ -27,7 +29,7 @@ def test_sessions_are_told_with_their_ends_and_attempts_counted() -> None:
 
 
 def test_however_many_there_were_the_newest_are_kept_and_all_counted() -> None:
-    history = History()
+    history = History("ws://feed")
     for number in range(1000):
         history.begin(number, "none")
         history.end(number + 0.5, SessionLost(str(number)) if number % 2 else FeedSilent(str(number)))

@@ -79,6 +79,11 @@ def test_a_line_of_statistics_has_all_that_is_counted() -> None:
     assert expected.items() <= line.items()
 
 
+def test_a_session_taken_over_is_no_reconnect() -> None:
+    line = replace(snapshot(0, [0], [0], sessions=4), takeovers_total=2).statistics(START)
+    assert (line["reconnects"], line["takeovers"]) == (1, 2)
+
+
 def test_before_the_first_session_there_was_no_reconnect() -> None:
     assert snapshot(0, [0], [0], sessions=0).statistics(START)["reconnects"] == 0
 

@@ -431,7 +431,7 @@ def test_a_flood_of_words_is_a_few_lines_of_bounded_length() -> None:
 
 def test_topics_that_are_not_authorized_are_named_by_those_that_are() -> None:
     """The feed's own words name none."""
-    constants = {"lb.feed.keeper.ACKNOWLEDGE_S": 0.2}
+    constants = {"lb.feed.topics.ACKNOWLEDGE_S": 0.2}
     topics = "T.*,Q.*,LULD.*"
     with Feed() as feed, Lb(feed.url, 1, "--subscribe", topics, constants=constants) as lb, feed.session() as peer:
         peer.say(message([b'{"ev":"status","status":"error","message":"not authorized"}'] * 2))
@@ -440,7 +440,7 @@ def test_topics_that_are_not_authorized_are_named_by_those_that_are() -> None:
 
 
 def test_a_topic_that_is_never_acknowledged_is_told() -> None:
-    constants = {"lb.feed.keeper.ACKNOWLEDGE_S": 0.2}
+    constants = {"lb.feed.topics.ACKNOWLEDGE_S": 0.2}
     with Feed() as feed, Lb(feed.url, 1, "--subscribe", "T.*,Q.AAPL", constants=constants) as lb, feed.session():
         line = lb.await_line("topics that the feed has not acknowledged", level="error")
         assert (line["topics"], line["more"]) == (["Q.AAPL"], 0)

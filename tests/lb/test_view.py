@@ -22,7 +22,7 @@ def status(at_s: float = 1.0, *, pipes: int = 2, records: int = 0, pid: int = 7,
         "lb": {"pid": pid, "state": "running", "uptime_s": at_s, "version": "1"},
         "session": {
             "state": "open", "url": "ws://feed", "tls": "none", "topics": ["T.*"], "unacknowledged": [], "rejected": [],
-            "sessions_total": 1, "last_reason": "", "sessions": [], "gaps": [], **session,
+            "sessions_total": 1, "takeovers_total": 0, "last_reason": "", "sessions": [], "gaps": [], **session,
         },
         "balance": {"received": records, "exact": True, "per_pipe": [0]},
         "counters": {"records_total": records, "unwanted_total": 0, "stopped": 0, "full_pipe": 0},

@@ -40,7 +40,7 @@ def test_ready_comes_after_the_session_the_subscription_and_the_workers(listenin
 
 
 def test_a_topic_that_the_feed_does_not_have_delays_ready_and_keeps_it_from_nobody(listening: Listening) -> None:
-    constants = {"lb.feed.keeper.ACKNOWLEDGE_S": 0.3}
+    constants = {"lb.feed.topics.ACKNOWLEDGE_S": 0.3}
     with (
         Feed() as feed,
         Lb(feed.url, 1, "--subscribe", "T.*,X.*", environment=manager(listening), constants=constants) as lb,

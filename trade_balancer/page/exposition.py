@@ -26,7 +26,7 @@ LB_STATES = ("running", "draining", "finishing", "killing", "ended")
 SESSION_STATES = ("waiting", "opening", "talking", "open", "ending", "stopped")
 WORKER_STATES = ("empty", "starting", "running", "stuck", "leaving")
 
-KINDS = ("closed", "lost", "silent", "kernel-tls", "protocol", "evicted", "refused", "connect")
+KINDS = ("closed", "lost", "silent", "kernel-tls", "protocol", "evicted", "superseded", "refused", "connect")
 """Why sessions end, or do not begin: each is told from the start, or the first of a kind would not show as a rise."""
 
 Row = Mapping[str, Any]
@@ -84,6 +84,7 @@ def _of_session(status: Status) -> Iterator[Metric]:
         yield gauge("lb_session_input_age_seconds", "Since when no byte has come from the feed.", age_s)
     yield gauge("lb_session_socket_bytes", "What the session's socket holds unread.", session["socket_bytes"])
     yield counter("lb_sessions", "Sessions that were open.", session["sessions_total"])
+    yield counter("lb_takeovers", "Of these, begun beside another, without a gap.", session["takeovers_total"])
     yield counters(
         "lb_session_ends",
         "Sessions that were open and ended, by reason.",

@@ -1,13 +1,15 @@
 """The frames that a client sends, and what a close frame says (RFC 6455 sections 5.2, 5.3, 5.5, 7.4).
 
-Law: no I/O. Frames that the feed sends are the pump's (pump/csrc/ws_frame.c).
+Law: no I/O. Frames that the feed sends are the pump's (pump/csrc/ws_frame.c), but for those of a session that the pump
+does not have yet.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
-from lb.errors import ProtocolError
+from lb.errors import FeedClosed, ProtocolError
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 
@@ -58,3 +60,39 @@ def close_reason(payload: bytes) -> str:
     if len(payload) < 2:
         return "no close code"
     return f"close code {int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
+
+
+def close_error(payload: bytes) -> FeedClosed | ProtocolError:
+    """What a close frame means to who gets it."""
+    try:
+        code = close_code(payload)
+    except ProtocolError as error:
+        return error
+    is_normal = code in (None, NORMAL_CLOSURE, GOING_AWAY)
+    return FeedClosed(f"the feed closed the session: {close_reason(payload)}", is_normal=is_normal)
+
+
+class ServerFrame(NamedTuple):
+    """One that the feed has sent; `end`: where the next begins."""
+
+    opcode: int
+    is_final: bool
+    payload: bytes
+    end: int
+
+
+def server_frame(data: bytearray, at: int) -> ServerFrame | None:
+    """The frame that begins at `at`; None where it is not whole yet. Raises ProtocolError."""
+    if len(data) < at + 2:
+        return None
+    first, second = data[at], data[at + 1]
+    if first & 0x70 or second & _MASKED:
+        raise ProtocolError(1002, "frame with a reserved bit set, or masked")
+    extended_bytes = {126: 2, 127: 8}.get(second, 0)
+    begin = at + 2 + extended_bytes
+    if len(data) < begin:
+        return None
+    length = int.from_bytes(data[at + 2 : begin], "big") if extended_bytes else second
+    if len(data) < begin + length:
+        return None
+    return ServerFrame(first & 0x0F, bool(first & _FINAL), bytes(data[begin : begin + length]), begin + length)

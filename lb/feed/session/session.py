@@ -68,6 +68,17 @@ class Session:
         except OSError as error:
             raise SessionLost(f"receiving failed: {reason_of(error)}") from None
 
+    def read(self, limit_bytes: int) -> bytes:
+        """Before the pump has the session: what has come, and b"" where nothing has. Raises as read_into()."""
+        try:
+            if not (more := self._stream.recv(limit_bytes)):
+                raise EOFError
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise SessionLost(f"receiving failed: {reason_of(error)}") from None
+        return more
+
     def control_record(self, record: TlsRecord) -> None:
         """Source.KTLS only: take a TLS record that is no application data.
 

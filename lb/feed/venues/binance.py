@@ -21,11 +21,11 @@ from lb.feed.dialogue import (
     LONGEST_SHOWN,
     Acknowledged,
     Action,
-    Ended,
     Left,
     Ready,
     Refused,
     Rejected,
+    Renew,
     Said,
     Send,
     object_in,
@@ -36,6 +36,8 @@ from lb.pump import Layout, Topic
 
 SEND_GAP_S = 0.3
 """Between two messages of ours. The venue ends a session at the sixth within a second, pings and pongs included."""
+RENEW_AFTER_S = 23 * 3600.0
+"""The venue ends a session that is 24 hours old."""
 MOST_NAMES = 200
 """In one request."""
 _INVALID_REQUEST = 2
@@ -44,6 +46,9 @@ _INVALID_REQUEST = 2
 _TOPIC = re.compile(r"![A-Za-z]+(_\w+)?(@[\w:+.]+)*|[^!@\s\"'\\,/A-Z]+(@[\w:+.]+)+")
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]*)"')
 _TIME = re.compile(rb'"E"\s*:\s*(\d{13}|\d{16})\s*[,}]')
+_PLACE = re.compile(
+    rb'\{"stream":"([^"\\]+)","data":\{(?:"e":"\w+","E":\d+,"s":"[^"\\]+",(?:"U":\d+,)?)?"(?:u|t|a|lastUpdateId)":(\d+)'
+)
 _MS_DIGITS = 13
 
 
@@ -73,7 +78,7 @@ class Dialogue:
         if word is None:
             return [Said("", shown(notice))]
         if _is_shutdown(word):
-            return [Ended(Evicted("the feed ends the session: serverShutdown"))]
+            return [Renew(Evicted("the feed ends the session: serverShutdown"))]
         number = word.get("id")
         request = self._requests.pop(number, None) if isinstance(number, int) else None
         fault = word.get("error", word if "code" in word else None)
@@ -172,6 +177,12 @@ def sent_ns(record: bytes) -> int | None:
     return int(found[1]) * (1_000_000 if len(found[1]) == _MS_DIGITS else 1000)
 
 
+def place(record: bytes) -> tuple[bytes, int] | None:
+    """By the ids of differences, partial books, best prices and trades."""
+    found = _PLACE.match(record)
+    return None if found is None else (found[1], int(found[2]))
+
+
 def topics_of(record: bytes) -> list[str]:
     """The stream's name."""
     stream = _STREAM.search(record)
@@ -180,5 +191,5 @@ def topics_of(record: bytes) -> list[str]:
 
 VENUE = Venue(
     name="binance", layout=Layout.BINANCE, needs_key=False, dialogue=Dialogue, sent_ns=sent_ns, topic=topic,
-    topics_of=topics_of, is_topic=is_topic, send_gap_s=SEND_GAP_S,
+    topics_of=topics_of, place=place, is_topic=is_topic, send_gap_s=SEND_GAP_S, renew_after_s=RENEW_AFTER_S,
 )  # fmt: skip

@@ -19,10 +19,10 @@ from lb.feed.dialogue import (
     LONGEST_SHOWN,
     Acknowledged,
     Action,
-    Ended,
     Left,
     Ready,
     Rejected,
+    Renew,
     Said,
     Send,
     object_in,
@@ -33,6 +33,8 @@ from lb.pump import Layout, Topic
 
 SEND_GAP_S = 0.005
 """Between two messages of ours. No limit is published; 29 channels within 147 ms were seen to be taken."""
+RENEW_AFTER_S = 89 * 24 * 3600.0
+"""The venue ends a session that is 90 days old."""
 LONGEST_TOPIC = 400
 """Characters. At a message of 513 bytes the venue ends the session."""
 
@@ -64,7 +66,7 @@ class Dialogue:
             case "bts:unsubscription_succeeded":
                 return [Left(channel), Said("unsubscription_succeeded", channel[:LONGEST_SHOWN])]
             case "bts:request_reconnect":
-                return [Ended(Evicted("the feed asks for a new session: request_reconnect"))]
+                return [Renew(Evicted("the feed asks for a new session: request_reconnect"))]
             case "bts:error":
                 oldest = next(iter(self._unanswered), None)
                 self._unanswered.pop(oldest or "", None)
@@ -127,5 +129,5 @@ def topics_of(record: bytes) -> list[str]:
 
 VENUE = Venue(
     name="bitstamp", layout=Layout.BITSTAMP, needs_key=False, dialogue=Dialogue, sent_ns=sent_ns, topic=topic,
-    topics_of=topics_of, is_topic=is_topic, send_gap_s=SEND_GAP_S,
+    topics_of=topics_of, is_topic=is_topic, send_gap_s=SEND_GAP_S, renew_after_s=RENEW_AFTER_S,
 )  # fmt: skip
