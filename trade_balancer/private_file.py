@@ -28,11 +28,10 @@ def secret(path: Path) -> str:
     Raises:
         InputError: it cannot be read, others may read it, or it is not one line of printable ASCII.
     """
-    try:
-        (line,) = secrets(path)
-    except ValueError:
-        raise InputError(f"{path}: not one line of 1 to {_MOST_BYTES} printable ASCII characters") from None
-    return line
+    lines = _lines(path)
+    if len(lines) != 1:
+        raise InputError(f"{path}: not one line of 1 to {_MOST_BYTES} printable ASCII characters")
+    return lines[0]
 
 
 def secrets(path: Path) -> list[str]:
@@ -41,6 +40,14 @@ def secrets(path: Path) -> list[str]:
     Raises:
         InputError: as above.
     """
+    lines = _lines(path)
+    if not lines:
+        raise InputError(f"{path}: not lines of printable ASCII, 1 to {_MOST_BYTES} characters together")
+    return lines
+
+
+def _lines(path: Path) -> list[str]:
+    """None of them where they are not what they should be. Raises InputError."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -50,11 +57,6 @@ def secrets(path: Path) -> list[str]:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InputError(f"{path}: others may read or write it (mode {stat.S_IMODE(mode):04o}); chmod 600 {path}")
     lines = [line for each in text.split(b"\n") if (line := each.strip())]
-    if (
-        not lines
-        or len(text) > _MOST_BYTES
-        or not text.isascii()
-        or not all(line.decode().isprintable() for line in lines)
-    ):
-        raise InputError(f"{path}: not lines of printable ASCII, 1 to {_MOST_BYTES} characters together")
+    if len(text) > _MOST_BYTES or not all(line.isascii() and line.decode().isprintable() for line in lines):
+        return []
     return [line.decode() for line in lines]

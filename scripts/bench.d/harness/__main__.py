@@ -10,14 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import attach, books, certificate, faults, feed, options, picture, programs, report
+from harness import attach, books, certificate, emit, faults, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
 from harness.feed import REAL_SECOND
-from harness.goals import MEMORY_RECORDS, Figure, attach_figures, book_figures, fault_figures, figures, worker_figures
-from harness.options import ATTACH, BOOKS, FAULTS, SCRATCH, WORKERS
+from harness.goals import (
+    MEMORY_RECORDS,
+    Figure,
+    attach_figures,
+    book_figures,
+    emit_figures,
+    fault_figures,
+    figures,
+    worker_figures,
+)
+from harness.options import ATTACH, BOOKS, EMIT, FAULTS, SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
@@ -63,16 +72,19 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
     costs = _measure_faults(terms, build) if FAULTS in asked.parts else RowResults()
     readers = _measure_readers(terms, build) if ATTACH in asked.parts else RowResults()
     orders = _measure_books(terms, build) if BOOKS in asked.parts else RowResults()
+    emitted = _measure_emit(terms, build) if EMIT in asked.parts else RowResults()
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
         *(fault_figures(costs, results) if FAULTS in asked.parts else ()),
         *(attach_figures(readers, results) if ATTACH in asked.parts else ()),
         *(book_figures(orders) if BOOKS in asked.parts else ()),
+        *(emit_figures(emitted) if EMIT in asked.parts else ()),
     ]
-    _report(asked, terms, Everything(results, workers, costs, readers, orders), found)
+    _report(asked, terms, Everything(results, workers, costs, readers, orders, emitted), found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    failures = [*results.failures, *workers.failures, *costs.failures, *readers.failures, *orders.failures]
+    of_rows = [failure for part in (costs, readers, orders, emitted) for failure in part.failures]
+    failures = [*results.failures, *workers.failures, *of_rows]
     for failure in failures:
         print(f"FAILED  {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -115,6 +127,10 @@ def _measure_readers(terms: dict[str, Any], build: Path) -> RowResults:
 
 def _measure_books(terms: dict[str, Any], build: Path) -> RowResults:
     return books.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
+def _measure_emit(terms: dict[str, Any], build: Path) -> RowResults:
+    return emit.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

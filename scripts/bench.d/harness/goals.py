@@ -16,6 +16,7 @@ from harness.attach import (
 )
 from harness.books import engine, latency, scan, service
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
+from harness.emit import clients
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
@@ -133,6 +134,18 @@ def book_figures(books: RowResults) -> list[Figure]:
         _fault(books, latency.STUCK_P99, Bound("<=", 1.2)),
         _fault(books, latency.STUCK_GROWTH, Bound("<=", 2, "MiB")),
         _fault(books, engine.MEMORY, Bound("<=", 500, "MiB")),
+    ]
+
+
+def emit_figures(emit: RowResults) -> list[Figure]:
+    """Of the part `emit`."""
+    return [
+        _fault(emit, clients.FRAMES, Bound(">=", 120, "thousand")),
+        _fault(emit, clients.VALUES, Bound(">=", 9, "million")),
+        _fault(emit, clients.MEMORY, Bound("<=", 16, "KiB")),
+        _fault(emit, clients.OWN, Bound(">=", 0, "thousand")),
+        _fault(emit, clients.SILENT_GROWTH, Bound("<=", 2, "MiB")),
+        _fault(emit, clients.SILENT_P99, Bound("<=", 1.2)),
     ]
 
 

@@ -20,7 +20,10 @@ ATTACH = "attach"
 BOOKS = "books"
 """The part that measures order books: the engine, the service, and what others need for the same."""
 
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS)
+EMIT = "emit"
+"""The part that measures very many clients of lb-emit."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -29,7 +32,8 @@ DESCRIPTION = """\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
 three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
-`attach` lb with readers, in about two, the part `books` order books, in about three; all of it takes about 25
+`attach` lb with readers, in about two, the part `books` order books, in about three, the part
+`emit` very many clients of lb-emit, in about three; all of it takes about 25
 minutes. The notes are in README.md beside it."""
 
 

@@ -33,14 +33,22 @@ class Everything:
     faults: RowResults
     readers: RowResults
     books: RowResults
+    emit: RowResults
 
     @property
     def absent(self) -> dict[str, str]:
-        return self.results.absent | self.workers.absent | self.faults.absent | self.readers.absent | self.books.absent
+        return (
+            self.results.absent
+            | self.workers.absent
+            | self.faults.absent
+            | self.readers.absent
+            | self.books.absent
+            | self.emit.absent
+        )
 
     @property
     def failures(self) -> list[str]:
-        parts = (self.results, self.workers, self.faults, self.readers, self.books)
+        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit)
         return [failure for part in parts for failure in part.failures]
 
 
@@ -167,6 +175,7 @@ def write_json(
         "faults": everything.faults.values,
         "attach": everything.readers.values,
         "books": everything.books.values,
+        "emit": everything.emit.values,
         "absent": everything.absent,
         "failures": everything.failures,
     }
