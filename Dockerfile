@@ -6,7 +6,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[books,control,metrics,parquet,postgresql,questdb,replay,typed,zstd]'
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[books,control,emit,fix,kafka,metrics,parquet,postgresql,questdb,replay,typed,zstd]'
 
 FROM python:3.13-slim-trixie
 # Nothing is fetched any more, and no compiler stays.

@@ -37,6 +37,9 @@ def test_the_commands_are_understood() -> None:
     assert program == "lb"
     config = lb.options.parse(words)
     assert (config.endpoint.host, config.endpoint.port) == ("feed", 8765)
+    program, *words = services["emit"]["command"]
+    assert program == "lb"
+    assert lb.options.parse(words).worker == "lb-emit"
 
 
 def test_what_is_mounted_is_there() -> None:
