@@ -86,7 +86,7 @@ class Emit:
     """A running lb-emit. Without an own source (`options`) it reads a pipe that the test writes to."""
 
     def __init__(self, *options: str | Path, port: int = 0) -> None:
-        own = any(word in ("--attach", "--books") for word in options)
+        own = any(word in ("--attach", "--books", "--kafka") for word in options)
         read_fd, self._write_fd = (-1, -1) if own else os.pipe()
         words = [*map(str, options), *(() if own else (str(read_fd),))]
         ports = ("--listen", f"127.0.0.1:{port}", "--metrics", "127.0.0.1:0")

@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
-    ways = [options.attach is not None, options.books is not None, bool(options.fds)]
+    ways = [options.attach is not None, options.books is not None, options.kafka is not None, bool(options.fds)]
     if sum(ways) != 1:
-        parser.error("one source is wanted: --attach PATH, --books HOST:PORT, or the FDs that lb gives its workers")
+        parser.error("one source is wanted: --attach PATH, --kafka BROKERS, --books HOST:PORT, or lb's FDs")
     return exit_code_of(lambda: _run(options))
 
 
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     from trade_balancer.emit.counters import Rows
 
     if options.fds and options.processes > 1:
-        raise UsageError("a worker of lb is one process: --processes is for --attach and --books")
+        raise UsageError("a worker of lb is one process: --processes is for --attach, --kafka and --books")
     make, rules, tls = _source_maker(options), _rules(options), _tls(options)
     rows = Rows(options.processes)
     with contextlib.ExitStack() as sockets:
@@ -107,9 +107,11 @@ def _source_maker(options: argparse.Namespace) -> Callable[[], Source]:
     topics = topics_of(options.topics)
     if options.attach is not None:
         return lambda: ReaderSource(options.attach, topics or ["*"])
+    if topics and options.books is None:
+        raise UsageError("--topics is for --attach and --books")
+    if options.kafka is not None:
+        return _kafka_maker(options)
     if options.fds:
-        if topics:
-            raise UsageError("--topics is for --attach and --books")
         return lambda: PipesSource(options.fds)
     from trade_balancer.books.service.following import Target  # only here: an extra
 
@@ -119,6 +121,17 @@ def _source_maker(options: argparse.Namespace) -> Callable[[], Source]:
     target = Target(options.books, options.books_ca is not None, options.books_ca, token=options.books_token_file)
     target.metadata()
     return lambda: BooksSource(target, symbols)
+
+
+def _kafka_maker(options: argparse.Namespace) -> Callable[[], Source]:
+    """Raises UsageError."""
+    from trade_balancer.emit.sources import KafkaSource
+    from trade_balancer.kafka.settings import settings_of
+
+    if not options.topic:
+        raise UsageError("--kafka wants --topic")
+    settings = settings_of(options.kafka, options.settings)
+    return lambda: KafkaSource(options.kafka, options.topic, settings)
 
 
 def _rules(options: argparse.Namespace) -> Rules:
@@ -227,7 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         "records as at the vendor; /healthz, /readyz. signals: SIGTERM, SIGINT and SIGHUP send the clients away, one "
         "after the other, and end it; a worker of lb ends with its pipes. exit codes: 0 stopped, or the pipes ended; "
         "64 usage, or an address can't be had; 65 a pipe ended inside a frame; 66 a file can't be read; 69 no lb or "
-        "lb-books there, or the extra `emit` is missing; 77 lb is another user's, or not the right token",
+        "lb-books or broker there, or the extra `emit` is missing; 77 lb is another user's, or not the right token",
     )
     _add_source(parser)
     _add_clients(parser)
@@ -240,6 +253,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     add(
         "--attach", metavar="PATH", help="be a reader of the lb whose control socket is PATH, and of the next one there"
     )
+    add("--kafka", metavar="BROKERS",
+        help="all of topics of Kafka's, from now on, with brokers at HOST:PORT,...; needs the extra kafka")  # fmt: skip
+    add("--topic", metavar="TOPIC", action="append", help="with --kafka: to be read; may be repeated")
+    add("-X", metavar="NAME=VALUE", dest="settings", action="append", default=[],
+        help="with --kafka: a setting of librdkafka's, or @FILE with one a line; may be repeated")  # fmt: skip
     add("--books", metavar="HOST:PORT", help="the merged books of an lb-books, as quotes (XQ)")
     add("--topics", metavar="TOPICS", action="append", default=[],
         help="with --attach: as lb --subscribe (default: all that lb gets); with --books: XQ.BTC-USD,XQ.ETH-BTC; may "

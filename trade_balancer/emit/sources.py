@@ -1,4 +1,4 @@
-"""Where records come from: pipes, as a worker of lb or its reader; the merged books of an lb-books.
+"""Where records come from: pipes, as a worker of lb or its reader; topics of Kafka's; the merged books of an lb-books.
 
 Law: a source is read as fast as it comes, whoever listens; where the other side ends and may come back, it is tried
 again.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -119,6 +120,30 @@ async def _drain_one(pipes: Pipes, fd: int, intake: Intake) -> None:
             read_bytes += len(frames)
         if read_bytes < _LITTLE_BYTES and not pipes.has_ended(fd):
             await asyncio.sleep(GATHER_S)
+
+
+class KafkaSource:
+    """All of some topics, from now on: a group of its own, so that no other process takes a part of them away.
+
+    Raises:
+        UnavailableError, UsageError: as `consume`.
+    """
+
+    def __init__(self, brokers: str, topics: Sequence[str], settings: Mapping[str, str]) -> None:
+        from trade_balancer.kafka.source import consume  # only here: an extra
+
+        own = {"auto.offset.reset": "latest", "enable.auto.commit": False}
+        self._source = consume(brokers, topics, f"lb-emit-{uuid.uuid4()}", settings={**own, **settings})
+
+    async def feed(self, intake: Intake) -> None:
+        intake.begin()
+        try:
+            await _drain(Pipes(self._source.fds, read_bytes=COLUMNS_READ_BYTES), intake)
+        finally:
+            await asyncio.to_thread(self._source.close)
+
+    def leave(self) -> None:
+        self._source.leave()
 
 
 class BooksSource:
