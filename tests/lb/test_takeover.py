@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def two_sessions(constants: Mapping[str, object], *options: str) -> Iterator[tup
     """`lb`, with its session and the one beside it, which has not been upgraded yet."""
     with (
         Feed() as feed,
-        Lb(feed.url, 1, *OPTIONS, *options, key="none", constants=constants) as lb,
+        Lb(feed.url, 1, *OPTIONS, *options, key="none", constants=constants, start_new_session=True) as lb,
         feed.connection() as first,
     ):
         converse(first)
@@ -207,6 +208,26 @@ def test_a_venue_that_asks_for_another_session_gets_it_beside_this_one() -> None
             first.fin()
             second.say(trade(3))
             assert numbers(lb.await_records(4).pipes[0]) == [1, 2, 2, 3]
+            assert lb.stop().statistics["takeovers"] == 1
+
+
+def test_an_upgrade_in_place_leaves_the_second_for_later() -> None:
+    with two_sessions(NEVER_DUE) as (feed, lb, first, second):
+        converse(second)
+        lb.await_line("a second session brings all that this one does")
+        lb.send_signal(signal.SIGHUP)
+        assert second.receive().close_code == frames.NORMAL_CLOSURE
+        assert lb.await_line("upgraded")["session"] == "kept"
+        first.say(trade(1))
+        lb.await_records(1)
+        with feed.connection() as third:
+            converse(third)
+            third.say(trade(2))
+            first.say(trade(2))
+            assert first.receive().close_code == frames.NORMAL_CLOSURE
+            first.fin()
+            lb.await_line("session taken over")
+            assert numbers(lb.await_records(3).pipes[0]) == [1, 2, 2]
             assert lb.stop().statistics["takeovers"] == 1
 
 
