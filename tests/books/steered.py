@@ -130,7 +130,9 @@ class Venue:
 
     def reply(self, path: str, _head: str) -> tuple[int, bytes]:
         """Status and body of REST's answer."""
-        return 200, self.snapshot if "depth" in path else self._table
+        if "/order_book/" in path and self.snapshot == b"{}":
+            return 404, b""
+        return 200, self.snapshot if "depth" in path or "/order_book/" in path else self._table
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from trade_balancer.books.books import Books, Why
-from trade_balancer.books.keeper import MOST_DELAY_S, Action, Fetch, Keeper, Resubscribe, Subscribe, Unsubscribe
+from trade_balancer.books.keeper import (
+    CONFIRM_S,
+    MOST_DELAY_S,
+    Action,
+    Fetch,
+    Keeper,
+    Resubscribe,
+    Subscribe,
+    Unsubscribe,
+)
 from trade_balancer.books.summary import Decimals, State
-from trade_balancer.books.venue import VenueSymbol
+from trade_balancer.books.venue import Request, VenueSymbol
 from trade_balancer.books.venues import VENUES
 
 SYMBOLS = {"BTC-USD": "btcusd", "ETH-USD": "ethusd"}
@@ -346,3 +355,46 @@ def test_a_symbol_that_an_exchange_s_venue_trades_no_more_leaves_with_all_of_its
     keeper.know("polygon", {}, 1.0)
     assert keeper.take_actions() == [Unsubscribe("polygon", ["XL2.BTC-USD", "XQ.BTC-USD"])]
     assert keeper.states() == {"BTC-USD": {}}
+
+
+def test_a_quiet_book_is_told_by_rest_until_its_first_message_and_once_more_as_rest_may_be_old() -> None:
+    keeper = keeper_of("bitstamp")
+    keeper.know("bitstamp", table(), 0.0)
+    keeper.watch("BTC-USD", 0.0)
+    keeper.take_actions()
+    keeper.session("bitstamp", True, 0.0)
+    wanted = Fetch("bitstamp", "BTC-USD", Request("/api/v2/order_book/btcusd/", 1))
+
+    def answer(time_us: int, bids: wire.Levels, now_s: float) -> list[tuple[int, int]]:
+        keeper.snapshot("bitstamp", "BTC-USD", wire.bitstamp_snapshot(time_us, bids, [ASK]), 1, now_s)
+        assert keeper.states() == {"BTC-USD": {"bitstamp": State.LIVE}}
+        return keeper._books.levels(0, 0, 0, 10)
+
+    keeper.tick(0.0)
+    assert keeper.take_actions() == [wanted]
+    assert answer(10, [BID], 0.2) == [BID]
+    keeper.tick(CONFIRM_S - 0.1)
+    assert not keeper.take_actions()
+    keeper.tick(CONFIRM_S)
+    assert keeper.take_actions() == [wanted]
+    keeper.no_snapshot("bitstamp", "BTC-USD", CONFIRM_S)
+    keeper.tick(2 * CONFIRM_S)
+    assert keeper.take_actions() == [wanted]
+    assert answer(20, [(101, 2)], 2 * CONFIRM_S) == [(101, 2)]
+    keeper.tick(STALE_S / 2)
+    assert not keeper.take_actions()
+
+
+def test_what_the_venue_s_own_message_tells_is_not_asked_of_rest() -> None:
+    keeper = keeper_of("bitstamp")
+    keeper.know("bitstamp", table(), 0.0)
+    keeper.watch("BTC-USD", 0.0)
+    keeper.session("bitstamp", True, 0.0)
+    keeper.tick(0.0)
+    keeper.take_actions()
+    message = wire.bitstamp("order_book_btcusd", 30, [BID], [ASK])
+    keeper.taken(keeper._books.take(0, wire.frames([message]), 1), 0.1)
+    keeper.snapshot("bitstamp", "BTC-USD", wire.bitstamp_snapshot(20, [(101, 2)], [ASK]), 1, 0.2)
+    assert keeper._books.levels(0, 0, 0, 10) == [BID], "it is older"
+    keeper.tick(CONFIRM_S)
+    assert not keeper.take_actions()

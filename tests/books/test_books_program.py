@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from steered import Venue, lb_books, levels, states
-from wire import binance_best, binance_difference, binance_snapshot, binance_whole, bitstamp
+from wire import binance_best, binance_difference, binance_snapshot, binance_whole, bitstamp, bitstamp_snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +171,21 @@ def test_the_best_prices_come_before_the_levels_do() -> None:
             await venue.say(binance_whole(6, bids, [(102_00, UNIT)]), binance_whole(8, bids, [(103_00, UNIT)]))
             summary = await client.until(lambda summary: summary.asks[0].price == 103_00)
             assert levels(summary, "bids") == [("binance", 100_00, UNIT), ("binance", 99_00, UNIT)]
+
+    run(scene())
+
+
+def test_in_a_quiet_market_rest_has_the_book_before_the_first_message() -> None:
+    async def scene() -> None:
+        async with Venue("bitstamp") as venue:
+            venue.snapshot = bitstamp_snapshot(1_000_000, [(100_00, UNIT)], [(101_00, UNIT)])
+            async with lb_books(*venue.options) as program, program.watching("BTC-USDT") as client:
+                summary = await client.until(lambda summary: bool(summary.bids))
+                assert levels(summary, "bids") == [("bitstamp", 100_00, UNIT)]
+                assert "/api/v2/order_book/btcusdt/" in venue.requests
+                await venue.say(bitstamp(ORDER_BOOK, 2_000_000, [(99_00, UNIT)], []))
+                summary = await client.until(lambda summary: not summary.asks)
+                assert levels(summary, "bids") == [("bitstamp", 99_00, UNIT)]
 
     run(scene())
 

@@ -29,6 +29,9 @@ BY_ITSELF_S = 10.0
 """A book that comes when it is subscribed is asked for again where it has not come by then."""
 FIRST_SNAPSHOT_S = 0.5
 """Differences come first, or the snapshot is older than all of them."""
+CONFIRM_S = 5.0
+"""A book that REST has told before the venue's first message is asked for once more: what it tells may be some seconds
+old (Bitstamp's: 2.6 s), and what has changed between that and the subscription no message tells."""
 _NEVER_S = float("inf")
 
 
@@ -91,6 +94,10 @@ class _Kept:
     symbol: VenueSymbol
     recover_s: float = _NEVER_S
     """When the next recovery is due."""
+    confirm_s: float = _NEVER_S
+    """When it is to be asked for once more."""
+    begun_total: int = 0
+    """Messages when it began."""
     attempts: int = 0
     synced_s: float = _NEVER_S
     """Since when it is in step."""
@@ -245,6 +252,8 @@ class Keeper:
         symbol = self._symbols.get(name)
         if symbol and (kept := symbol.books.get(venue)):
             self._put_off(kept, now_s)
+            if kept.venue.about.rule(self._is_whole) is Rule.WHOLE_EACH_TIME:
+                kept.confirm_s = now_s + CONFIRM_S
 
     def session(self, venue_name: str, is_open: bool, now_s: float) -> None:
         """The venue's session is open, or lost: what comes next does not follow on what came last."""
@@ -278,6 +287,8 @@ class Keeper:
                     continue
                 if now_s >= kept.recover_s and (kept.venue.about.name, symbol.name) not in self._fetching:
                     self._recover(symbol, kept, now_s)
+                elif now_s >= kept.confirm_s:
+                    self._confirm(symbol, kept, now_s)
                 elif kept.state in (State.LIVE, State.STALE):
                     self._ask_the_silent(kept, now_s)
 
@@ -356,7 +367,10 @@ class Keeper:
         if about.begins_anew:
             kept.recover_s = now_s + BY_ITSELF_S
         elif about.snapshot(kept.symbol.name, self._is_whole) is not None:
-            kept.recover_s = now_s + FIRST_SNAPSHOT_S
+            is_until_first = about.rule(self._is_whole) is Rule.WHOLE_EACH_TIME
+            kept.recover_s = now_s + (0.0 if is_until_first else FIRST_SNAPSHOT_S)
+            kept.confirm_s = now_s + CONFIRM_S if is_until_first else _NEVER_S
+            kept.begun_total = kept.messages_total
 
     def _put_off(self, kept: _Kept, now_s: float) -> None:
         """Recover, at once the first time; a recovery that is due stays due."""
@@ -374,6 +388,16 @@ class Keeper:
             kept.recover_s = now_s + max(BY_ITSELF_S, min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S))
             self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
         elif (request := about.snapshot(kept.symbol.name, self._is_whole)) is not None:
+            self._fetching.add((about.name, symbol.name))
+            self._actions.append(Fetch(about.name, symbol.name, request))
+
+    def _confirm(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
+        about = kept.venue.about
+        request = about.snapshot(kept.symbol.name, self._is_whole)
+        if kept.messages_total != kept.begun_total or request is None:
+            kept.confirm_s = _NEVER_S
+        elif (about.name, symbol.name) not in self._fetching:
+            kept.confirm_s = _NEVER_S
             self._fetching.add((about.name, symbol.name))
             self._actions.append(Fetch(about.name, symbol.name, request))
 

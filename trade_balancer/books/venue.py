@@ -36,7 +36,8 @@ class BookVenue:
     `table` is the venue's answer to the request `symbols` as canonical symbols (BTC-USD). It may raise any of KeyError,
     TypeError and ValueError.
 
-    `snapshot`: the request for a symbol's book, None where the venue has none or none is needed. `begins_anew`: a
+    `snapshot`: the request for a symbol's book, None where the venue has none or none is needed. Where whole books come
+    each time it is asked for until the first of them. `begins_anew`: a
     book comes when it is subscribed, and recovers by being subscribed again.
 
     `is_counted`: a missing message of the venue is seen, and some always come: while they do, a book is as it was, and

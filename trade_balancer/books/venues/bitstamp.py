@@ -1,7 +1,8 @@
 """Bitstamp, websocket v2. Law: no I/O.
 
 The channel order_book has all that there is (100 levels of a side) in every message: the differences that there are
-besides have no sequence and cannot show a loss.
+besides have no sequence and cannot show a loss. The first message comes when the book changes, which in a quiet market
+takes its time: REST has the book until then.
 """
 
 from __future__ import annotations
@@ -34,5 +35,6 @@ VENUE = BookVenue(
     rule=lambda _is_whole: Rule.WHOLE_EACH_TIME,
     symbols=Request("/api/v2/trading-pairs-info/", 1),
     table=_table,
+    snapshot=lambda name, _is_whole: Request(f"/api/v2/order_book/{name}/", 1),
     stale_after_s=90.0,  # a book of a quiet pair was silent for 49 s
 )
