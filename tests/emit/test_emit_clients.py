@@ -6,14 +6,17 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from harness.authority import Authority
-from harness.emitting import CLOSE, T_MS, TEXT, Client, Emit, frames, masked, rude, statuses, trade
-from massive import WebSocketClient
+from harness.emitting import CLOSE, T_MS, TEXT, TIMEOUT_S, Client, Emit, frames, masked, rude, statuses, trade
 from websockets.exceptions import InvalidStatus
+
+pytestmark = pytest.mark.slow
 
 FAST = ("--tick-ms", "2", "--drain", "0.1")
 
@@ -48,26 +51,34 @@ def test_a_client_gets_what_is_there_what_comes_and_no_more_than_it_asks_for() -
         assert emit.wait() == 0
 
 
+VENDORS = """
+import asyncio, os, sys
+from massive import WebSocketClient
+
+client = WebSocketClient("any key", sys.argv[1], subscriptions=["T.AAPL"], secure=False, max_reconnects=0)
+
+async def take(messages):
+    for message in messages:
+        print(message.symbol, message.price, message.sequence_number, flush=True)
+        if message.sequence_number == 2:
+            os._exit(0)  # its own close() waits for a second
+
+asyncio.run(client.connect(take))
+"""
+
+
 def test_the_vendor_s_own_client_takes_it_for_the_vendor() -> None:
-    got = []
     texts = [b'{"ev":"T","sym":"AAPL","i":"9","x":4,"p":%d.5,"s":10,"t":%d,"q":%d}' % (n, T_MS, n) for n in range(3)]
     with Emit(*FAST) as emit:
         emit.feed(texts[0])
-        vendors = WebSocketClient(
-            "any key", feed=emit.ws.removeprefix("ws://"), market="stocks", subscriptions=["T.AAPL"]
-        )
-        vendors.url = f"{emit.ws}/stocks"
-
-        def take(trades: list[object]) -> None:
-            got.extend(trades)
-            if len(got) < len(texts):
-                emit.feed(texts[len(got)])
-            else:
-                raise SystemExit
-
-        with pytest.raises(SystemExit):
-            vendors.run(take)
-    assert [(each.symbol, each.price, each.sequence_number) for each in got] == [("AAPL", n + 0.5, n) for n in range(3)]
+        words = [sys.executable, "-c", VENDORS, emit.ws.removeprefix("ws://")]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            for number, line in enumerate(client.stdout):
+                assert line == f"AAPL {number}.5 {number}\n"
+                if number + 1 < len(texts):
+                    emit.feed(texts[number + 1])
+            assert (number, client.wait(TIMEOUT_S)) == (2, 0)
 
 
 def all_get(emit: Emit, good: Client, symbols: Sequence[str], number: int) -> None:
