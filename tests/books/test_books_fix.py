@@ -80,10 +80,10 @@ def test_a_client_that_falls_silent_is_asked_and_then_left() -> None:
             await client.log_on((141, "Y"), beat_s=1)
             await client.say("V", request("one", 1))
             await until(lambda: market.watchers(SYMBOL) == 1)
-            came = [await client.next() for _ in range(3)]
-            assert {message[35] for message in came if message} == {"0", "1"}, "heartbeats, and a question"
+            came = set()
             while (message := await client.next()) is not None:
-                assert message[35] in ("0", "1")
+                came.add(message[35])
+            assert came == {"0", "1"}, "heartbeats, and a question"
             await until(lambda: not acceptor.clients)
             assert market.watchers(SYMBOL) == 0
 

@@ -14,13 +14,17 @@ from serving import LIMIT_S, run, until
 from steered import Venue, lb_books
 from wire import binance_whole
 
+from trade_balancer.books.fix.gateway import Gateway
+from trade_balancer.books.market import Market
+from trade_balancer.books.service.server import Server
+
 pytestmark = pytest.mark.slow
 
 SYMBOL = "BTC-USDT"
 TOPIC = "btcusdt@depth20@100ms"
 
 
-def gateway_of(program: int) -> int:
+def process_of_fix(program: int) -> int:
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(program)], capture_output=True, text=True, check=True
     ).stdout
@@ -55,7 +59,7 @@ def test_from_a_venue_to_a_client_also_where_the_process_between_is_killed(tmp_p
                 assert [(entry[270], entry[282]) for entry in book.groups(268, 269)] == [
                     ("100.00", "binance"), ("101.00", "binance")
                 ]  # fmt: skip
-                killed = gateway_of(program.process.pid)
+                killed = process_of_fix(program.process.pid)
                 os.kill(killed, signal.SIGKILL)
                 await until(lambda: not Path(f"/proc/{killed}").exists())  # until then it may still listen
             await listening(program.fix_port)
@@ -70,3 +74,26 @@ def test_from_a_venue_to_a_client_also_where_the_process_between_is_killed(tmp_p
             assert await program.process.wait() == 0
 
     run(scene())
+
+
+def test_it_ends_with_lb_books_also_where_that_is_gone_in_one_moment(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As where it is killed: the end of the books, and that of the standard input, are seen together."""
+
+    async def scene() -> None:
+        address = f"unix:{tmp_path}/books"
+        server = Server(Market([SYMBOL]))
+        await server.start(address)
+        gateway = Gateway(f"{HERE}:0", ["--books", address, "--depth", "10"])
+        await gateway.start()
+        pid = process_of_fix(os.getpid())
+        os.kill(pid, signal.SIGSTOP)
+        await server.stop(0)
+        stopping = asyncio.create_task(gateway.stop())
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGCONT)
+        await stopping
+
+    run(scene())
+    assert "killed" not in capfd.readouterr().err

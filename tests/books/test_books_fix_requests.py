@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 from fix_client import BOTH, Client, Field, Received, accepted, connected, request, symbols
-from serving import run, until
+from serving import LIMIT_S, run, until
 from test_books_fix import SYMBOL, a_book, a_market
 from test_books_merge import Venues, side
 
@@ -231,7 +231,9 @@ def test_a_snapshot_of_what_nobody_has_live_is_refused_in_the_end(monkeypatch: p
     run(scene())
 
 
-def test_a_client_that_reads_slowly_sees_the_newest_and_not_all() -> None:
+def test_a_client_that_reads_slowly_sees_the_newest_and_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trade_balancer.books.fix.connection.BLOCKED_S", LIMIT_S)
+
     async def scene() -> None:
         market, venues = a_market(), a_book()
         async with accepted(market) as (_, port), connected(port) as client:

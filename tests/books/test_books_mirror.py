@@ -71,3 +71,20 @@ def test_what_is_watched_here_is_watched_there_and_comes_whole(tmp_path: Path) -
         await server.stop(0)
 
     run(scene())
+
+
+def test_it_ends_when_it_is_told_to_also_while_its_source_ends(tmp_path: Path) -> None:
+    async def scene() -> None:
+        for turns in range(8):
+            server = Server(Market(SYMBOLS))
+            await server.start(f"unix:{tmp_path}/books")
+            mirror = Mirror(Target(f"unix:{tmp_path}/books"))
+            task = asyncio.create_task(mirror.run())
+            await mirror.known.wait()
+            await server.stop(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+    run(scene())

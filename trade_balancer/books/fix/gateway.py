@@ -48,6 +48,7 @@ class Gateway:
                 async with asyncio.timeout(STOP_S):
                     await self._process.wait()
             except TimeoutError:
+                tell(f"FIX: its process does not end within {STOP_S:g} s, and is killed")
                 self._process.kill()
                 await self._process.wait()
 

@@ -125,18 +125,18 @@ async def _summaries(channel: Any, metadata: list[tuple[str, str]], asked: Any) 
     call = channel.stream_stream(f"/{protos.BOOKS}/Watch")(metadata=metadata)
     credit = protos.WatchRequest(credits=1).SerializeToString()
     try:
-        await _write(call, asked.SerializeToString())
+        await write(call, asked.SerializeToString())
         while (message := await call.read()) is not grpc.aio.EOF:
             reply = protos.WatchReply.FromString(message)
             if reply.HasField("refused"):
                 raise UsageError(reply.refused.reason)
             yield reply.summary
-            await _write(call, credit)
+            await write(call, credit)
     finally:
         call.cancel()
 
 
-async def _write(call: Any, message: bytes) -> None:
+async def write(call: Any, message: bytes) -> None:
     """One that is over says why when it is read."""
     try:
         await call.write(message)

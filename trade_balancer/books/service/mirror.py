@@ -12,7 +12,7 @@ from typing import Any
 
 from trade_balancer.books.market import Market
 from trade_balancer.books.service import protos
-from trade_balancer.books.service.following import Target
+from trade_balancer.books.service.following import Target, write
 from trade_balancer.books.service.told import STATES
 from trade_balancer.books.summary import Decimals, Level, VenueState
 from trade_balancer.errors import MissingExtraError, tell
@@ -86,11 +86,12 @@ class Mirror:
 
     async def run(self) -> None:
         """Over connection after connection: those who watch see the last book meanwhile."""
-        while True:
+        this = asyncio.current_task()
+        while not (this and this.cancelling()):  # grpc.aio loses a cancellation that comes while a call fails
             try:
                 await self._follow()
-            except* (grpc.aio.AioRpcError, _EndedError) as errors:
-                tell(f"the books are lost, and asked for again: {_why(errors.exceptions[0])}")
+            except (grpc.aio.AioRpcError, _EndedError) as error:
+                tell(f"the books are lost, and asked for again: {_why(error)}")
             await asyncio.sleep(AGAIN_S)
 
     def _first(self, symbol: str) -> None:
@@ -104,14 +105,20 @@ class Mirror:
         self._asked.clear()
         self._changed.set()
         metadata = self._target.metadata()
-        async with self._target.channel() as channel, asyncio.TaskGroup() as works:
+        async with self._target.channel() as channel:
             call = channel.stream_stream(
                 f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
             )(metadata=metadata)
-            await call.write(protos.WatchRequest(credits=CREDITS))
-            works.create_task(self._know(channel, metadata))
-            works.create_task(self._ask(call))
-            works.create_task(self._take(call))
+            works = self._know(channel, metadata), self._ask(call), self._take(call)
+            tasks = [asyncio.create_task(work) for work in works]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                call.cancel()
+            done.pop().result()
 
     async def _know(self, channel: Any, metadata: list[tuple[str, str]]) -> None:
         ask = channel.unary_unary(
@@ -124,6 +131,7 @@ class Mirror:
             await asyncio.sleep(SYMBOLS_S)
 
     async def _ask(self, call: Any) -> None:
+        await write(call, protos.WatchRequest(credits=CREDITS))
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -133,7 +141,7 @@ class Mirror:
             self._asked = watched
             self._first_watched.clear()
             if add or remove:
-                await call.write(protos.WatchRequest(add=add, remove=remove, depth=MOST_DEPTH))
+                await write(call, protos.WatchRequest(add=add, remove=remove, depth=MOST_DEPTH))
 
     async def _take(self, call: Any) -> None:
         credit = protos.WatchRequest(credits=1)
@@ -142,7 +150,7 @@ class Mirror:
                 tell(f"{reply.refused.reason}")
                 continue
             self.market.offer(Book(reply.summary))
-            await call.write(credit)
+            await write(call, credit)
         raise _EndedError("lb-books has ended the stream")
 
 
@@ -150,5 +158,5 @@ class _EndedError(Exception):
     """There comes no more of this call."""
 
 
-def _why(error: BaseException) -> str:
+def _why(error: Exception) -> str:
     return error.details() or error.code().name if isinstance(error, grpc.aio.AioRpcError) else str(error)
