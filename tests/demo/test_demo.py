@@ -15,6 +15,9 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PACKAGE = SCRIPTS / "demo.d"
+USAGE = (
+    "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit] [--seconds S]"
+)
 
 
 @pytest.fixture
@@ -39,17 +42,17 @@ def start(*words: str) -> subprocess.Popen[str]:
         (
             ["--help"],
             0,
-            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
+            USAGE,
         ),
         (
             ["--plain", "-h"],
             0,
-            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
+            USAGE,
         ),
         (
             ["--fast"],
             64,
-            "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --emit] [--seconds S]",
+            USAGE,
         ),
         (["--seconds", "soon"], 64, "--seconds wants a whole number"),
         (["--seconds"], 64, "--seconds wants a whole number"),

@@ -156,3 +156,28 @@ def test_key_updates_in_the_middle(
     if follows_key_updates and tls == "kernel":
         assert counted()["TlsRxRekeyOk"] == gateway.updates_total
         assert counted()["TlsTxRekeyOk"] == gateway.answers_total >= 1
+
+
+def test_upgrades_in_place_keep_a_session_that_the_kernel_holds(authority: Authority, tls: str) -> None:
+    """Of what is held in userspace, see tests/faults."""
+    if tls == "user":
+        return
+    context = authority.server_context("127.0.0.1")
+    words = ("--tls", tls, "--ca-file", authority.ca_file)
+    with (
+        Feed(tls=context) as feed,
+        Lb(feed.url, 3, *words, worker=BULK_RECORDER, records=True, start_new_session=True) as lb,
+        feed.session() as peer,
+    ):
+        for number in range(3):
+            with Flood(peer, begin=number * 2000, limit=number * 2000 + 2000) as flood:
+                if number:
+                    lb.send_signal(signal.SIGHUP)
+                    assert lb.await_line("upgraded")["session"] == "kept"
+                flood.wait()
+        lb.await_records(6000)
+        end = lb.stop(signal.SIGINT)
+    assert (end.exit_code, end.balance["received"], end.statistics["reconnects"]) == (0, 6000, 0)
+    assert len(lb.recording.pids) == 1, "the worker lives on"
+    for pipe in range(3):
+        assert numbers_of(lb.recording.pipes[pipe]) == list(range(pipe, 6000, 3))
