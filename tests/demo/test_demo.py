@@ -16,7 +16,8 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PACKAGE = SCRIPTS / "demo.d"
 USAGE = (
-    "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit] [--seconds S]"
+    "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit | --kafka]"
+    " [--seconds S]"
 )
 
 

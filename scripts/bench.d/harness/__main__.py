@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import attach, books, certificate, emit, faults, feed, options, picture, programs, report
+from harness import attach, books, certificate, emit, faults, feed, kafka, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
@@ -24,9 +24,10 @@ from harness.goals import (
     emit_figures,
     fault_figures,
     figures,
+    kafka_figures,
     worker_figures,
 )
-from harness.options import ATTACH, BOOKS, EMIT, FAULTS, SCRATCH, WORKERS
+from harness.options import ATTACH, BOOKS, EMIT, FAULTS, KAFKA, SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
@@ -73,6 +74,7 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
     readers = _measure_readers(terms, build) if ATTACH in asked.parts else RowResults()
     orders = _measure_books(terms, build) if BOOKS in asked.parts else RowResults()
     emitted = _measure_emit(terms, build) if EMIT in asked.parts else RowResults()
+    queued = _measure_kafka(terms, build) if KAFKA in asked.parts else RowResults()
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
@@ -80,10 +82,11 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         *(attach_figures(readers, results) if ATTACH in asked.parts else ()),
         *(book_figures(orders) if BOOKS in asked.parts else ()),
         *(emit_figures(emitted) if EMIT in asked.parts else ()),
+        *(kafka_figures(queued) if KAFKA in asked.parts else ()),
     ]
-    _report(asked, terms, Everything(results, workers, costs, readers, orders, emitted), found)
+    _report(asked, terms, Everything(results, workers, costs, readers, orders, emitted, queued), found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    of_rows = [failure for part in (costs, readers, orders, emitted) for failure in part.failures]
+    of_rows = [failure for part in (costs, readers, orders, emitted, queued) for failure in part.failures]
     failures = [*results.failures, *workers.failures, *of_rows]
     for failure in failures:
         print(f"FAILED  {failure}", file=sys.stderr)
@@ -131,6 +134,10 @@ def _measure_books(terms: dict[str, Any], build: Path) -> RowResults:
 
 def _measure_emit(terms: dict[str, Any], build: Path) -> RowResults:
     return emit.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
+def _measure_kafka(terms: dict[str, Any], build: Path) -> RowResults:
+    return kafka.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

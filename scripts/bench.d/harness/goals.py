@@ -21,6 +21,7 @@ from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
 from harness.faults.spill import SPILL
+from harness.kafka import consuming, producing
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.rows import RowResults
@@ -111,6 +112,18 @@ def attach_figures(readers: RowResults, results: Results) -> list[Figure]:
         _fault(readers, MANY, Bound(">=", 0.5)),
         _fault(readers, RECORDED, Bound(">=", 0.9)),
         _fault(readers, RECORDED_SHARE, Bound(">=", 0)),
+    ]
+
+
+def kafka_figures(queued: RowResults) -> list[Figure]:
+    """Of the part `kafka`."""
+    return [
+        _fault(queued, producing.PACKED, Bound(">=", 1.2, "million")),
+        _fault(queued, producing.PACKED_CPU, Bound("<=", 1.5, "us")),
+        _fault(queued, producing.SINGLE, Bound(">=", 0.8, "million")),
+        _fault(queued, producing.TO_LOOP, Bound(">=", 2)),
+        _fault(queued, consuming.COLUMNS, Bound(">=", 2, "million")),
+        _fault(queued, consuming.TO_LOOP, Bound(">=", 3)),
     ]
 
 

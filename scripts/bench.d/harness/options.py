@@ -23,7 +23,10 @@ BOOKS = "books"
 EMIT = "emit"
 """The part that measures very many clients of lb-emit."""
 
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT)
+KAFKA = "kafka"
+"""The part that measures lb-kafka and the reading of topics, with a real broker on this machine."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT, KAFKA)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -33,8 +36,8 @@ Measures lb beside the kernel's own limit and other ways of dealing a feed to pi
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
 three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
 `attach` lb with readers, in about two, the part `books` order books, in about three, the part
-`emit` very many clients of lb-emit, in about three; all of it takes about 25
-minutes. The notes are in README.md beside it."""
+`emit` very many clients of lb-emit, in about three, the part `kafka` records to a broker of
+Kafka's and back, in about three; all of it takes about 30 minutes. The notes are in README.md beside it."""
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:

@@ -34,6 +34,7 @@ class Everything:
     readers: RowResults
     books: RowResults
     emit: RowResults
+    kafka: RowResults
 
     @property
     def absent(self) -> dict[str, str]:
@@ -44,11 +45,12 @@ class Everything:
             | self.readers.absent
             | self.books.absent
             | self.emit.absent
+            | self.kafka.absent
         )
 
     @property
     def failures(self) -> list[str]:
-        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit)
+        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit, self.kafka)
         return [failure for part in parts for failure in part.failures]
 
 
@@ -176,6 +178,7 @@ def write_json(
         "attach": everything.readers.values,
         "books": everything.books.values,
         "emit": everything.emit.values,
+        "kafka": everything.kafka.values,
         "absent": everything.absent,
         "failures": everything.failures,
     }

@@ -198,6 +198,18 @@ def tap(folder: Path, topic: str) -> Iterator[Program]:
         yield Program(process, process.stderr)
 
 
+@contextlib.contextmanager
+def member(folder: Path, *words: str) -> Iterator[Program]:
+    """`lb-count` of a topic; its counts and its summary come to files in `folder`."""
+    number = len(list(folder.glob("counts-*")))
+    output = folder / f"counts-{number}"
+    output.touch()
+    command = [_BESIDE / "lb-count", *words, "--output", output, "--summary", folder / f"summary-{number}"]
+    with _running(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        yield Program(process, process.stderr)
+
+
 def said_by(program: str, *words: str) -> tuple[int, str]:
     """Its exit code and what it has said, once it has ended."""
     done = subprocess.run([_BESIDE / program, *words], capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import database_server
 import pytest
-from feeding import framed, run_worker
+from feeding import ROOT, framed, run_worker
 from harness.feed import Feed
 from harness.flood import Flood, record
 from harness.lb_process import Lb
@@ -124,3 +125,12 @@ def test_a_member_that_is_killed_is_followed_by_one_that_misses_nothing(
             assert numbers == sorted(set(numbers)), one
         seen += [number for _, number in part]
     assert set(seen) == set(range(4000))
+
+
+def test_the_demo_accounts_for_every_record(server: Server) -> None:
+    path = f"{ROOT / 'scripts' / 'demo.d'}:{ROOT}"
+    environment = os.environ | {"LB_DEMO_BROKERS": server.brokers, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "demo", "kafka", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every record accounted for" in done.stdout
