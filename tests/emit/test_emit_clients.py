@@ -90,7 +90,7 @@ def all_get(emit: Emit, good: Client, symbols: Sequence[str], number: int) -> No
 def test_who_never_reads_costs_little_and_others_nothing_and_is_closed() -> None:
     """Frames of 60 kB, of which 100 would be 6 MB, for each of four."""
     symbols = [f"S{number}" for number in range(2000)]
-    with Emit(*FAST, "--slow-after", "3") as emit, emit.client() as good, contextlib.ExitStack() as stack:
+    with Emit(*FAST, "--slow-after", "4") as emit, emit.client() as good, contextlib.ExitStack() as stack:
         rudes = [stack.enter_context(rude(emit.port, ["T.*"], receive_bytes=4096)) for _ in range(4)]
         good.subscribe("T.*")
         all_get(emit, good, symbols, 0)

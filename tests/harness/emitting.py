@@ -208,8 +208,8 @@ def rude(port: int, topics: Sequence[str] = (), path: str = "/ws", receive_bytes
 
 
 def frames(reader: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """The opcode and the payload of each, up to a close frame or the end."""
-    with reader.makefile("rb") as stream:
+    """The opcode and the payload of each, up to a close frame or the end, whichever way it ends."""
+    with reader.makefile("rb") as stream, contextlib.suppress(ConnectionResetError):
         opcode = 0
         while opcode != CLOSE and (head := stream.read(2)):
             opcode, size = head[0] & 15, head[1]
