@@ -6,38 +6,44 @@ Law: it reads what options say, and wires.
 from __future__ import annotations
 
 import argparse
+import csv
 import signal
+import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import orjson
 
 from trade_balancer.command import Parser, exit_code_of, natural
-from trade_balancer.errors import OutputError, tell
+from trade_balancer.errors import InputError, NoBalancerError, OutputError, tell
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.change import Row
+from trade_balancer.ledger.intake import Intake, connection, listener
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import open_database, open_existing
 from trade_balancer.ledger.run import Pace, PipeSource, run
 from trade_balancer.ledger.shard import GivenUpError, Patience
 from trade_balancer.ledger.sharding import Hash, shard_of
 from trade_balancer.ledger.store import Database, Layout, StoreGoneError
+from trade_balancer.ledger.submission import status_of, submit
 from trade_balancer.ledger.transaction import Kind, Reason, text_of
 from trade_balancer.signals import outlive_stop_signals
 
-VERBS = ("run", "check", "show")
+VERBS = ("run", "listen", "submit", "check", "show", "export")
 _EPILOG = """\
 lb starts it as a worker: lb --route key=account --redeliver --spawn per-pipe ... 4 DIR lb-ledger --shards 4. Records
 are JSON objects with id, account, kind (deposit, withdrawal, transfer with `to`; dispute, resolve, chargeback with
 `of`), amount and time (docs/ledger.md).
 
-exit codes: 0 all pipes ended, or all is right; 1 check has found faults, or show no such account; 64 usage; 65 a pipe
-ended inside a frame; 66 there is no such ledger; 74 the database can't be used; 76 lb speaks another version of the
-protocol."""
+exit codes: 0 all pipes ended, or all is right; 1 check has found faults, show no such account, submit a refusal; 64
+usage; 65 a pipe ended inside a frame; 66 there is no such ledger or file; 69 no ledger listens there; 74 the database
+can't be used, or a ledger has ended before it has answered; 76 lb speaks another version of the protocol."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +65,10 @@ def _obey(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     outlive_stop_signals()
     database = open_database(options.database, _layout(options))
-    ends = _Ends(options.give_up)
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    signal.siginterrupt(signal.SIGTERM, False)
+    ends = _Ends(options.give_up, lambda: bool(asked))
     source = PipeSource(options.fds, Pace(options.batch_max, options.batch_ms / 1000))
     with closing(Ledger(database, Patience(ends.is_over))) as ledger:
         try:
@@ -75,18 +84,66 @@ def _run(options: argparse.Namespace) -> int:
 class _Ends:
     """How long a database that is away is tried again after SIGTERM."""
 
-    def __init__(self, give_up_s: float) -> None:
+    def __init__(self, give_up_s: float, is_asked: Callable[[], bool]) -> None:
         self._give_up_s = give_up_s
+        self._is_asked = is_asked
         self._since_s: float | None = None
-        signal.signal(signal.SIGTERM, self._note)
-        signal.siginterrupt(signal.SIGTERM, False)
 
     def is_over(self) -> bool:
+        if self._since_s is None and self._is_asked():
+            self._since_s = time.monotonic()
         return self._since_s is not None and time.monotonic() - self._since_s >= self._give_up_s
 
-    def _note(self, *_: object) -> None:
-        if self._since_s is None:
-            self._since_s = time.monotonic()
+
+def _listen(options: argparse.Namespace) -> int:
+    stopping, wake = socket.socketpair()
+    wake.setblocking(False)
+    asked: list[int] = []
+    signal.set_wakeup_fd(wake.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
+    ends = _Ends(options.give_up, lambda: bool(asked))
+    with (
+        closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger,
+        listener(options.at) as listening,
+    ):
+        intake = Intake(ledger, listening, stopping, lambda: bool(asked), options.batch_max)
+        print(f"ready at {options.at if options.at.startswith('unix:') else _place(listening)}", flush=True)
+        intake.serve()
+    signal.set_wakeup_fd(-1)
+    for end in (stopping, wake):
+        end.close()
+    return 0
+
+
+def _place(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+def _submit(options: argparse.Namespace) -> int:
+    counts: Counter[str] = Counter()
+    with ExitStack() as stack:
+        try:
+            sock = stack.enter_context(connection(options.at))
+        except (OSError, ValueError) as fault:
+            raise NoBalancerError(f"no ledger listens at {options.at}: {fault}") from fault
+        lines = sys.stdin.buffer if options.file is None else stack.enter_context(_opened(options.file))
+        for answer in submit(sock, lines):
+            status = status_of(answer)
+            counts[status] += 1
+            if not options.quiet or status == "refused":
+                sys.stdout.buffer.write(answer)
+        sys.stdout.flush()
+    tell(", ".join(f"{counts[status]} {status}" for status in ("applied", "pending", "refused")))
+    return 1 if counts["refused"] else 0
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as fault:
+        raise InputError(f"cannot read {path}: {fault.strerror}") from fault
 
 
 def _layout(options: argparse.Namespace) -> Layout | None:
@@ -125,6 +182,31 @@ def _show(options: argparse.Namespace) -> int:
     for row in rows:
         print("  ".join(f"{value}" for value in _told_of_row(row).values() if value is not None))
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    with closing(open_existing(options.database)) as database, ExitStack() as stack:
+        snapshots = database.snapshots()
+        for snapshot in snapshots:
+            stack.enter_context(closing(snapshot))
+        output = csv.writer(sys.stdout, lineterminator="\n")
+        output.writerow(_ACCOUNT_COLUMNS if options.accounts else _JOURNAL_COLUMNS)
+        for shard, snapshot in enumerate(snapshots):
+            if options.accounts:
+                output.writerows([shard, *_told_of(one).values()] for one in snapshot.balances())
+            else:
+                output.writerows(_exported(shard, row) for row in snapshot.rows())
+        sys.stdout.flush()
+    return 0
+
+
+_ACCOUNT_COLUMNS = ("shard", "account", "available", "held", "pending", "total", "locked", "chain")
+_JOURNAL_COLUMNS = ("shard", "seq", "time", "account", "id", "kind", "amount", "other", "reason")
+
+
+def _exported(shard: int, row: Row) -> list[Any]:
+    told = _told_of_row(row)
+    return [shard, row.seq, row.time, row.account, *(told[name] for name in _JOURNAL_COLUMNS[4:])]
 
 
 def _snapshot(database: Database, shard: int) -> Any:
@@ -166,6 +248,19 @@ def _parser() -> argparse.ArgumentParser:
     running = verb("run", _run, "apply the records of pipes: what lb starts, and the verb where none is said")
     _add_writing(running)
     running.add_argument("fds", metavar="FD", type=int, nargs="+", help="number of a pipe's read end")
+    listening = verb(
+        "listen", _listen, "take transactions of other programs, a line each, and answer each once it is stored"
+    )
+    _add_writing(listening)
+    listening.add_argument("--at", metavar="PLACE", required=True, help=_PLACE_HELP)
+    submitting = verb(
+        "submit", _submit, "send transactions, a line each, to a ledger that listens, and print its answers"
+    )
+    submitting.add_argument("--at", metavar="PLACE", required=True, help=_PLACE_HELP)
+    submitting.add_argument("--quiet", action="store_true", help="print refusals only")
+    submitting.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the lines (default: standard input)")
+    exporting = verb("export", _export, "print the journal as CSV")
+    exporting.add_argument("--accounts", action="store_true", help="the accounts instead")
     verb("check", _check, "compute all balances and chains anew from the journal, compare, and print a table")
     showing = verb("show", _show, "print an account and its newest entries")
     showing.add_argument("account", metavar="ACCOUNT")
@@ -174,6 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_PLACE_HELP = "unix:PATH, a socket for this user alone, or HOST:PORT, for whoever can reach it, without a password"
 _DATABASE_HELP = "a folder, in which each shard has a file of SQLite's; or memory, to try things (default: ledger here)"
 
 

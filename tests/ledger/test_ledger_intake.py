@@ -1,0 +1,138 @@
+"""`lb-ledger listen` and `submit`: what was answered is there, once, whoever is killed and however often it is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from trade_balancer.ledger.audit import Findings, audit
+from trade_balancer.ledger.intake import connection
+from trade_balancer.ledger.store_sqlite import SqliteDatabase
+
+TEXT: dict[str, Any] = {"capture_output": True, "text": True}
+PROGRAM = [sys.executable, "-m", "trade_balancer.ledger.program"]
+
+
+@contextlib.contextmanager
+def listening(folder: Path, place: str, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A ledger that has said that it is ready, and where."""
+    command = [*PROGRAM, "listen", "--database", str(folder), "--at", place, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ledger:
+        try:
+            assert ledger.stdout is not None
+            line = ledger.stdout.readline()
+            assert line.startswith("ready at "), line
+            yield ledger, line.split()[-1]
+        finally:
+            ledger.kill()
+
+
+def deposits(first: int, count: int) -> list[bytes]:
+    told = [
+        {"id": str(n), "account": f"a{n % 9}", "kind": "deposit", "amount": "1", "time": n} for n in range(first, count)
+    ]
+    return [json.dumps(one).encode() for one in told]
+
+
+def looked_at(folder: Path) -> Findings:
+    with closing(SqliteDatabase(folder)) as database:
+        snapshots = database.snapshots()
+        findings = audit(database.layout, snapshots)
+        for snapshot in snapshots:
+            snapshot.close()
+    return findings
+
+
+def answers_of(place: str, lines: list[bytes]) -> list[dict[str, Any]]:
+    """All of them, of a client that sends everything at once, or as many as came."""
+    with connection(place) as sock, contextlib.suppress(ConnectionError):
+        threading.Thread(target=_send, args=(sock, lines)).start()
+        return [json.loads(line) for line in sock.makefile("rb") if line.endswith(b"\n")]
+    return []
+
+
+def _send(sock: socket.socket, lines: list[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        sock.sendall(b"\n".join(lines) + b"\n")
+        sock.shutdown(socket.SHUT_WR)
+
+
+def test_each_line_has_an_answer_in_its_order(tmp_path: Path) -> None:
+    place = f"unix:{tmp_path / 'socket'}"
+    lines = [
+        *deposits(0, 3),
+        b"nonsense",
+        b'{"id":"w","account":"a0","kind":"withdrawal","amount":"7","time":1}',
+        *deposits(0, 1),
+    ]
+    lines += [b'{"id":"t","account":"a0","kind":"transfer","to":"a1","amount":"0.5","time":1}']
+    with listening(tmp_path / "ledger", place, "--shards", "2") as (ledger, _):
+        told = answers_of(place, lines)
+        ledger.send_signal(signal.SIGTERM)
+        assert ledger.wait() == 0
+    assert [one["status"] for one in told[:-1]] == ["applied"] * 3 + ["refused"] * 2 + ["applied"]
+    assert told[-1]["status"] in ("applied", "pending")
+    assert [one["id"] for one in told] == ["0", "1", "2", None, "w", "0", "t"]
+    assert (told[3]["reason"], told[4]["reason"], told[5]["repeated"]) == ("no-object", "insufficient-funds", True)
+    findings = looked_at(tmp_path / "ledger")
+    assert findings.faults == []
+    assert (findings.applied, findings.refused, findings.repeated, findings.in_flight) == (4, 2, 1, 0)
+
+
+def test_what_was_answered_is_there_after_a_kill_and_sent_again_done_once(tmp_path: Path) -> None:
+    place, folder = f"unix:{tmp_path / 'socket'}", tmp_path / "ledger"
+    lines = deposits(0, 4000)
+    answered: set[str] = set()
+    for least in (1, 400, 900):
+        with listening(folder, place, "--batch-max", "100") as (ledger, _), connection(place) as sock:
+            threading.Thread(target=_send, args=(sock, lines)).start()
+            answers = sock.makefile("rb")
+            for _ in range(least):
+                answered.add(json.loads(answers.readline())["id"])
+            ledger.kill()
+            with contextlib.suppress(ConnectionError):
+                answered |= {json.loads(line)["id"] for line in answers if line.endswith(b"\n")}
+            answers.close()
+        assert looked_at(folder).applied >= len(answered)
+    with listening(folder, place) as (_, _):
+        clients = [threading.Thread(target=answers_of, args=(place, lines)) for _ in range(3)]
+        for client in clients:
+            client.start()
+        assert {one["status"] for one in answers_of(place, lines)} == {"applied"}
+        for client in clients:
+            client.join()
+    findings = looked_at(folder)
+    assert findings.faults == []
+    assert (findings.applied, findings.refused) == (4000, 0)
+    assert findings.from_outside == 4000 * 10**8
+
+
+def test_submit_tells_refusals_and_the_rest_of_the_program_reads_what_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    file = tmp_path / "transactions"
+    file.write_bytes(
+        b"\n".join([*deposits(0, 20), b'{"id":"x","account":"a1","kind":"withdrawal","amount":"5","time":1}'])
+    )
+    with listening(folder, "127.0.0.1:0") as (_, place):
+        done = subprocess.run([*PROGRAM, "submit", "--quiet", "--at", place, file], check=False, **TEXT)
+        assert (done.returncode, done.stderr.split(": ")[1]) == (1, "20 applied, 0 pending, 1 refused\n")
+        assert json.loads(done.stdout)["reason"] == "insufficient-funds"
+        ran = [
+            subprocess.run([*PROGRAM, *words, "--database", folder], check=True, **TEXT).stdout
+            for words in (["check"], ["show", "a1", "--json"], ["export"], ["export", "--accounts"])
+        ]
+    assert "transactions applied   20" in ran[0]
+    shown = json.loads(ran[1])
+    assert (shown["available"], shown["total"], shown["locked"]) == ("3", "3", False)
+    assert [entry["id"] for entry in shown["entries"]] == ["x", "19", "10", "1"]
+    assert len(ran[2].splitlines()) == 22
+    assert "0,a1,3,0,0,3,False," in ran[3]
