@@ -120,3 +120,11 @@ def test_quick_measures_what_order_books_cost(tmp_path: Path) -> None:
     assert report["failures"] == []
     assert {figure["what"] for figure in report["figures"]} >= report["books"].keys()
     assert all(value > 0 for value in report["books"]["... CPU of lb-books and its lb, of a core"])
+
+
+def test_quick_measures_what_transactions_cost(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--parts", "ledger")
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["failures"] == []
+    assert {figure["what"] for figure in report["figures"]} == report["ledger"].keys()

@@ -16,7 +16,8 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PACKAGE = SCRIPTS / "demo.d"
 USAGE = (
-    "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit | --kafka]"
+    "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit | --kafka | "
+    "--ledger]"
     " [--seconds S]"
 )
 
@@ -81,6 +82,7 @@ def test_help_and_wrong_words_install_and_run_nothing(
         ("record", ["lb-record verify: the same "]),
         ("books", ["both venues are in the merged book", "binance", "bitstamp", "p99"]),
         ("emit", ["http://127.0.0.1:", "who is slow has the newest, and knows what it has skipped"]),
+        ("ledger", ["kill -9 of the worker", "kill -9 of the ledger", "transactions is there once"]),
         ("tap", ['"sym":"AAPL"', "Q.AAPL acknowledged", "every record accounted for"]),
     ],
 )

@@ -116,6 +116,20 @@ def test_what_was_answered_is_there_after_a_kill_and_sent_again_done_once(tmp_pa
     assert findings.from_outside == 4000 * 10**8
 
 
+def test_submit_tells_that_not_all_were_answered(tmp_path: Path) -> None:
+    file = tmp_path / "transactions"
+    file.write_bytes(b"\n".join(deposits(0, 20_000)))
+    with listening(tmp_path / "ledger", "127.0.0.1:0", "--batch-max", "10") as (ledger, place):
+        command = [*PROGRAM, "submit", "--at", place, file]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            client.stdout.readline()
+            ledger.kill()
+            _, told = client.communicate()
+    assert client.returncode == 74, told
+    assert "transactions, and is gone" in told
+
+
 def test_submit_tells_refusals_and_the_rest_of_the_program_reads_what_is_there(tmp_path: Path) -> None:
     folder = tmp_path / "ledger"
     file = tmp_path / "transactions"

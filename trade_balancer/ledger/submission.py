@@ -5,6 +5,7 @@ Law: what was answered is in the ledger. After an error the same lines may be se
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections import Counter
@@ -23,7 +24,7 @@ def submit(sock: socket.socket, lines: Iterable[bytes]) -> Iterator[bytes]:
     sender = threading.Thread(target=_send, args=(sock, lines, sent), daemon=True)
     sender.start()
     answered = 0
-    with sock.makefile("rb") as answers:
+    with sock.makefile("rb") as answers, contextlib.suppress(ConnectionResetError):
         for answer in answers:
             answered += 1
             yield answer

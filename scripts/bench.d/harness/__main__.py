@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import attach, books, certificate, emit, faults, feed, kafka, options, picture, programs, report
+from harness import attach, books, certificate, emit, faults, feed, kafka, ledger, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
@@ -25,9 +25,10 @@ from harness.goals import (
     fault_figures,
     figures,
     kafka_figures,
+    ledger_figures,
     worker_figures,
 )
-from harness.options import ATTACH, BOOKS, EMIT, FAULTS, KAFKA, SCRATCH, WORKERS
+from harness.options import ATTACH, BOOKS, EMIT, FAULTS, KAFKA, LEDGER, SCRATCH, WORKERS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
@@ -75,6 +76,7 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
     orders = _measure_books(terms, build) if BOOKS in asked.parts else RowResults()
     emitted = _measure_emit(terms, build) if EMIT in asked.parts else RowResults()
     queued = _measure_kafka(terms, build) if KAFKA in asked.parts else RowResults()
+    accounts = _measure_ledger(terms, build) if LEDGER in asked.parts else RowResults()
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
@@ -83,14 +85,14 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         *(book_figures(orders) if BOOKS in asked.parts else ()),
         *(emit_figures(emitted) if EMIT in asked.parts else ()),
         *(kafka_figures(queued) if KAFKA in asked.parts else ()),
+        *(ledger_figures(accounts) if LEDGER in asked.parts else ()),
     ]
-    _report(asked, terms, Everything(results, workers, costs, readers, orders, emitted, queued), found)
+    everything = Everything(results, workers, costs, readers, orders, emitted, queued, accounts)
+    _report(asked, terms, everything, found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
-    of_rows = [failure for part in (costs, readers, orders, emitted, queued) for failure in part.failures]
-    failures = [*results.failures, *workers.failures, *of_rows]
-    for failure in failures:
+    for failure in everything.failures:
         print(f"FAILED  {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if everything.failures else 0
 
 
 def _compare(asked: argparse.Namespace, parts: Sequence[str], terms: dict[str, Any], build: Path) -> Results:
@@ -138,6 +140,10 @@ def _measure_emit(terms: dict[str, Any], build: Path) -> RowResults:
 
 def _measure_kafka(terms: dict[str, Any], build: Path) -> RowResults:
     return kafka.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
+
+
+def _measure_ledger(terms: dict[str, Any], build: Path) -> RowResults:
+    return ledger.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

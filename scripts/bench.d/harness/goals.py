@@ -22,6 +22,7 @@ from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
 from harness.faults.spill import SPILL
 from harness.kafka import consuming, producing
+from harness.ledger import rate as ledger_rate
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.rows import RowResults
@@ -159,6 +160,18 @@ def emit_figures(emit: RowResults) -> list[Figure]:
         _fault(emit, clients.OWN, Bound(">=", 0, "thousand")),
         _fault(emit, clients.SILENT_GROWTH, Bound("<=", 2, "MiB")),
         _fault(emit, clients.SILENT_P99, Bound("<=", 1.2)),
+    ]
+
+
+def ledger_figures(ledger: RowResults) -> list[Figure]:
+    """Of the part `ledger`."""
+    return [
+        _fault(ledger, ledger_rate.RATE, Bound(">=", 150, "thousand")),
+        _fault(ledger, ledger_rate.CPU, Bound("<=", 6.7, "us")),
+        _fault(ledger, ledger_rate.TO_ONE_BY_ONE, Bound(">=", 20)),
+        _fault(ledger, ledger_rate.TO_LOCK, Bound(">=", 3)),
+        _fault(ledger, ledger_rate.P99, Bound("<=", 20, "ms")),
+        _fault(ledger, ledger_rate.VALIDATION, Bound(">=", 1000, "thousand")),
     ]
 
 

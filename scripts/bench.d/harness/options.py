@@ -26,7 +26,10 @@ EMIT = "emit"
 KAFKA = "kafka"
 """The part that measures lb-kafka and the reading of topics, with a real broker on this machine."""
 
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT, KAFKA)
+LEDGER = "ledger"
+"""The part that measures lb-ledger: transactions into accounts, durable."""
+
+_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT, KAFKA, LEDGER)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
@@ -37,7 +40,8 @@ Every candidate's output is checked byte by byte first. The part `workers` measu
 three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
 `attach` lb with readers, in about two, the part `books` order books, in about three, the part
 `emit` very many clients of lb-emit, in about three, the part `kafka` records to a broker of
-Kafka's and back, in about three; all of it takes about 30 minutes. The notes are in README.md beside it."""
+Kafka's and back, in about three, the part `ledger` accounts, in about two; all of it takes about 32 minutes. The notes
+are in README.md beside it."""
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:

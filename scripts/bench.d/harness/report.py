@@ -35,6 +35,7 @@ class Everything:
     books: RowResults
     emit: RowResults
     kafka: RowResults
+    ledger: RowResults
 
     @property
     def absent(self) -> dict[str, str]:
@@ -46,11 +47,12 @@ class Everything:
             | self.books.absent
             | self.emit.absent
             | self.kafka.absent
+            | self.ledger.absent
         )
 
     @property
     def failures(self) -> list[str]:
-        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit, self.kafka)
+        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit, self.kafka, self.ledger)
         return [failure for part in parts for failure in part.failures]
 
 
@@ -179,6 +181,7 @@ def write_json(
         "books": everything.books.values,
         "emit": everything.emit.values,
         "kafka": everything.kafka.values,
+        "ledger": everything.ledger.values,
         "absent": everything.absent,
         "failures": everything.failures,
     }

@@ -59,6 +59,11 @@ class Program:
         self._process.terminate()
         self.wait()
 
+    def kill(self) -> None:
+        """End it as a crash does, and wait."""
+        self._process.kill()
+        self._reader.join()
+
     def wait(self) -> None:
         """Wait for its end. Raises Failed where it is not content."""
         self._reader.join()
@@ -185,6 +190,26 @@ def recorder(joined: Path, folder: Path) -> Iterator[Program]:
     with _running(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         yield Program(process, process.stderr)
+
+
+@contextlib.contextmanager
+def listening_ledger(folder: Path, place: str) -> Iterator[Program]:
+    """`lb-ledger listen`, with the ledger in `folder`, once it takes transactions."""
+    command = [_BESIDE / "lb-ledger", "listen", "--database", folder / "ledger", "--at", place]
+    with _running(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline().startswith("ready"):
+            raise Failed(f"{command!r} did not begin")
+        yield Program(process, process.stdout)
+
+
+@contextlib.contextmanager
+def submitting(place: str, file: Path) -> Iterator[Program]:
+    """`lb-ledger submit` of the transactions in a file; its lines are the answers."""
+    command = [_BESIDE / "lb-ledger", "submit", "--at", place, file]
+    with _running(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield Program(process, process.stdout)
 
 
 @contextlib.contextmanager
