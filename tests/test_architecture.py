@@ -77,6 +77,7 @@ EXTRAS = {
     "trade_balancer.typed": {"msgspec"},
     "trade_balancer.parquet_files": {"pyarrow"},
     "trade_balancer.sql_postgresql": {"psycopg"},
+    "trade_balancer.ledger.store_postgres": {"psycopg"},
     "trade_balancer.sql_questdb": {"questdb"},
     "trade_balancer.zstd": {"zstandard"},
     "trade_balancer.recording.block": {"zstandard"},

@@ -13,21 +13,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import database_server
+import psycopg
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from ledger_model import Model, names, record_of, transactions
+from postgresql_server import Server
 
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.shard import Part, Patience
 from trade_balancer.ledger.store import Database, Layout
 from trade_balancer.ledger.store_memory import MemoryDatabase
+from trade_balancer.ledger.store_postgres import PostgresDatabase
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
 from trade_balancer.ledger.transaction import Reason, text_of
 from trade_balancer.ledger.validation import read
 
-malformed = st.sampled_from([b"{}", b"not JSON", b'{"id":"1","account":"ada"}', b"\xff\xfe"])
+malformed = st.sampled_from([b"{}", b"not JSON", b'{"id":"1","account":"ada"}', b"\xff\xfe\0"])
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -145,9 +150,59 @@ def _check(database: Callable[[Layout], AbstractContextManager[Database]], examp
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=20))
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with database_server.running(Server) as server:
+        yield server
+
+
+def in_postgresql(server: Server) -> Callable[[Layout], AbstractContextManager[Database]]:
+    @contextmanager
+    def database(layout: Layout) -> Iterator[Database]:
+        with psycopg.connect(server.conninfo, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        yield PostgresDatabase(server.conninfo, layout)
+
+    return database
+
+
 def test_in_memory() -> None:
     _check(in_memory, 60)
 
 
 def test_in_sqlite() -> None:
     _check(in_sqlite, 10)
+
+
+@pytest.mark.slow
+def test_in_postgresql(server: Server) -> None:
+    _check(in_postgresql(server), 5)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_is_waited_for_and_nothing_is_lost_or_done_twice(server: Server) -> None:
+    """Both with a connection that breaks, and with a server that is not there for some tries."""
+    deposits = [{"id": str(n), "account": f"a{n % 5}", "kind": "deposit", "amount": "1", "time": n} for n in range(400)]
+    kills = 0
+
+    def bring_back(_: float) -> None:
+        nonlocal kills
+        kills += 1
+        if kills % 3 == 0:
+            server.start()
+
+    with in_postgresql(server)(Layout(2)) as database:
+        ledger = Ledger(database, Patience(sleep=bring_back))
+        for at in range(0, 400, 50):
+            if at in (100, 250):
+                server.kill()
+            ledger.take([Part("source", at, [record_of(one) for one in deposits[at : at + 50]])])
+        ledger.close()
+        snapshots = database.snapshots()
+        findings = audit(database.layout, snapshots)
+        for snapshot in snapshots:
+            snapshot.close()
+    assert kills >= 6
+    assert findings.faults == []
+    assert (findings.applied, findings.repeated) == (400, 0)

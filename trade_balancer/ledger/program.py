@@ -270,7 +270,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PLACE_HELP = "unix:PATH, a socket for this user alone, or HOST:PORT, for whoever can reach it, without a password"
-_DATABASE_HELP = "a folder, in which each shard has a file of SQLite's; or memory, to try things (default: ledger here)"
+_DATABASE_HELP = (
+    "a folder, in which each shard has a file of SQLite's; postgresql://USER@HOST/NAME, which needs the extra "
+    "postgresql; @FILE, a file with such a URL, in which a password may be, too; or memory, to try things (default: "
+    "ledger here)"
+)
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from trade_balancer.ledger.change import Change, Dispute, Key, Message, Row
 from trade_balancer.ledger.transaction import Kind, Reason
 
 DEPOSIT, WITHDRAWAL, TRANSFER = int(Kind.DEPOSIT), int(Kind.WITHDRAWAL), int(Kind.TRANSFER)
-MOST_RECORD_CHARACTERS = 1000
+MOST_RECORD_BYTES = 1000
 """Of a record that is no transaction, so much is kept."""
 
 
@@ -153,7 +153,7 @@ class State:
         """Whatever `apply` does not do by itself."""
         id_, name, kind, amount, _, other = transaction
         if kind <= 0:
-            entry: Entry = (id_, name, 0, 0, 0, other[:MOST_RECORD_CHARACTERS].decode(errors="replace"))
+            entry: Entry = (id_, name, 0, 0, 0, _text_of(other))
             self._enter(account, (None, *entry[1:]), Reason(-kind))
             return Outcome(-kind)
         if (row := self._known.get((id_, name))) is not None:
@@ -251,6 +251,11 @@ class State:
             if reason is None:
                 account.log.append(entry)
         return seq
+
+
+def _text_of(record: bytes) -> str:
+    """Its begin; a character 0, which no text of a database should have, becomes U+FFFD."""
+    return record[:MOST_RECORD_BYTES].decode(errors="replace").replace("\0", "\ufffd")
 
 
 def _entry(message: Message, kind: Kind) -> Entry:
