@@ -17,8 +17,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 PACKAGE = SCRIPTS / "demo.d"
 USAGE = (
     "usage: scripts/demo [--bars | --plain | --tap | --record | --page | --books | --upgrade | --emit | --kafka | "
-    "--ledger]"
-    " [--seconds S]"
+    "--ledger] [--seconds S]"
 )
 
 
