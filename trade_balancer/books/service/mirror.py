@@ -6,6 +6,7 @@ Law: what is on its way is bounded by credits, and what was not taken here is re
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +28,7 @@ CREDITS = 16
 SYMBOLS_S = 10.0
 """Between two looks which symbols there are."""
 AGAIN_S = 0.5
+_CANCEL_AGAIN_S = 0.1
 MOST_DEPTH = 100
 
 
@@ -87,7 +89,7 @@ class Mirror:
     async def run(self) -> None:
         """Over connection after connection: those who watch see the last book meanwhile."""
         this = asyncio.current_task()
-        while not (this and this.cancelling()):  # grpc.aio loses a cancellation that comes while a call fails
+        while not (this and this.cancelling()):
             try:
                 await self._follow()
             except (grpc.aio.AioRpcError, _EndedError) as error:
@@ -110,15 +112,13 @@ class Mirror:
                 f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
             )(metadata=metadata)
             works = self._know(channel, metadata), self._ask(call), self._take(call)
-            tasks = [asyncio.create_task(work) for work in works]
+            tasks = {asyncio.create_task(work) for work in works}
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
                 call.cancel()
-            done.pop().result()
+                errors = await _end(tasks)
+            raise next(iter(errors), _EndedError("the call was cancelled"))
 
     async def _know(self, channel: Any, metadata: list[tuple[str, str]]) -> None:
         ask = channel.unary_unary(
@@ -152,6 +152,18 @@ class Mirror:
             self.market.offer(Book(reply.summary))
             await write(call, credit)
         raise _EndedError("lb-books has ended the stream")
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> list[BaseException]:
+    """What they ended with, but for cancellations."""
+    pending = tasks
+    while pending:  # grpc.aio loses a cancellation that comes while a call fails
+        for task in pending:
+            task.cancel()
+        with suppress(asyncio.CancelledError):  # run() asks whether it was
+            await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+        pending = {task for task in pending if not task.done()}
+    return [error for task in tasks if not task.cancelled() and (error := task.exception())]
 
 
 class _EndedError(Exception):
