@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,8 @@ TOPIC = "btcusdt@depth20@100ms"
 
 
 def process_of_fix(program: int) -> int:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(program)], capture_output=True, text=True, check=True
-    ).stdout
-    (pid,) = [int(line.split()[0]) for line in listed.splitlines() if "books.fix.program" in line]
+    children = Path(f"/proc/{program}/task/{program}/children").read_text().split()
+    (pid,) = [int(pid) for pid in children if b"books.fix.program" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     return pid
 
 

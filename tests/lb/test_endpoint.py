@@ -104,10 +104,12 @@ def test_the_tree_of_errors_is_what_its_file_draws() -> None:
         "ConnectFailed": (70, True),
         "SessionLost": (70, True),
         "FeedClosed": (70, True),
+        "SessionLetGo": (70, True),
         "FeedSilent": (70, True),
         "KernelTlsFailed": (70, True),
         "ProtocolError": (70, True),
         "Evicted": (70, True),
+        "Superseded": (70, True),
     }
 
 

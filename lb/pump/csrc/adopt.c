@@ -136,8 +136,8 @@ static int is_left_event(const struct pump *pump)
     }
     if (!is_number(pump, detail->pipe))
         return 0;
-    return detail->length == 0 || (pump->detail_offset >= pump->input_offset && pump->detail_offset <= end &&
-                                   detail->length <= end - pump->detail_offset);
+    return pump->detail_offset <= end && detail->length <= end - pump->detail_offset &&
+           (detail->length == 0 || pump->detail_offset >= pump->input_offset);
 }
 
 static int is_pump(const struct pump *pump)
