@@ -81,7 +81,8 @@ def test_a_password_comes_from_a_file(server: Server, topic: str, tmp_path: Path
         "zstd",
     ]
     done = run_worker(command, [framed([record(number) for number in range(100)])])
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0, done.err
+    assert PASSWORD not in done.err  # where the broker has begun a moment ago, librdkafka may say that it tries again
     assert sorted(message.value for message in messages(server.brokers, [topic])) == sorted(map(record, range(100)))
 
 

@@ -206,8 +206,8 @@ def test_a_setting_that_is_none_is_refused(cluster: MockCluster) -> None:
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text("# ours\nsasl.password = a=b\nclient.id=here\n\n")
-    assert settings_of("h:1", [f"@{file}", "linger.ms=1"]) == {
-        "bootstrap.servers": "h:1", "sasl.password": "a=b", "client.id": "here", "linger.ms": "1"
+    assert settings_of("h:1", [f"@{file}", "linger.ms=1", "log_level=7"]) == {
+        "bootstrap.servers": "h:1", "sasl.password": "a=b", "client.id": "here", "linger.ms": "1", "log_level": "7"
     }  # fmt: skip
     for word in ("sasl.password=secret", "linger.ms", "=1", "@/no/such"):
         with pytest.raises(UsageError) as fault:
