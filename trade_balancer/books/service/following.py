@@ -111,10 +111,11 @@ async def follow(
                     wait_s, has_been_there = _FIRST_WAIT_S, True
                     yield summary
         except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.INTERNAL and not has_been_there and hidden < _HIDDEN_MAX:
+            if error.code() != grpc.StatusCode.INTERNAL:
+                why = error.details() or error.code().name
+            elif not has_been_there and hidden < _HIDDEN_MAX:
                 hidden += 1
                 continue
-            why = error.details() or error.code().name
             _raise_for(error.code(), why, target.address, has_been_there)
         yield Lost(why)
         await asyncio.sleep(wait_s)
