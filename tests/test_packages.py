@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -30,10 +32,27 @@ PACKAGES = ("ktls/", "lb/", "trade_balancer/", "workers/")
 pytestmark = pytest.mark.slow  # each builds the C parts
 
 
-def build(what: str, source: Path, target: Path) -> Path:
-    """`what`: sdist or wheel; with the tools of this environment, so that nothing is fetched."""
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment that has what pyproject.toml wants for building and no more, as pip makes one; out of this one,
+    so that nothing is fetched."""
+    folder = tmp_path_factory.mktemp("builder")
+    venv.create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    wanted = tomllib.loads((PROJECT / "pyproject.toml").read_text())["build-system"]["requires"]
+    while wanted:
+        distribution = metadata.distribution(re.split(r"[^\w.-]", wanted.pop())[0])
+        wanted += [line for line in distribution.requires or () if "extra ==" not in line]
+        for name in {path.parts[0] for path in distribution.files or ()} - {".."}:
+            if not (packages / name).exists():
+                (packages / name).symlink_to(distribution.locate_file(name))
+    return folder / "bin" / "python"
+
+
+def build(what: str, source: Path, target: Path, python: Path) -> Path:
+    """`what`: sdist or wheel."""
     call = f"from setuptools import build_meta; build_meta.build_{what}({str(target)!r})"
-    done = subprocess.run([sys.executable, "-c", call], cwd=source, capture_output=True, text=True, check=False)
+    done = subprocess.run([python, "-c", call], cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = target.iterdir()
     return built
@@ -51,9 +70,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unpacked(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(checkout: Path, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, unpacked."""
-    archive = build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+    archive = build("sdist", checkout, tmp_path_factory.mktemp("sdist"), python)
     folder = tmp_path_factory.mktemp("unpacked")
     subprocess.run(["tar", "-xf", archive, "-C", folder], check=True)
     (root,) = folder.iterdir()
@@ -61,8 +80,8 @@ def unpacked(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", unpacked, tmp_path_factory.mktemp("wheel"))
+def wheel(unpacked: Path, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", unpacked, tmp_path_factory.mktemp("wheel"), python)
 
 
 def test_the_source_distribution_is_the_checkout(unpacked: Path) -> None:

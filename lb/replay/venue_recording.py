@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 from lb.replay.errors import InputError
 from lb.replay.fake import Stream
-from lb.replay.files import text_in
 from lb.replay.trouble import Twist
 
 _NS_FRAME = re.compile(rb"(\d{19}) ([{\[].*)")
@@ -45,6 +44,8 @@ class VenueRecording:
 
 def read_venue_recording(paths: Iterable[Path]) -> VenueRecording:
     """Raises InputError, with file and line, for what is in none of the forms, and where nothing is to be played."""
+    from lb.replay.files import text_in  # only here: it stands on an extra, and --help does not
+
     messages: list[tuple[int, bytes]] = []
     replies: list[tuple[str, bytes]] = []
     for path in paths:
