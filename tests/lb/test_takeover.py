@@ -43,6 +43,19 @@ def converse(peer: Peer) -> Peer:
     return peer
 
 
+def assert_another_goes_on(feed: Feed, lb: Lb, first: Peer) -> None:
+    """Where the first has brought record 1: it ends behind the next, with which the other begins."""
+    with feed.connection() as other:
+        converse(other)
+        other.say(trade(2))
+        first.say(trade(2))
+        assert first.receive().close_code == frames.NORMAL_CLOSURE
+        first.fin()
+        lb.await_line("session taken over")
+        assert numbers(lb.await_records(3).pipes[0]) == [1, 2, 2]
+        assert lb.stop().statistics["takeovers"] == 1
+
+
 @contextmanager
 def two_sessions(constants: Mapping[str, object], *options: str) -> Iterator[tuple[Feed, Lb, Peer, Peer]]:
     """`lb`, with its session and the one beside it, which has not been upgraded yet."""
@@ -123,14 +136,7 @@ def test_one_that_comes_to_nothing_costs_nothing(fault: str) -> None:
         lb.await_line("no second session; this one goes on")
         first.say(trade(1))
         lb.await_records(1)
-        with feed.connection() as third:
-            converse(third)
-            third.say(trade(2))
-            first.say(trade(2))
-            assert first.receive().opcode == CLOSE
-            first.fin()
-            lb.await_line("session taken over")
-            assert numbers(lb.await_records(3).pipes[0]) == [1, 2, 2]
+        assert_another_goes_on(feed, lb, first)
 
 
 def test_one_that_does_not_bring_all_is_given_up() -> None:
@@ -220,15 +226,7 @@ def test_an_upgrade_in_place_leaves_the_second_for_later() -> None:
         assert lb.await_line("upgraded")["session"] == "kept"
         first.say(trade(1))
         lb.await_records(1)
-        with feed.connection() as third:
-            converse(third)
-            third.say(trade(2))
-            first.say(trade(2))
-            assert first.receive().close_code == frames.NORMAL_CLOSURE
-            first.fin()
-            lb.await_line("session taken over")
-            assert numbers(lb.await_records(3).pipes[0]) == [1, 2, 2]
-            assert lb.stop().statistics["takeovers"] == 1
+        assert_another_goes_on(feed, lb, first)
 
 
 def test_a_stop_ends_both() -> None:
