@@ -93,8 +93,7 @@ class Balancer:
         self._config = config
         self._manager = manager
         self._words = words
-        self._adopted = adopted
-        self._of_adopted: Mapping[str, Any] = adopted or {}
+        self._adopted: Mapping[str, Any] = adopted or {}
         self._has_terminal = has_terminal()
         self._state = State.RUNNING
         self._until_ns = _NEVER_NS
@@ -102,7 +101,7 @@ class Balancer:
         self._exit_code = 0
         self._folder: SpillFolder | None = None
         self._open_pipes = [True] * config.pipes
-        self._began_ns = self._of_adopted.get("began_ns", time.monotonic_ns())
+        self._began_ns = self._adopted.get("began_ns", time.monotonic_ns())
 
     def run(self) -> int:
         """Run until a signal or a refusal ends it; return the exit code. Raises LbError where it can't even begin."""
@@ -113,7 +112,7 @@ class Balancer:
         with ExitStack() as stack:
             self._wake_ups = stack.enter_context(WakeUps())
             spill = self._spill(stack) if config.on_full is configuration.OnFull.SPILL else None
-            adopted = self._of_adopted
+            adopted = self._adopted
             allowance = Allowance(adopted.get("allowance"))
             listener = listen(config, allowance, adopted.get("listener"))
             if listener is not None:
@@ -176,11 +175,11 @@ class Balancer:
             )  # fmt: skip
             self._upgrade = self._new_upgrade(parts)
             stack.callback(self._upgrade.close)
-            if self._adopted is None:
-                self._start_workers()
-            else:
-                handing_over.adopt(parts, self._adopted, stopped_ns)
+            if adopted:
+                handing_over.adopt(parts, adopted, stopped_ns)
                 supervisor.reap()
+            else:
+                self._start_workers()
             while self._state is not State.ENDED:
                 self._turn()
             self._settle()
@@ -188,15 +187,11 @@ class Balancer:
 
     def _new_upgrade(self, parts: Parts) -> Upgrade:
         watch, unwatch = self._wake_ups.watch, self._wake_ups.unwatch
-
-        def set_held(is_held: bool) -> None:
-            self._keeper.is_held = is_held
-
         return Upgrade(
             handover.Ports(
                 ask=lambda told: handover.Question(self._words, parts.allowance, watch, unwatch, told),
                 hold=self._hold_session,
-                release=partial(set_held, False),
+                release=self._release_session,
                 unsettled=partial(handing_over.unsettled, parts),
                 jump=partial(handing_over.jump, parts, self._obey),
             )
@@ -211,10 +206,13 @@ class Balancer:
         keeper.is_held = True
         succession.let_go(keeper)
 
+    def _release_session(self) -> None:
+        self._keeper.is_held = False
+
     def _high_water_bytes(self) -> int:
         """Of an outbox."""
         config = self._config
-        if self._adopted is not None:
+        if self._adopted:
             return int(self._adopted["high_water_bytes"])
         if config.redeliver:
             return config.retain_bytes or retain_bytes(config.pipes)
@@ -229,12 +227,12 @@ class Balancer:
             lambda pipe: pump.pipe_counters(pipe).acknowledged_total,
             self._pipes.read_fds,
             self._high_water_bytes(),
-            self._of_adopted.get("redelivery"),
+            self._adopted.get("redelivery"),
         )
 
     def _spill(self, stack: ExitStack) -> Spill:
         config = self._config
-        self._folder = folder = SpillFolder(config.spill_folder, self._of_adopted.get("spill_fd"))
+        self._folder = folder = SpillFolder(config.spill_folder, self._adopted.get("spill_fd"))
         stack.callback(folder.close)
         return Spill(folder.fileno(), config.spill_max_bytes, segment_bytes(config.spill_max_bytes, config.pipes))
 

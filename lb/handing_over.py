@@ -143,10 +143,10 @@ def adopt(parts: Parts, document: Mapping[str, Any], stopped_ns: int) -> None:
         waiting = file.read()
     slots.adopt(parts.supervisor, document["slots"])
     feed.adopt(parts.keeper, document["keeper"], parts.pump.go_on)
-    if feed.settled_session(parts.keeper) is None:
+    is_kept = feed.settled_session(parts.keeper) is not None
+    if not is_kept:
         parts.pump.detach()
-    session = "kept" if feed.settled_session(parts.keeper) is not None else "opened anew"
-    answer = {"from": document["from"], "version": VERSION, "session": session}
+    answer = {"from": document["from"], "version": VERSION, "session": "kept" if is_kept else "opened anew"}
     parts.desk.adopt(document["desk"], waiting, answer)
     parts.reporter.adopt(document["reporter"])
     parts.service.adopt(document["service"])
