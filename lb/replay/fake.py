@@ -175,13 +175,7 @@ class Fake(abc.ABC):
     """Where its websocket is."""
     ping_interval_s: float = 0
 
-    def __init__(
-        self,
-        symbols: Sequence[str] | None = None,
-        rate: float = 10.0,
-        seed: int = 1,
-        levels: int = 200,
-    ) -> None:
+    def __init__(self, symbols: Sequence[str] | None, rate: float, seed: int, levels: int) -> None:
         self.trouble = Trouble()
         self.books: dict[str, Book] = {}
         if symbols is None:

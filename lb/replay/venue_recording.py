@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lb.replay.errors import InputError
-from lb.replay.fake import Stream
+from lb.replay.fake import Fake, Stream
 from lb.replay.trouble import Twist
 
 _NS_FRAME = re.compile(rb"(\d{19}) ([{\[].*)")
@@ -78,6 +78,11 @@ def split_name(name: str) -> tuple[str, str]:
     upper = name.upper()
     quote = next((quote for quote in _QUOTES if upper.endswith(quote) and upper != quote), upper[-3:])
     return upper.removesuffix(quote), quote
+
+
+def symbol_of(name: str) -> str:
+    """The canonical one."""
+    return "-".join(split_name(name))
 
 
 def rebuilt(whole: Sides, changes: Iterable[Sides]) -> Sides:
@@ -169,3 +174,23 @@ class RecordedStream(Stream):
 
     def message(self, count: int, twist: Twist | None) -> bytes:
         return self._shown(self._track.texts[count - 1])
+
+
+class Player(Fake):
+    """A recording in place of made-up books: to be put before the venue's fake. `name_of`: see Playing; `pair_in`: the
+    venue's name of the symbol that a stream of this name is of."""
+
+    def __init__(
+        self, recording: VenueRecording, name_of: Callable[[bytes], str | None], pair_in: Callable[[str], str]
+    ) -> None:
+        super().__init__([], 0, 0, 0)
+        self._playing = Playing(recording, name_of)
+        self._names = list(dict.fromkeys(map(pair_in, self._playing.names)))
+
+    @property
+    def symbols(self) -> list[str]:
+        return [*map(symbol_of, self._names)]
+
+    @property
+    def example(self) -> str:
+        return self._playing.names[0]

@@ -16,7 +16,7 @@ import orjson
 
 from lb.replay.fake import Book, Fake, Reply, Stream, Talk, Words
 from lb.replay.trouble import Twist
-from lb.replay.venue_recording import Playing, VenueRecording, rebuilt, split_name
+from lb.replay.venue_recording import Player, VenueRecording, rebuilt, split_name, symbol_of
 
 MOST_STREAMS = 1_024
 MESSAGES_PER_S = 5
@@ -226,9 +226,7 @@ class Binance(Fake):
     path = "/stream"
     ping_interval_s = 20
 
-    def __init__(
-        self, symbols: Sequence[str] | None = None, rate: float = 10.0, seed: int = 1, levels: int = 200
-    ) -> None:
+    def __init__(self, symbols: Sequence[str] | None, rate: float, seed: int, levels: int) -> None:
         super().__init__(symbols, rate, seed, levels)
         self._ids = _Ids()
         self._by_name = {(one.instrument.base + one.instrument.quote): one for one in self.books.values()}
@@ -338,26 +336,16 @@ class Binance(Fake):
         return Reply(body, status, headers) if isinstance(body, bytes) else Reply.of(body, status, **headers)
 
 
-class RecordedBinance(Binance):
-    """A recording in place of made-up books. Snapshots are the recorded ones, with what was told since."""
+class RecordedBinance(Player, Binance):
+    """Snapshots are the recorded ones, with what was told since."""
 
     def __init__(self, recording: VenueRecording) -> None:
-        super().__init__([])
-        self._playing = Playing(recording, _stream_of)
-        self._names = list(dict.fromkeys(name.partition("@")[0].upper() for name in self._playing.names))
+        super().__init__(recording, _stream_of, _symbol_in)
         self._replies = recording.replies
-
-    @property
-    def symbols(self) -> list[str]:
-        return ["-".join(split_name(name)) for name in self._names]
-
-    @property
-    def example(self) -> str:
-        return self._playing.names[0]
 
     def stream(self, name: str, now_ns: int, talk: _Talk) -> Stream | None:
         head_bytes = len('{"stream":"","data":') + len(name.encode())
-        symbol = "-".join(split_name(name.partition("@")[0]))
+        symbol = symbol_of(_symbol_in(name))
         return self._playing.stream(
             name, symbol, now_ns, lambda text: text if talk.is_combined else text[head_bytes:-1]
         )
@@ -390,6 +378,10 @@ class RecordedBinance(Binance):
         if len(self._names) == 1 and self._playing.others:
             return orjson.loads(self._playing.others[0])
         return None
+
+
+def _symbol_in(stream: str) -> str:
+    return stream.partition("@")[0].upper()
 
 
 _RECORDED_STREAM = re.compile(rb'\{"stream":"([^"]+)"')

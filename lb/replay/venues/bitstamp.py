@@ -14,7 +14,7 @@ import orjson
 from lb.replay.fake import Book, Fake, Reply, Stream, Talk, Words
 from lb.replay.made_books import Level
 from lb.replay.trouble import Twist
-from lb.replay.venue_recording import Playing, VenueRecording, rebuilt, split_name
+from lb.replay.venue_recording import Player, VenueRecording, rebuilt, split_name, symbol_of
 
 LONGEST_MESSAGE_BYTES = 512
 MOST_CHANNELS = 1_024
@@ -156,9 +156,7 @@ class Bitstamp(Fake):
     default_quotes = frozenset({"USD", "USDT", "BTC"})
     ping_interval_s = 54
 
-    def __init__(
-        self, symbols: Sequence[str] | None = None, rate: float = 10.0, seed: int = 1, levels: int = 200
-    ) -> None:
+    def __init__(self, symbols: Sequence[str] | None, rate: float, seed: int, levels: int) -> None:
         super().__init__(symbols, rate, seed, levels)
         self._by_name = {(one.instrument.base + one.instrument.quote).lower(): one for one in self.books.values()}
 
@@ -206,25 +204,15 @@ class Bitstamp(Fake):
         ).encode()
 
 
-class RecordedBitstamp(Bitstamp):
-    """A recording in place of made-up books. Snapshots are the recorded ones, with what was told since."""
+class RecordedBitstamp(Player, Bitstamp):
+    """Snapshots are the recorded ones, with what was told since."""
 
     def __init__(self, recording: VenueRecording) -> None:
-        super().__init__([])
-        self._playing = Playing(recording, _channel_of)
-        self._names = list(dict.fromkeys(name.rpartition("_")[2] for name in self._playing.names))
+        super().__init__(recording, _channel_of, _pair_in)
         self._replies = {path.rstrip("/"): body for path, body in reversed(recording.replies)}
 
-    @property
-    def symbols(self) -> list[str]:
-        return ["-".join(split_name(name)) for name in self._names]
-
-    @property
-    def example(self) -> str:
-        return self._playing.names[0]
-
     def stream(self, channel: str, now_ns: int) -> Stream | None:
-        symbol = "-".join(split_name(channel.rpartition("_")[2]))
+        symbol = symbol_of(_pair_in(channel))
         return self._playing.stream(channel, symbol, now_ns, lambda text: text)
 
     def _pairs(self) -> object:
@@ -251,6 +239,10 @@ class RecordedBitstamp(Bitstamp):
                 changes.append((data["bids"], data["asks"]))
         bids, asks = rebuilt((whole["bids"], whole["asks"]), changes)
         return orjson.dumps({"timestamp": latest[:-6], "microtimestamp": latest, "bids": bids, "asks": asks})
+
+
+def _pair_in(channel: str) -> str:
+    return channel.rpartition("_")[2]
 
 
 def _channel_of(text: bytes) -> str | None:
