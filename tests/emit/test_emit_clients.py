@@ -174,12 +174,14 @@ def test_pages_of_other_places_and_too_many_clients_are_refused() -> None:
         own = f"http://127.0.0.1:{emit.port}"
         assert refused(emit, origin="https://evil.example") == 403
         assert refused(emit, additional_headers={"Host": "evil.example"}) == 421
+        assert refused(emit, origin="http://[") == 403
+        assert refused(emit, additional_headers={"Host": "["}) == 421
         assert refused(emit, "/nothing") == 404
         with emit.client(origin="https://ours.example"), emit.client(origin=own):
             assert refused(emit) == 429
             with emit.client(source_address=("127.0.0.2", 0)):
                 assert refused(emit, source_address=("127.0.0.3", 0)) == 503
-        reasons = {"origin": 2, "address": 1, "full": 1, "token": 0, "words": 0}
+        reasons = {"origin": 4, "address": 1, "full": 1, "token": 0, "words": 0}
         for reason, count in reasons.items():
             emit.await_metric("lb_emit_refused_total", lambda total, count=count: total == count, reason=reason)
 

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from websockets.http11 import Request
 
 from trade_balancer.emit.counters import Counters
 from trade_balancer.errors import InputError, tell
-from trade_balancer.page.request import is_local
+from trade_balancer.page.request import is_local, without_port
 from trade_balancer.private_file import secrets
 
 ANY_ORIGIN = "*"
@@ -115,14 +114,13 @@ class Door:
     def look(self, request: Request) -> Refusal | None:
         """At what an HTTP request says of where it comes from."""
         host = _only(request, "Host")
-        name = urlsplit(f"//{host}").hostname or ""
-        if self._rules.only_local and not is_local(name):
+        if self._rules.only_local and not is_local(without_port(host).lower()):
             self._counters.add("refused_origin")
             text = "served to programs of this machine only, by its address or as localhost"
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, text)
         origin = _only(request, "Origin")
         origins = self._rules.origins
-        if origin and ANY_ORIGIN not in origins and origin not in origins and urlsplit(origin).netloc != host:
+        if origin and ANY_ORIGIN not in origins and origin not in origins and origin.partition("://")[2] != host:
             self._counters.add("refused_origin")
             return Refusal(HTTPStatus.FORBIDDEN, "not for pages of this origin")
         return None

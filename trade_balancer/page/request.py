@@ -35,8 +35,7 @@ class Request:
     @property
     def host(self) -> str:
         """Of the field Host, without the port."""
-        host = self.fields.get("host", "")
-        return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+        return without_port(self.fields.get("host", ""))
 
 
 def parse(head: bytes) -> Request:
@@ -59,6 +58,11 @@ def parse(head: bytes) -> Request:
         raise BadRequest(413)  # nothing here takes a body
     keeps_alive = is_1_1 and "close" not in fields.get("connection", "").lower()
     return Request(asked[1].decode(), asked[2].decode().partition("?")[0], fields, keeps_alive)
+
+
+def without_port(host: str) -> str:
+    """The name or address in a field Host, whatever else is in it."""
+    return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
 
 
 def is_local(host: str) -> bool:
