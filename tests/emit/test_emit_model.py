@@ -227,6 +227,29 @@ def test_those_who_keep_up_share_one_frame() -> None:
     assert [len(client.frames) for client in clients] == [1, 0, 1, 1]
 
 
+def test_what_is_skipped_is_counted_for_whom_it_is_skipped() -> None:
+    board, counters = Board(), Counters.alone()
+    audience = Audience(board, counters, lambda: 0)
+    awake, asleep = Client(), Client()
+    for client in (awake, asleep):
+        audience.place(client, frozenset({"T.A", "T.B"}), Shape.VALUES)
+    for number in range(5):  # the first is not skipped by anybody: all have it
+        board.take(framed(record("T.A", 1.0, number), record("T.A", 2.0, number)), 0)
+        if number == 3:
+            board.take(framed(record("T.B", 1.0, number)), 0)
+        audience.tick()
+        asleep.is_behind = True
+    asleep.is_behind = False
+    audience.tick()
+    assert [json.loads(payload(frame))["skipped"] for frame in awake.frames] == [0] * 5
+    assert [json.loads(payload(frame))["skipped"] for frame in asleep.frames] == [0, 3]
+    assert {name: counters[name] for name in ("frames", "values", "skipped")} == {
+        "frames": 7,
+        "values": 9,
+        "skipped": 3,
+    }
+
+
 def test_nobody_s_leaving_keeps_anything() -> None:
     audience = Audience(Board(), Counters.alone(), lambda: 0)
     clients = [Client() for _ in range(3)]

@@ -80,8 +80,7 @@ def test_several_processes_at_one_address_and_one_that_dies(tmp_path: Path) -> N
                 }
             victim = children_of(emit.process.pid)[0]
             os.kill(victim, signal.SIGKILL)
-            while not any("was ended by SIGKILL: another follows" in line for line in emit.told):
-                pass
+            emit.await_told("was ended by SIGKILL: another follows")
             emit.await_metric("lb_emit_source_here", lambda total: total == 2)
             with emit.client() as client:
                 client.subscribe("T.A")

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from harness.lb_process import lb_environment
+from harness.lb_process import lb_environment, with_constants
 from harness.served import Served
 from trade_balancer.frames import LENGTH_BYTES
 
@@ -83,15 +83,16 @@ class Client:
 
 
 class Emit:
-    """A running lb-emit. Without an own source (`options`) it reads a pipe that the test writes to."""
+    """A running lb-emit. Without an own source (`options`) it reads a pipe that the test writes to. `constants`: as of
+    `Lb`."""
 
-    def __init__(self, *options: str | Path, port: int = 0) -> None:
+    def __init__(self, *options: str | Path, port: int = 0, constants: Mapping[str, object] | None = None) -> None:
         own = any(word in ("--attach", "--books", "--kafka") for word in options)
         read_fd, self._write_fd = (-1, -1) if own else os.pipe()
         words = [*map(str, options), *(() if own else (str(read_fd),))]
         ports = ("--listen", f"127.0.0.1:{port}", "--metrics", "127.0.0.1:0")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "trade_balancer.emit.program", *ports, *words],
+            [sys.executable, *with_constants("trade_balancer.emit.program", constants or {}), *ports, *words],
             env=lb_environment(),
             pass_fds=() if own else (read_fd,),
             stdout=subprocess.PIPE,
@@ -103,18 +104,25 @@ class Emit:
         self._lines: queue.Queue[str] = queue.Queue()
         self.told: list[str] = []
         """On standard error."""
+        self._has_told = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put)),
-            threading.Thread(target=self._read, args=(self.process.stderr, self.told.append)),
+            threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put, "")),
+            threading.Thread(target=self._read, args=(self.process.stderr, self._take)),
         ]
         for thread in self._threads:
             thread.start()
         self._places: list[str] = []
 
-    def _read(self, stream: Any, put: Callable[[str], object]) -> None:
+    def _read(self, stream: Any, put: Callable[[str], object], *at_the_end: str) -> None:
         for line in stream:
             put(line.rstrip("\n"))
-        put("") if put == self._lines.put else None
+        for line in at_the_end:
+            put(line)
+
+    def _take(self, line: str) -> None:
+        with self._has_told:
+            self.told.append(line)
+            self._has_told.notify_all()
 
     def __enter__(self) -> Emit:
         page = self._lines.get(timeout=TIMEOUT_S).split()
@@ -179,6 +187,11 @@ class Emit:
             if found and holds(sum(found)):
                 return sum(found)
             assert time.monotonic() < deadline_s, (name, found)
+
+    def await_told(self, words: str) -> None:
+        """As soon as it has said so, in one line."""
+        with self._has_told:
+            assert self._has_told.wait_for(lambda: any(words in line for line in self.told), TIMEOUT_S), self.told
 
     @property
     def rss_bytes(self) -> int:

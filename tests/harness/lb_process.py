@@ -40,9 +40,14 @@ for name, value in {constants!r}.items():
     owner = pkgutil.resolve_name(place)
     assert hasattr(owner, constant), name
     object.__setattr__(owner, constant, value)  # of modules and of frozen values
-from lb.cli import main
+from {program} import main
 sys.exit(main())
 """
+
+
+def with_constants(program: str, constants: Mapping[str, object]) -> list[str]:
+    """Python's options that run the module `program` with other values for the names of modules."""
+    return ["-c", _WITH_CONSTANTS.format(program=program, constants=dict(constants))]
 
 
 def inline(code: str) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ class Lb:
         """`constants`: values for the names of `lb` modules, such as {"lb.feed.keeper.ENDING_S": 0.1}, so that no test
         waits for as long as the product does. `before`: a command that runs the command behind it. `records`:
         whether the workers tell as the recorder does (default: where it is the recorder)."""
-        program = ["-c", _WITH_CONSTANTS.format(constants=dict(constants))] if constants else ["-m", "lb"]
+        program = with_constants("lb.cli", constants) if constants else ["-m", "lb"]
         self.command = [
             *before, sys.executable, *program, "--log-format", "json", *options,
             key, url, str(pipes), str(directory), *worker,
