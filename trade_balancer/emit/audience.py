@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import add
 
 import numpy as np
 
 from trade_balancer.emit.board import Board
 from trade_balancer.emit.counters import Counters
-from trade_balancer.emit.group import Group, Member, Shape
+from trade_balancer.emit.group import Group, Member, Shape, Turn
 
 _NS_PER_MS = 1_000_000
 
@@ -49,19 +50,15 @@ class Audience:
         begin_ns = self._wall_ns()
         self._board.turn()
         waited_ns = self._board.waited_ns(begin_ns)
-        frames = 0
+        total = Turn()
         for group in self._groups.values():
-            turn = group.turn(begin_ns // _NS_PER_MS)
-            if turn.frames:
-                frames += turn.frames
-                counters.add("frames", turn.frames)
-                counters.add("frame_bytes", turn.frame_bytes)
-                counters.add("values", turn.values)
-                counters.add("skipped", turn.skipped)
+            total = Turn(*map(add, total, group.turn(begin_ns // _NS_PER_MS)))
+        for name, count in total._asdict().items():
+            counters.add(name, count)
         counters.add("ticks")
         if len(waited_ns):
             counters.hops["emit"].note(waited_ns / _NS_PER_MS)
-        if frames:
+        if total.frames:
             counters.hops["tick"].note(np.array([(self._wall_ns() - begin_ns) / _NS_PER_MS]))
 
     @property

@@ -160,14 +160,10 @@ class Board:
             begin += len(batch)
         return ages
 
-    def turn(self) -> int:
-        """Begins the next tick; returns the one that is complete now."""
+    def turn(self) -> None:
+        """Begins the next tick: the one before is complete."""
         self.tick += 1
-        return self.tick
 
     def waited_ns(self, now_ns: int) -> NDArray[np.int64]:
         """Since when the values of the newest tick have been here."""
-        waits = [
-            now_ns - values.read_ns[values.ticks == self.tick] for values in self.values.values() if len(values.ticks)
-        ]
-        return np.concatenate(waits)
+        return np.concatenate([now_ns - each.read_ns[each.ticks == self.tick] for each in self.values.values()])

@@ -50,7 +50,7 @@ class Frame(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a tick of a group came to."""
+    """What a tick came to; each is a counter's name."""
 
     frames: int = 0
     frame_bytes: int = 0

@@ -33,7 +33,6 @@ _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h
 _UNSENT_BYTES = 16 << 10
 """What the kernel takes of a client's frames before it has sent the others: more would only get old there."""
 _UNACKNOWLEDGED_MS = 20_000
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,8 +83,9 @@ def _emit(
 ) -> int:
     from trade_balancer.emit.emitter import Emitter, Settings
     from trade_balancer.emit.exposition import Exposition
+    from trade_balancer.emit.processes import STOP_SIGNALS
 
-    stop_signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
+    stop_signals: tuple[signal.Signals, ...] = STOP_SIGNALS
     if options.fds:
         outlive_stop_signals()
         stop_signals = ()

@@ -11,18 +11,8 @@ from pathlib import PurePath
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
-_FIELDS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Connection": "close",
-}
+from trade_balancer.page import reply
+
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILES = {
     "trade_balancer.emit": ("index.html", "market.css", "feed.js", "market.js", "rows.js"),
@@ -36,8 +26,7 @@ Give = Callable[[Request], Response]
 
 def response(status: HTTPStatus, content_type: str, body: bytes, fields: Mapping[str, str] | None = None) -> Response:
     headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Cache-Control": "no-cache"})
-    headers.update(_FIELDS)
-    headers.update(fields or {})
+    headers.update({**reply.FORBIDDEN, "Connection": "close", **(fields or {})})
     return Response(status, status.phrase, headers, body)
 
 
@@ -63,8 +52,7 @@ def _giver(answer: Response) -> Give:
 def readiness(is_source_here: Callable[[], bool], is_leaving: Callable[[], bool]) -> dict[str, Give]:
     def ready(_: Request) -> Response:
         checks = [("the source is here", is_source_here()), ("clients are taken", not is_leaving())]
-        text = "\n".join(f"{'ok ' if is_so else 'NOT'} {what}" for what, is_so in checks)
-        is_ready = all(is_so for _, is_so in checks)
-        return plain(HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE, text)
+        told = reply.readiness(checks, is_ready=all(is_so for _, is_so in checks))
+        return response(HTTPStatus(told.status), told.content_type, told.body)
 
     return {"/healthz": lambda _: plain(HTTPStatus.OK, "ok"), "/readyz": ready}

@@ -12,7 +12,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-_FORBIDDEN = {
+FORBIDDEN = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -35,7 +35,7 @@ class Reply:
     greet: Callable[[Write], object] | None = None
 
     def head(self, *, keeps_alive: bool) -> bytes:
-        fields = {"Content-Type": self.content_type, "Cache-Control": "no-store", **_FORBIDDEN, **self.fields}
+        fields = {"Content-Type": self.content_type, "Cache-Control": "no-store", **FORBIDDEN, **self.fields}
         if self.greet is None:
             fields |= {"Content-Length": str(len(self.body)), "Connection": "keep-alive" if keeps_alive else "close"}
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", *map(": ".join, fields.items()), "", ""]
