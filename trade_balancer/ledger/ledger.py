@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from trade_balancer.ledger.change import Message
-from trade_balancer.ledger.shard import Letters, Part, Patience, Shard
+from trade_balancer.ledger.shard import Letters, Part, Patience, Shard, Totals
 from trade_balancer.ledger.sharding import shard_of
 from trade_balancer.ledger.state import Outcome
 from trade_balancer.ledger.store import Database, Store, step_of_shard
@@ -35,6 +35,7 @@ class Ledger:
 
     def __init__(self, database: Database, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
         self.layout = database.layout
+        self.totals = Totals()
         self._database = database
         self._patience = patience
         self._clock = clock
@@ -46,23 +47,9 @@ class Ledger:
         self._poll_s: dict[int, float] = {}
         self._sweep_s = 0.0
         """When it is time to."""
-        self._applied = self._refused = self._repeated = 0
-        """Of shards that were given back."""
         self.shard_of: Callable[[str], int] = lambda _: 0
         if (layout := self.layout).shards > 1:
             self.shard_of = lru_cache(1 << 16)(lambda name: shard_of(name, layout.shards, layout.hash))
-
-    @property
-    def applied_total(self) -> int:
-        return self._applied + sum(shard.applied_total for shard in self._shards.values())
-
-    @property
-    def refused_total(self) -> int:
-        return self._refused + sum(shard.refused_total for shard in self._shards.values())
-
-    @property
-    def repeated_total(self) -> int:
-        return self._repeated + sum(shard.repeated_total for shard in self._shards.values())
 
     def take(self, parts: Sequence[Part]) -> None:
         """Records of sources with numbers: when it returns, they are in the database."""
@@ -118,7 +105,7 @@ class Ledger:
                 while letters := self._letters(sender, guest):
                     guest.take((), (), [(sender, letters)])
                 if is_guest and not is_last:
-                    self._give_back(receiver)
+                    self._shards.pop(receiver).close()  # another process has it, most likely
         self._lying = lying
         return len(lying)
 
@@ -137,14 +124,14 @@ class Ledger:
 
     def shard(self, number: int) -> Shard:
         if number not in self._shards:
-            store = self._database.store(number)
             self._shards[number] = Shard(
                 number,
                 self.layout.shards,
-                store,
+                self._database.store(number),
                 lambda records: decode(records, *self.layout)[number],
                 self.shard_of,
                 self._patience,
+                self.totals,
             )
         return self._shards[number]
 
@@ -165,14 +152,6 @@ class Ledger:
     def _letters(self, sender: int, receiver: Shard) -> list[Message]:
         first = receiver.next_of(step_of_shard(sender))
         return self._patience.insist(lambda: self._store(sender).messages(receiver.number, first, MOST_MESSAGES))
-
-    def _give_back(self, number: int) -> None:
-        """A shard that another process has, most likely."""
-        shard = self._shards.pop(number)
-        self._applied += shard.applied_total
-        self._refused += shard.refused_total
-        self._repeated += shard.repeated_total
-        shard.close()
 
     def _store(self, shard: int) -> Store:
         if shard not in self._stores:

@@ -74,10 +74,8 @@ def _run(options: argparse.Namespace) -> int:
         try:
             run(ledger, source)
         finally:
-            tell(
-                f"{ledger.applied_total} entries applied, {ledger.refused_total} refused, "
-                f"{ledger.repeated_total} had come before"
-            )
+            totals = ledger.totals
+            tell(f"{totals.applied} entries applied, {totals.refused} refused, {totals.repeated} had come before")
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,6 +33,16 @@ class Part(NamedTuple):
     first: int
     """The number of the first."""
     records: list[bytes]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What this process has added to the ledger, and what it was given that was there before."""
+
+    applied: int = 0
+    """Rows of the journal, as are those refused."""
+    refused: int = 0
+    repeated: int = 0
 
 
 Letters = tuple[int, Sequence[Message]]
@@ -85,6 +96,7 @@ class Shard:
     store: its database; it is this object's from then on.
     decode: records into transactions of this shard, others left out.
     shard_of: of an account's name.
+    totals: it adds to them.
     """
 
     def __init__(
@@ -95,10 +107,9 @@ class Shard:
         decode: Callable[[list[bytes]], list[Any]],
         shard_of: Callable[[str], int],
         patience: Patience,
+        totals: Totals,
     ) -> None:
         self.number = number
-        self.applied_total = self.refused_total = self.repeated_total = 0
-        """Rows of the journal that this process has added, and transactions that were there before."""
         self.has_sent: set[int] = set()
         """Which shards may have messages from it to take."""
         self._shards = shards
@@ -106,6 +117,7 @@ class Shard:
         self._decode = decode
         self._shard_of = shard_of
         self._patience = patience
+        self._totals = totals
         self._head: Head
         self._state: State
         self._begin_anew()
@@ -181,9 +193,9 @@ class Shard:
             return False
         self._head = self._head._replace(token=change.token, next_seq=change.end)
         self._head.steps.update(change.steps)
-        self.applied_total += len(change.rows) - change.refused
-        self.refused_total += change.refused
-        self.repeated_total += change.repeated
+        self._totals.applied += len(change.rows) - change.refused
+        self._totals.refused += change.refused
+        self._totals.repeated += change.repeated
         self.has_sent |= {message.receiver for message in change.messages}
         if len(self._state) > MOST_ACCOUNTS:
             self._state.forget()
