@@ -47,10 +47,6 @@ class Account:
         self.name, self.available, self.held, self.pending, self.locked, self.last, self.chain = balance
         self.log: list[Entry] | None = None
 
-    @property
-    def total(self) -> int:
-        return self.available + self.held + self.pending
-
     def deposit(self, amount: int) -> Reason | None:
         """As all of these: returns why not, and changes nothing then."""
         if self.locked:

@@ -30,7 +30,7 @@ from trade_balancer.ledger.opening import open_database, open_existing
 from trade_balancer.ledger.run import Pace, PipeSource, run
 from trade_balancer.ledger.shard import GivenUpError, Patience
 from trade_balancer.ledger.sharding import Hash, shard_of
-from trade_balancer.ledger.store import Database, Layout, StoreGoneError
+from trade_balancer.ledger.store import Layout, StoreGoneError
 from trade_balancer.ledger.submission import status_of, submit
 from trade_balancer.ledger.transaction import Kind, Reason, text_of
 from trade_balancer.signals import outlive_stop_signals
@@ -165,7 +165,7 @@ def _check(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     with closing(open_existing(options.database)) as database:
         shard = shard_of(options.account, *database.layout)
-        with closing(_snapshot(database, shard)) as snapshot:
+        with closing(database.store(shard).snapshot()) as snapshot:
             balance = snapshot.balance(options.account)
             rows = list(snapshot.history(options.account, options.last))
     if balance is None:
@@ -205,10 +205,6 @@ _JOURNAL_COLUMNS = ("shard", "seq", "time", "account", "id", "kind", "amount", "
 def _exported(shard: int, row: Row) -> list[Any]:
     told = _told_of_row(row)
     return [shard, row.seq, row.time, row.account, *(told[name] for name in _JOURNAL_COLUMNS[4:])]
-
-
-def _snapshot(database: Database, shard: int) -> Any:
-    return database.store(shard).snapshot()
 
 
 def _told_of(balance: Balance) -> dict[str, Any]:

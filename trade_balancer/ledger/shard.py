@@ -147,12 +147,6 @@ class Shard:
             if self._commit(change):
                 return outcomes
 
-    def refresh(self) -> None:
-        """Looks where the shard is, which another process may have written."""
-        head = self._patience.insist(self._store.head)
-        if head.token != self._head.token:
-            self._begin_anew()
-
     def close(self) -> None:
         self._store.close()
 

@@ -92,7 +92,7 @@ class State:
             self._known[row[1], row[2]] = row  # type: ignore[index]
         self._disputes.update(disputes)
 
-    def apply(self, transactions: Iterable[Sequence[Any]], outcomes: list[Outcome] | None = None) -> None:
+    def apply(self, transactions: Iterable[Sequence[Any]], outcomes: list[Outcome]) -> None:
         """In their order. `outcomes` gets one for each."""
         accounts, known, change = self._accounts, self._known, self._change
         rows, first, touched = change.rows, change.begin, self._touched
@@ -115,8 +115,7 @@ class State:
                         touched.append(account)
                     account.log = [transaction]  # type: ignore[list-item]
                 outcome = APPLIED
-            if outcomes is not None:
-                outcomes.append(outcome)
+            outcomes.append(outcome)
 
     def deliver(self, sender: int, messages: Iterable[Message]) -> None:
         """Steps of transfers, in the sender's order."""
