@@ -7,13 +7,15 @@ who write one shard, one of them thought to be dead, can't both succeed: the tok
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+from trade_balancer.errors import OutputError
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.change import Change, Dispute, Key, Message, Row
 from trade_balancer.ledger.sharding import Hash
 from trade_balancer.ledger.state import Wanted
+from trade_balancer.ledger.transaction import Kind
 
 
 class StoreGoneError(Exception):
@@ -108,8 +110,17 @@ class Snapshot(ABC):
         """The whole journal, in its order."""
 
     @abstractmethod
+    def row(self, seq: int) -> Row:
+        """One that is there."""
+
     def history(self, account: str, most: int) -> Iterator[Row]:
         """An account's entries, the newest first."""
+        balance = self.balance(account)
+        seq = balance.last if balance else 0
+        while seq and most:
+            row = self.row(seq)
+            yield row
+            seq, most = row.previous, most - 1
 
     @abstractmethod
     def batches(self) -> Iterator[Batches]: ...
@@ -144,6 +155,21 @@ class Database(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+
+def check_layout(ledger: str, there: Layout, wanted: Layout | None) -> None:
+    """Raises OutputError where the layout of this ledger is not the one that is wanted."""
+    if wanted is not None and wanted != there:
+        raise OutputError(
+            f"{ledger} has {there.shards} shards by {there.hash}, not {wanted.shards} by {wanted.hash}: that never "
+            "changes"
+        )
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """What a database has of it."""
+    seq, receiver, kind, *rest = row
+    return Message(seq, receiver, Kind(kind), *rest)
 
 
 def step_of_shard(sender: int) -> str:

@@ -117,13 +117,8 @@ class _MemorySnapshot(Snapshot):
     def rows(self) -> Iterator[Row]:
         return iter(self._tables.journal)
 
-    def history(self, account: str, most: int) -> Iterator[Row]:
-        balance = self._tables.balances.get(account)
-        seq = balance.last if balance else 0
-        while seq and most:
-            row = self._tables.journal[seq - 1]
-            yield row
-            seq, most = row.previous, most - 1
+    def row(self, seq: int) -> Row:
+        return self._tables.journal[seq - 1]
 
     def batches(self) -> Iterator[Batches]:
         return iter(self._tables.batches)

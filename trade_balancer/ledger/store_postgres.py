@@ -27,8 +27,10 @@ from trade_balancer.ledger.store import (
     StaleError,
     Store,
     StoreGoneError,
+    check_layout,
+    message_of,
 )
-from trade_balancer.ledger.transaction import LAST_OF_CLIENTS, Kind
+from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 
 try:
     import psycopg
@@ -108,20 +110,14 @@ class PostgresDatabase(Database):
         self.layout = Layout(shards, Hash(how))
         if version != _VERSION:
             raise OutputError(f"the ledger in {self.name} is of version {version}, and this program of {_VERSION}")
-        if layout is not None and layout != self.layout:
-            raise OutputError(
-                f"the ledger in {self.name} has {shards} shards by {how}, not {layout.shards} by {layout.hash}: "
-                "that never changes"
-            )
+        check_layout(f"the ledger in {self.name}", self.layout, layout)
 
     def store(self, shard: int) -> PostgresStore:
         return PostgresStore(_Connection(self._string), shard)
 
     def snapshots(self) -> list[Snapshot]:
         """One transaction sees all shards."""
-        session = self._connection.session()
-        with self._connection.errors():
-            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._connection.begin_snapshot()
         return [_PostgresSnapshot(self._connection, shard) for shard in range(self.layout.shards)]
 
     def close(self) -> None:
@@ -161,6 +157,12 @@ class _Connection:
         session = self.session()
         with self.errors(), session.transaction(), session.cursor() as cursor:
             yield cursor
+
+    def begin_snapshot(self) -> None:
+        """Until `close` all commands see what is there now."""
+        session = self.session()
+        with self.errors():
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def rows(self, command: str, values: Sequence[Any]) -> list[Any]:
         session = self.session()
@@ -264,7 +266,7 @@ class PostgresStore(Store):
             f"SELECT {_MESSAGE} FROM ledger_messages WHERE shard = %s AND receiver = %s AND seq >= %s "
             "ORDER BY seq LIMIT %s"
         )
-        return [_message(row) for row in self._connection.rows(command, [self._shard, receiver, first, most])]
+        return [message_of(row) for row in self._connection.rows(command, [self._shard, receiver, first, most])]
 
     def outstanding(self) -> dict[int, int]:
         command = "SELECT receiver, max(seq) FROM ledger_messages WHERE shard = %s GROUP BY receiver"
@@ -276,9 +278,7 @@ class PostgresStore(Store):
             cursor.execute(command, [self._shard, receiver, end])
 
     def snapshot(self) -> Snapshot:
-        session = self._connection.session()
-        with self._connection.errors():
-            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._connection.begin_snapshot()
         return _PostgresSnapshot(self._connection, self._shard)
 
     def close(self) -> None:
@@ -291,11 +291,6 @@ def _head(connection: _Connection, shard: int) -> Head:
     )
     steps = connection.rows("SELECT source, next FROM ledger_steps WHERE shard = %s", [shard])
     return Head(next_seq, token, repeated, dict(steps))
-
-
-def _message(row: Any) -> Message:
-    seq, receiver, kind, *rest = row
-    return Message(seq, receiver, Kind(kind), *rest)
 
 
 class _PostgresSnapshot(Snapshot):
@@ -313,14 +308,9 @@ class _PostgresSnapshot(Snapshot):
             yield from starmap(Row, some)
             first = some[-1][0] + 1
 
-    def history(self, account: str, most: int) -> Iterator[Row]:
-        balance = self.balance(account)
-        seq = balance.last if balance else 0
-        while seq and most:
-            command = f"SELECT {_JOURNAL} FROM ledger_journal WHERE shard = %s AND seq = %s"
-            row = Row(*self._connection.rows(command, [self._shard, seq])[0])
-            yield row
-            seq, most = row.previous, most - 1
+    def row(self, seq: int) -> Row:
+        command = f"SELECT {_JOURNAL} FROM ledger_journal WHERE shard = %s AND seq = %s"
+        return Row(*self._connection.rows(command, [self._shard, seq])[0])
 
     def batches(self) -> Iterator[Batches]:
         command = (
@@ -345,7 +335,7 @@ class _PostgresSnapshot(Snapshot):
 
     def messages(self) -> list[Message]:
         command = f"SELECT {_MESSAGE} FROM ledger_messages WHERE shard = %s ORDER BY seq"
-        return [_message(row) for row in self._connection.rows(command, [self._shard])]
+        return [message_of(row) for row in self._connection.rows(command, [self._shard])]
 
     def close(self) -> None:
         self._connection.close()

@@ -32,8 +32,10 @@ from trade_balancer.ledger.store import (
     StaleError,
     Store,
     StoreGoneError,
+    check_layout,
+    message_of,
 )
-from trade_balancer.ledger.transaction import LAST_OF_CLIENTS, Kind
+from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal (
@@ -91,12 +93,7 @@ class SqliteDatabase(Database):
             raise OutputError(f"cannot use the folder {folder}: {fault.strerror}") from fault
         except (ValueError, KeyError, TypeError) as fault:
             raise OutputError(f"{folder / _LAYOUT_FILE} is not a ledger's") from fault
-        if layout is not None and layout != self.layout:
-            there, wanted = self.layout, layout
-            raise OutputError(
-                f"the ledger {folder} has {there.shards} shards by {there.hash}, not {wanted.shards} by {wanted.hash}: "
-                "that never changes"
-            )
+        check_layout(f"the ledger {folder}", self.layout, layout)
 
     def store(self, shard: int) -> SqliteStore:
         return SqliteStore(self._folder / f"shard-{shard}.db")
@@ -196,7 +193,7 @@ class SqliteStore(Store):
                 f"SELECT {_MESSAGE} FROM messages WHERE receiver = ? AND seq >= ? ORDER BY seq LIMIT ?",
                 [receiver, first, most],
             )
-            return [_message(row) for row in found]
+            return [message_of(row) for row in found]
 
     def outstanding(self) -> dict[int, int]:
         with self._errors():
@@ -253,11 +250,6 @@ def _head(connection: sqlite3.Connection) -> Head:
     return Head(next_seq, token, repeated, dict(connection.execute("SELECT source, next FROM steps").fetchall()))
 
 
-def _message(row: Any) -> Message:
-    seq, receiver, kind, *rest = row
-    return Message(seq, receiver, Kind(kind), *rest)
-
-
 class _SqliteSnapshot(Snapshot):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -268,13 +260,8 @@ class _SqliteSnapshot(Snapshot):
     def rows(self) -> Iterator[Row]:
         return starmap(Row, self._connection.execute("SELECT * FROM journal ORDER BY seq"))
 
-    def history(self, account: str, most: int) -> Iterator[Row]:
-        balance = self.balance(account)
-        seq = balance.last if balance else 0
-        while seq and most:
-            row = Row(*self._connection.execute("SELECT * FROM journal WHERE seq = ?", [seq]).fetchone())
-            yield row
-            seq, most = row.previous, most - 1
+    def row(self, seq: int) -> Row:
+        return Row(*self._connection.execute("SELECT * FROM journal WHERE seq = ?", [seq]).fetchone())
 
     def batches(self) -> Iterator[Batches]:
         return starmap(Batches, self._connection.execute("SELECT * FROM batches ORDER BY first"))
@@ -287,7 +274,7 @@ class _SqliteSnapshot(Snapshot):
         return Balance(*found) if found else None
 
     def messages(self) -> list[Message]:
-        return [_message(row) for row in self._connection.execute(f"SELECT {_MESSAGE} FROM messages ORDER BY seq")]
+        return [message_of(row) for row in self._connection.execute(f"SELECT {_MESSAGE} FROM messages ORDER BY seq")]
 
     def close(self) -> None:
         self._connection.close()
