@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_model import names, record_of, transactions
+from model import pipe_of_key
 
 from trade_balancer.ledger import _validation
 from trade_balancer.ledger.sharding import Hash, murmur2, shard_of
@@ -171,14 +172,4 @@ def test_shards_are_those_of_kafka_s_partitions_and_of_lb_s_pipes() -> None:
         b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
     }
     assert all(murmur2(key) == value & 0xFFFFFFFF for key, value in known.items())
-    assert [shard_of(name, 7, Hash.FNV1A) for name in ("AAPL", "MSFT", "ada")] == FNV_OF_LB
-
-
-def _pipe_of_lb(key: bytes, pipes: int) -> int:
-    value = 0xCBF29CE484222325
-    for byte in key:
-        value = (value ^ byte) * 0x100000001B3 % (1 << 64)
-    return (value >> 32) % pipes
-
-
-FNV_OF_LB = [_pipe_of_lb(key, 7) for key in (b"AAPL", b"MSFT", b"ada")]
+    assert all(shard_of(name, 7, Hash.FNV1A) == pipe_of_key(name.encode(), 7) for name in ("AAPL", "MSFT", "ada"))
