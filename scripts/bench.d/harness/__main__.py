@@ -10,25 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import attach, books, certificate, emit, faults, feed, kafka, ledger, options, picture, programs, report
+from harness import certificate, feed, options, picture, programs, report
 from harness.candidates import Candidate, all_candidates
 from harness.certificate import Certificate
 from harness.comparison import PARTS, Comparison
 from harness.errors import SetupError
 from harness.feed import REAL_SECOND
-from harness.goals import (
-    MEMORY_RECORDS,
-    Figure,
-    attach_figures,
-    book_figures,
-    emit_figures,
-    fault_figures,
-    figures,
-    kafka_figures,
-    ledger_figures,
-    worker_figures,
-)
-from harness.options import ATTACH, BOOKS, EMIT, FAULTS, KAFKA, LEDGER, SCRATCH, WORKERS
+from harness.goals import MEMORY_RECORDS, Figure, figures, worker_figures
+from harness.options import SCRATCH, WORKERS
+from harness.parts import ROW_PARTS
 from harness.plan import Plan
 from harness.report import Everything
 from harness.results import Results
@@ -67,27 +57,20 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
         "quick": asked.quick,
     }
     of_lb = [part for part in asked.parts if part in PARTS]
-    if of_lb or {FAULTS, ATTACH}.intersection(asked.parts):
+    of_rows = {name: part for name, part in ROW_PARTS.items() if name in asked.parts}
+    if of_lb or any(part.needs_programs for part in of_rows.values()):
         programs.build(build)
     results = _compare(asked, of_lb, terms, build) if of_lb else Results()
     workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
-    costs = _measure_faults(terms, build) if FAULTS in asked.parts else RowResults()
-    readers = _measure_readers(terms, build) if ATTACH in asked.parts else RowResults()
-    orders = _measure_books(terms, build) if BOOKS in asked.parts else RowResults()
-    emitted = _measure_emit(terms, build) if EMIT in asked.parts else RowResults()
-    queued = _measure_kafka(terms, build) if KAFKA in asked.parts else RowResults()
-    accounts = _measure_ledger(terms, build) if LEDGER in asked.parts else RowResults()
+    rows = {name: RowResults() for name in ROW_PARTS}
+    for name, part in of_rows.items():
+        rows[name] = part.measure(Terms(**terms, build=build), _say)
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),
-        *(fault_figures(costs, results) if FAULTS in asked.parts else ()),
-        *(attach_figures(readers, results) if ATTACH in asked.parts else ()),
-        *(book_figures(orders) if BOOKS in asked.parts else ()),
-        *(emit_figures(emitted) if EMIT in asked.parts else ()),
-        *(kafka_figures(queued) if KAFKA in asked.parts else ()),
-        *(ledger_figures(accounts) if LEDGER in asked.parts else ()),
+        *(figure for name, part in of_rows.items() for figure in part.figures(rows[name], results)),
     ]
-    everything = Everything(results, workers, costs, readers, orders, emitted, queued, accounts)
+    everything = Everything(results, workers, rows)
     _report(asked, terms, everything, found)
     print(f"{time.monotonic() - started_s:.0f} s in all")
     for failure in everything.failures:
@@ -120,30 +103,6 @@ def _measure_workers(asked: argparse.Namespace, terms: dict[str, Any], build: Pa
     if not asked.real:
         results.absent["workers on the real opening second"] = "no file was given with --real"
     return results
-
-
-def _measure_faults(terms: dict[str, Any], build: Path) -> RowResults:
-    return faults.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
-
-
-def _measure_readers(terms: dict[str, Any], build: Path) -> RowResults:
-    return attach.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
-
-
-def _measure_books(terms: dict[str, Any], build: Path) -> RowResults:
-    return books.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
-
-
-def _measure_emit(terms: dict[str, Any], build: Path) -> RowResults:
-    return emit.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
-
-
-def _measure_kafka(terms: dict[str, Any], build: Path) -> RowResults:
-    return kafka.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
-
-
-def _measure_ledger(terms: dict[str, Any], build: Path) -> RowResults:
-    return ledger.ROWS.measure(Terms(terms["rounds"], terms["seconds"], terms["quick"], build), _say)
 
 
 def _say(line: str) -> None:

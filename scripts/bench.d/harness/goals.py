@@ -116,7 +116,7 @@ def attach_figures(readers: RowResults, results: Results) -> list[Figure]:
     ]
 
 
-def kafka_figures(queued: RowResults) -> list[Figure]:
+def kafka_figures(queued: RowResults, _: Results) -> list[Figure]:
     """Of the part `kafka`."""
     return [
         _fault(queued, producing.PACKED, Bound(">=", 1.2, "million")),
@@ -128,7 +128,7 @@ def kafka_figures(queued: RowResults) -> list[Figure]:
     ]
 
 
-def book_figures(books: RowResults) -> list[Figure]:
+def book_figures(books: RowResults, _: Results) -> list[Figure]:
     """Of the part `books`."""
     return [
         _fault(books, engine.TO_PYTHON, Bound(">=", 10)),
@@ -151,7 +151,7 @@ def book_figures(books: RowResults) -> list[Figure]:
     ]
 
 
-def emit_figures(emit: RowResults) -> list[Figure]:
+def emit_figures(emit: RowResults, _: Results) -> list[Figure]:
     """Of the part `emit`."""
     return [
         _fault(emit, clients.FRAMES, Bound(">=", 120, "thousand")),
@@ -163,7 +163,7 @@ def emit_figures(emit: RowResults) -> list[Figure]:
     ]
 
 
-def ledger_figures(ledger: RowResults) -> list[Figure]:
+def ledger_figures(ledger: RowResults, _: Results) -> list[Figure]:
     """Of the part `ledger`."""
     return [
         _fault(ledger, ledger_rate.RATE, Bound(">=", 150, "thousand")),

@@ -6,42 +6,22 @@ from pathlib import Path
 
 from harness.comparison import PARTS
 from harness.feed import LAYOUTS, REAL_SECOND
+from harness.parts import ROW_PARTS
 from harness.programs import ROOT
 
 WORKERS = "workers"
 """The part that measures the SDK and the ready-made workers, without lb."""
 
-FAULTS = "faults"
-"""The part that measures what faults cost, and the guards against them."""
-
-ATTACH = "attach"
-"""The part that measures what readers of a running lb cost."""
-
-BOOKS = "books"
-"""The part that measures order books: the engine, the service, and what others need for the same."""
-
-EMIT = "emit"
-"""The part that measures very many clients of lb-emit."""
-
-KAFKA = "kafka"
-"""The part that measures lb-kafka and the reading of topics, with a real broker on this machine."""
-
-LEDGER = "ledger"
-"""The part that measures lb-ledger: transactions into accounts, durable."""
-
-_ALL_PARTS = (*PARTS, WORKERS, FAULTS, ATTACH, BOOKS, EMIT, KAFKA, LEDGER)
+_ALL_PARTS = (*PARTS, WORKERS, *ROW_PARTS)
 
 SCRATCH = ROOT / "build" / "bench"
 """Outside git: programs and feeds of a run, in a folder of its own that goes with it; and the results, by default."""
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Measures lb beside the kernel's own limit and other ways of dealing a feed to pipes, on this machine, over loopback.
 Every candidate's output is checked byte by byte first. The part `workers` measures the worker SDK without lb, in about
-three minutes, the part `faults` lb beside workers that are killed and frozen, in about one, the part
-`attach` lb with readers, in about two, the part `books` order books, in about three, the part
-`emit` very many clients of lb-emit, in about three, the part `kafka` records to a broker of
-Kafka's and back, in about three, the part `ledger` accounts, in about two; all of it takes about 32 minutes. The notes
-are in README.md beside it."""
+three minutes, {", ".join(f"the part `{name}` {part.text}" for name, part in ROW_PARTS.items())}; all of it takes about
+32 minutes. The notes are in README.md beside it."""
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,30 +30,20 @@ class Everything:
 
     results: Results
     workers: WorkerResults
-    faults: RowResults
-    readers: RowResults
-    books: RowResults
-    emit: RowResults
-    kafka: RowResults
-    ledger: RowResults
+    rows: Mapping[str, RowResults]
+    """Of each of ROW_PARTS."""
 
     @property
     def absent(self) -> dict[str, str]:
-        return (
-            self.results.absent
-            | self.workers.absent
-            | self.faults.absent
-            | self.readers.absent
-            | self.books.absent
-            | self.emit.absent
-            | self.kafka.absent
-            | self.ledger.absent
-        )
+        return {name: reason for part in self._parts for name, reason in part.absent.items()}
 
     @property
     def failures(self) -> list[str]:
-        parts = (self.results, self.workers, self.faults, self.readers, self.books, self.emit, self.kafka, self.ledger)
-        return [failure for part in parts for failure in part.failures]
+        return [failure for part in self._parts for failure in part.failures]
+
+    @property
+    def _parts(self) -> list[Results | WorkerResults | RowResults]:
+        return [self.results, self.workers, *self.rows.values()]
 
 
 def machine() -> dict[str, str]:
@@ -176,12 +166,7 @@ def write_json(
         "starts": [_trial(each) for each in results.starts],
         "pump_instructions": results.pump_instructions,
         "workers": dataclasses.asdict(everything.workers)["trials"],
-        "faults": everything.faults.values,
-        "attach": everything.readers.values,
-        "books": everything.books.values,
-        "emit": everything.emit.values,
-        "kafka": everything.kafka.values,
-        "ledger": everything.ledger.values,
+        **{part: rows.values for part, rows in everything.rows.items()},
         "absent": everything.absent,
         "failures": everything.failures,
     }
