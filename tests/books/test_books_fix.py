@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def a_book() -> Venues:
     venues.send("here", [(100_05, 7)], [(101_00, 10**8)])
     venues.send("there", [(99_00, 1)], [])
     return venues
+
+
+@asynccontextmanager
+async def subscribed(market: Market) -> AsyncIterator[tuple[Acceptor, Client]]:
+    """A client that has asked for each change of the book."""
+    async with accepted(market) as (acceptor, port), connected(port) as client:
+        await client.log_on((141, "Y"))
+        await client.say("V", request("one", 1))
+        await until(lambda: market.watchers(SYMBOL) == 1)
+        yield acceptor, client
 
 
 def test_a_session_and_its_snapshot() -> None:
@@ -117,10 +128,7 @@ async def resent(client: Client, begin: int, end: int = 0) -> list[Received]:
 def test_what_is_asked_for_again_is_an_answer_again_and_a_gap_for_quotes() -> None:
     async def scene() -> None:
         market, venues = a_market(), a_book()
-        async with accepted(market) as (_, port), connected(port) as client:
-            await client.log_on((141, "Y"))  # 1
-            await client.say("V", request("one", 1))
-            await until(lambda: market.watchers(SYMBOL) == 1)
+        async with subscribed(market) as (_, client):  # 1
             market.offer(venues.now())
             await client.expect("W")  # 2
             await client.say("V", NO_SUCH)
@@ -287,10 +295,7 @@ def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
     async def scene() -> None:
         market, venues = a_market(), a_book()
-        async with accepted(market) as (acceptor, port), connected(port) as client:
-            await client.log_on((141, "Y"))
-            await client.say("V", request("one", 1))
-            await until(lambda: market.watchers(SYMBOL) == 1)
+        async with subscribed(market) as (acceptor, client):
             client.writer.transport.pause_reading()  # type: ignore[attr-defined] # of an asyncio stream
             price = 0
             while acceptor.clients:

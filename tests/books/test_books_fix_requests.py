@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 from fix_client import BOTH, Client, Field, Received, accepted, connected, request, symbols
 from serving import LIMIT_S, run, until
-from test_books_fix import SYMBOL, a_book, a_market
+from test_books_fix import SYMBOL, a_book, a_market, subscribed
 from test_books_merge import Venues, side
 
 from trade_balancer.books.fix.client import MOST_VIEWS
@@ -236,10 +236,7 @@ def test_a_client_that_reads_slowly_sees_the_newest_and_not_all(monkeypatch: pyt
 
     async def scene() -> None:
         market, venues = a_market(), a_book()
-        async with accepted(market) as (_, port), connected(port) as client:
-            await client.log_on((141, "Y"))
-            await client.say("V", request("one", 1))
-            await until(lambda: market.watchers(SYMBOL) == 1)
+        async with subscribed(market) as (_, client):
             price = 0
             while market.skipped_total < 1500:
                 price += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from harness import Feed, lb_environment
 from harness import Lb as LbProcess
-from harness.feed import Peer
+from harness.feed import Peer, asked
 
 from trade_balancer.books import lbs
 from trade_balancer.books.lbs import Lb, Ours
@@ -27,13 +27,6 @@ TIMEOUT_S = 20.0
 
 def event(stream: str, number: int) -> bytes:
     return b'{"stream":"%s","data":{"n":%d}}' % (stream.encode(), number)
-
-
-def asked(peer: Peer, method: str) -> list[str]:
-    request = peer.receive_json()
-    assert request["method"] == method
-    peer.say(b'{"result":null,"id":%d}' % request["id"])
-    return list(request["params"])
 
 
 def begin(peer: Peer) -> None:

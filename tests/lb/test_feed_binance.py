@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import SOON, Feed, Lb, run_lb
-from harness.feed import CLOSE, PING, PONG, Peer, frame
+from harness.feed import CLOSE, PING, PONG, Peer, asked, frame
 from harness.joining import Joined
 
 from lb.errors import EX_UNAVAILABLE, EX_USAGE
@@ -19,14 +19,6 @@ OPTIONS = ("--feed", "binance", "--subscribe", ",".join(TOPICS))
 
 def event(stream: str, number: int) -> bytes:
     return b'{"stream":"%s","data":{"e":"x","E":1672515782136,"n":%d}}' % (stream.encode(), number)
-
-
-def asked(peer: Peer, method: str) -> list[str]:
-    """The names in the next message, which must be this request; it is answered."""
-    request = peer.receive_json()
-    assert request["method"] == method
-    peer.say(b'{"result":null,"id":%d}' % request["id"])
-    return list(request["params"])
 
 
 def converse(peer: Peer) -> list[str]:

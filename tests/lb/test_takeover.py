@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 from harness import Feed, Lb
-from harness.feed import CLOSE, PING, PONG, Peer, frame
+from harness.feed import CLOSE, PING, PONG, Peer, asked, frame
 from harness.takeover import NEVER_DUE, VENUE, assert_taken_over_without_a_hole
 
 from lb.feed.session import frames
@@ -27,14 +27,6 @@ def trade(number: int) -> bytes:
 
 def numbers(records: Sequence[bytes]) -> list[int]:
     return [orjson.loads(record)["data"]["t"] for record in records]
-
-
-def asked(peer: Peer, method: str) -> list[str]:
-    """The names in the next message, which must be this request; it is answered."""
-    request = peer.receive_json()
-    assert request["method"] == method
-    peer.say(b'{"result":null,"id":%d}' % request["id"])
-    return list(request["params"])
 
 
 def converse(peer: Peer) -> Peer:
