@@ -40,7 +40,7 @@ def test_what_is_watched_here_is_watched_there_and_comes_whole(tmp_path: Path) -
         source = Market(SYMBOLS, grace_s=0)
         server = Server(source)
         await server.start(f"unix:{tmp_path}/books")
-        mirror = Mirror(Target(f"unix:{tmp_path}/books"))
+        mirror = Mirror(Target(f"unix:{tmp_path}/books"), 20)
         venues = Venues("here", "there", symbol=SYMBOLS[0], depth=20)
         venues.send("here", [(price, price) for price in range(20, 0, -1)], [(21, 3)])
         venues.send("there", [], [(21, 5), (22, 7)])
@@ -78,7 +78,7 @@ def test_it_ends_when_it_is_told_to_also_while_its_source_ends(tmp_path: Path) -
         for turns in range(8):
             server = Server(Market(SYMBOLS))
             await server.start(f"unix:{tmp_path}/books")
-            mirror = Mirror(Target(f"unix:{tmp_path}/books"))
+            mirror = Mirror(Target(f"unix:{tmp_path}/books"), 20)
             task = asyncio.create_task(mirror.run())
             await mirror.known.wait()
             await server.stop(0)

@@ -33,7 +33,7 @@ async def _serve(options: argparse.Namespace) -> None:
     from trade_balancer.books.service.following import Target
     from trade_balancer.books.service.mirror import Mirror
 
-    mirror = Mirror(Target(options.books))
+    mirror = Mirror(Target(options.books), options.depth)
     access = Access(options.tls_cert, options.tls_key, options.client_ca, options.token_file)
     acceptor = Acceptor(mirror.market, depth=options.depth, folder=options.store, access=access)
     mirroring = asyncio.create_task(mirror.run())
@@ -71,10 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--address", metavar="HOST:PORT", required=True, help="where to serve")
     add("--depth", metavar="N", type=int, required=True, help="levels of each side that there are")
     add("--store", metavar="DIR", type=Path, help="where sessions are kept")
-    add("--tls-cert", metavar="FILE", type=Path, help="the server's certificates, PEM")
-    add("--tls-key", metavar="FILE", type=Path, help="their key, PEM")
-    add("--client-ca", metavar="FILE", type=Path, help="whoever connects must have a certificate signed by these")
-    add("--token-file", metavar="FILE", type=Path, help="what clients must say as Password")
+    for name in ("--tls-cert", "--tls-key", "--client-ca", "--token-file"):
+        add(name, metavar="FILE", type=Path, help="what lb-books has as that")
     return parser
 
 

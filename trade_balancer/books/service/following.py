@@ -39,6 +39,7 @@ _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode
 _HIDDEN_MAX = 3
 """So often a call is asked again that ended as INTERNAL: grpc.aio says that of one that the server ended while it was
 written to, and hides why."""
+ENDED = "it has ended the stream"
 
 
 class NoServerError(WorkerError):
@@ -104,18 +105,17 @@ async def follow(
     wait_s, has_been_there, hidden = _FIRST_WAIT_S, False, 0
     asked = protos.WatchRequest(add=symbols, credits=_CREDITS, depth=depth, max_rate_hz=max_rate_hz)
     while True:
-        why = "it has ended the stream"
+        why = ENDED
         try:
             async with target.channel() as channel:
                 async for summary in _summaries(channel, target.metadata(), asked):
                     wait_s, has_been_there = _FIRST_WAIT_S, True
                     yield summary
         except grpc.aio.AioRpcError as error:
-            if error.code() != grpc.StatusCode.INTERNAL:
-                why = error.details() or error.code().name
-            elif not has_been_there and hidden < _HIDDEN_MAX:
+            if error.code() == grpc.StatusCode.INTERNAL and not has_been_there and hidden < _HIDDEN_MAX:
                 hidden += 1
                 continue
+            why = why_ended(error)
             _raise_for(error.code(), why, target.address, has_been_there)
         yield Lost(why)
         await asyncio.sleep(wait_s)
@@ -123,12 +123,11 @@ async def follow(
 
 
 async def _summaries(channel: Any, metadata: list[tuple[str, str]], asked: Any) -> AsyncIterator[Any]:
-    call = channel.stream_stream(f"/{protos.BOOKS}/Watch")(metadata=metadata)
-    credit = protos.WatchRequest(credits=1).SerializeToString()
+    call = watch(channel, metadata)
+    credit = protos.WatchRequest(credits=1)
     try:
-        await write(call, asked.SerializeToString())
-        while (message := await call.read()) is not grpc.aio.EOF:
-            reply = protos.WatchReply.FromString(message)
+        await write(call, asked)
+        while (reply := await call.read()) is not grpc.aio.EOF:
             if reply.HasField("refused"):
                 raise UsageError(reply.refused.reason)
             yield reply.summary
@@ -137,7 +136,19 @@ async def _summaries(channel: Any, metadata: list[tuple[str, str]], asked: Any) 
         call.cancel()
 
 
-async def write(call: Any, message: bytes) -> None:
+def watch(channel: Any, metadata: list[tuple[str, str]]) -> Any:
+    """A call of Books.Watch: `protos.WatchRequest` in, `protos.WatchReply` out."""
+    return channel.stream_stream(
+        f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
+    )(metadata=metadata)
+
+
+def why_ended(error: grpc.aio.AioRpcError) -> str:
+    """What the server has said of it, where grpc.aio does not hide that."""
+    return ENDED if error.code() == grpc.StatusCode.INTERNAL else error.details() or error.code().name
+
+
+async def write(call: Any, message: Any) -> None:
     """One that is over says why when it is read."""
     try:
         await call.write(message)

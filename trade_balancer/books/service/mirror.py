@@ -13,7 +13,7 @@ from typing import Any
 
 from trade_balancer.books.market import Market
 from trade_balancer.books.service import protos
-from trade_balancer.books.service.following import Target, write
+from trade_balancer.books.service.following import ENDED, Target, watch, why_ended, write
 from trade_balancer.books.service.told import STATES
 from trade_balancer.books.summary import Decimals, Level, VenueState
 from trade_balancer.errors import MissingExtraError, tell
@@ -29,7 +29,6 @@ SYMBOLS_S = 10.0
 """Between two looks which symbols there are."""
 AGAIN_S = 0.5
 _CANCEL_AGAIN_S = 0.1
-MOST_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,17 @@ class Book:
 
 
 class Mirror:
-    """`run()` it until it is cancelled; `market` is there from the begin, and has symbols when `known` is set."""
+    """`run()` it until it is cancelled; `market` is there from the begin, and has symbols when `known` is set.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        depth: levels of each side of its books.
+    """
+
+    def __init__(self, target: Target, depth: int) -> None:
         self.market = Market((), self._first, self._last, grace_s=0.0)
         self.known = asyncio.Event()
         self._target = target
+        self._depth = depth
         self._first_watched: set[str] = set()
         """Since they were last asked for. Of one that was left and is watched again, what there is has to come anew."""
         self._asked: set[str] = set()
@@ -108,9 +112,7 @@ class Mirror:
         self._changed.set()
         metadata = self._target.metadata()
         async with self._target.channel() as channel:
-            call = channel.stream_stream(
-                f"/{protos.BOOKS}/Watch", protos.WatchRequest.SerializeToString, protos.WatchReply.FromString
-            )(metadata=metadata)
+            call = watch(channel, metadata)
             works = self._know(channel, metadata), self._ask(call), self._take(call)
             tasks = {asyncio.create_task(work) for work in works}
             try:
@@ -141,7 +143,7 @@ class Mirror:
             self._asked = watched
             self._first_watched.clear()
             if add or remove:
-                await write(call, protos.WatchRequest(add=add, remove=remove, depth=MOST_DEPTH))
+                await write(call, protos.WatchRequest(add=add, remove=remove, depth=self._depth))
 
     async def _take(self, call: Any) -> None:
         credit = protos.WatchRequest(credits=1)
@@ -151,7 +153,7 @@ class Mirror:
                 continue
             self.market.offer(Book(reply.summary))
             await write(call, credit)
-        raise _EndedError("lb-books has ended the stream")
+        raise _EndedError(ENDED)
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> list[BaseException]:
@@ -171,4 +173,4 @@ class _EndedError(Exception):
 
 
 def _why(error: Exception) -> str:
-    return error.details() or error.code().name if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    return why_ended(error) if isinstance(error, grpc.aio.AioRpcError) else str(error)
