@@ -288,7 +288,7 @@ class Keeper:
                 if now_s >= kept.recover_s and (kept.venue.about.name, symbol.name) not in self._fetching:
                     self._recover(symbol, kept, now_s)
                 elif now_s >= kept.confirm_s:
-                    self._confirm(symbol, kept, now_s)
+                    self._confirm(symbol, kept)
                 elif kept.state in (State.LIVE, State.STALE):
                     self._ask_the_silent(kept, now_s)
 
@@ -387,17 +387,19 @@ class Keeper:
         if about.begins_anew:
             kept.recover_s = now_s + max(BY_ITSELF_S, min(FIRST_DELAY_S * 2**kept.attempts, MOST_DELAY_S))
             self._actions.append(Resubscribe(about.name, about.topics(kept.symbol.name, self._is_whole)))
-        elif (request := about.snapshot(kept.symbol.name, self._is_whole)) is not None:
-            self._fetching.add((about.name, symbol.name))
-            self._actions.append(Fetch(about.name, symbol.name, request))
+        else:
+            self._fetch(symbol, kept)
 
-    def _confirm(self, symbol: _Symbol, kept: _Kept, now_s: float) -> None:
+    def _confirm(self, symbol: _Symbol, kept: _Kept) -> None:
+        if kept.messages_total == kept.begun_total:
+            if (kept.venue.about.name, symbol.name) in self._fetching:
+                return
+            self._fetch(symbol, kept)
+        kept.confirm_s = _NEVER_S
+
+    def _fetch(self, symbol: _Symbol, kept: _Kept) -> None:
         about = kept.venue.about
-        request = about.snapshot(kept.symbol.name, self._is_whole)
-        if kept.messages_total != kept.begun_total or request is None:
-            kept.confirm_s = _NEVER_S
-        elif (about.name, symbol.name) not in self._fetching:
-            kept.confirm_s = _NEVER_S
+        if (request := about.snapshot(kept.symbol.name, self._is_whole)) is not None:
             self._fetching.add((about.name, symbol.name))
             self._actions.append(Fetch(about.name, symbol.name, request))
 
