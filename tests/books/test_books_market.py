@@ -255,13 +255,14 @@ def test_of_a_symbol_that_is_kept_the_newest_is_there_for_whoever_comes() -> Non
         upstream = Upstream()
         upstream.market.keep("BTC-USD")
         upstream.market.offer(Made("BTC-USD", 1))
-        for _ in range(2):
+        for turns in (1, 2):
             with upstream.market.watch() as watcher:
                 watcher.add("BTC-USD")
+                watcher.add("ETH-USD")  # is not kept: when it is forgotten, the other one would be, too
                 assert await watcher.next() == (Made("BTC-USD", 1), 0)
-            await asyncio.sleep(0)
+            await upstream.until(("+", "BTC-USD"), *turns * [("+", "ETH-USD"), ("-", "ETH-USD")])
         upstream.market.keep("BTC-USD")
-        assert upstream.said == [("+", "BTC-USD")]
+        assert upstream.market.watched() == ["BTC-USD"]
         with pytest.raises(UnknownSymbolError):
             upstream.market.keep("NOPE-USD")
 
