@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
-from steered import Venue, lb_books, levels, states
+from steered import HERE, Venue, Watching, lb_books, levels, states
 from wire import binance_best, binance_difference, binance_snapshot, binance_whole, bitstamp, bitstamp_snapshot
 
 pytestmark = pytest.mark.slow
@@ -22,20 +23,38 @@ ORDER_BOOK = "order_book_btcusdt"
 UNIT = 10**8
 
 
+@asynccontextmanager
+async def binance_watched(*options: str) -> AsyncIterator[tuple[Venue, Watching]]:
+    async with (
+        Venue("binance") as venue,
+        lb_books(*venue.options, *options) as program,
+        program.watching("BTC-USDT") as client,
+    ):
+        await venue.has(*BINANCE)
+        yield venue, client
+
+
+@asynccontextmanager
+async def both_watched() -> AsyncIterator[tuple[Venue, Venue, Watching]]:
+    """Binance and Bitstamp."""
+    async with (
+        Venue("binance") as one,
+        Venue("bitstamp") as other,
+        lb_books(*one.options, *other.options) as program,
+        program.watching("BTC-USDT") as client,
+    ):
+        await one.has(*BINANCE)
+        await other.has(ORDER_BOOK)
+        yield one, other, client
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
 def test_a_venue_that_dies_leaves_at_once_and_comes_back() -> None:
     async def scene() -> None:
-        async with (
-            Venue("binance") as one,
-            Venue("bitstamp") as other,
-            lb_books(*one.options, *other.options) as program,
-            program.watching("BTC-USDT") as client,
-        ):
-            await one.has(*BINANCE)
-            await other.has(ORDER_BOOK)
+        async with both_watched() as (one, other, client):
             await one.say(binance_whole(1, [(100_00, UNIT)], [(101_00, UNIT)]))
             await other.say(bitstamp(ORDER_BOOK, 1_000_000, [(100_00, 2 * UNIT)], [(102_00, UNIT)]))
             summary = await client.until(lambda summary: len(summary.bids) == 2)
@@ -77,14 +96,22 @@ def test_the_first_client_subscribes_and_the_last_one_unsubscribes() -> None:
     run(scene())
 
 
+def test_of_a_symbol_that_is_named_the_book_is_there_for_whoever_comes() -> None:
+    async def scene() -> None:
+        words = ("--symbols", "BTC-USDT", "--metrics", f"{HERE}:0")
+        async with Venue("binance") as venue, lb_books(*venue.options, *words) as program:
+            await venue.has(*BINANCE)
+            await venue.say(binance_whole(1, [(100_00, UNIT)], [(101_00, UNIT)]))
+            await asyncio.to_thread(program.metrics.await_metric, "lb_books_books", 1, venue="binance", state="live")
+            async with program.watching("BTC-USDT") as client:
+                assert levels(await client.next(), "bids") == [("binance", 100_00, UNIT)]
+
+    run(scene())
+
+
 def test_a_venue_that_falls_silent_is_stale_though_its_session_lives() -> None:
     async def scene() -> None:
-        async with (
-            Venue("binance") as venue,
-            lb_books(*venue.options, "--stale-after", "0.5") as program,
-            program.watching("BTC-USDT") as client,
-        ):
-            await venue.has(*BINANCE)
+        async with binance_watched("--stale-after", "0.5") as (venue, client):
             await venue.say(binance_whole(1, [(100_00, UNIT)], [(101_00, UNIT)]))
             await client.until(lambda summary: bool(summary.bids))
             summary = await client.next()
@@ -132,14 +159,7 @@ def test_what_repeats_jumps_and_crosses_in_a_whole_book_is_seen_for_what_it_is()
 
 def test_venues_that_cross_each_other_are_told_as_that_and_a_change_of_venue_is_seen() -> None:
     async def scene() -> None:
-        async with (
-            Venue("binance") as one,
-            Venue("bitstamp") as other,
-            lb_books(*one.options, *other.options) as program,
-            program.watching("BTC-USDT") as client,
-        ):
-            await one.has(*BINANCE)
-            await other.has(ORDER_BOOK)
+        async with both_watched() as (one, other, client):
             await one.say(binance_whole(1, [(103_00, UNIT)], [(104_00, UNIT)]))
             await other.say(bitstamp(ORDER_BOOK, 1_000_000, [(100_00, UNIT)], [(101_00, UNIT)]))
             summary = await client.until(lambda summary: len(summary.bids) == 2)
@@ -155,12 +175,7 @@ def test_venues_that_cross_each_other_are_told_as_that_and_a_change_of_venue_is_
 
 def test_the_best_prices_come_before_the_levels_do() -> None:
     async def scene() -> None:
-        async with (
-            Venue("binance") as venue,
-            lb_books(*venue.options, "--depth", "2") as program,
-            program.watching("BTC-USDT") as client,
-        ):
-            await venue.has(*BINANCE)
+        async with binance_watched("--depth", "2") as (venue, client):
             bids = [(price, UNIT) for price in (100_00, 99_00, 98_00, 97_00)]
             await venue.say(binance_whole(5, bids, [(101_00, UNIT)]))
             await client.until(lambda summary: len(summary.bids) == 2)
