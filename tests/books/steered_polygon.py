@@ -18,16 +18,18 @@ def ticker(base: str, quote: str) -> dict[str, object]:
 
 
 class Polygon(Venue):
-    """`is_told`: whether the key may ask for the table of symbols, which has two pages."""
+    """`is_told`: whether the key may ask for the table of symbols, which has two pages; or, `is_endless`, always one
+    more."""
 
     def __init__(self) -> None:
         super().__init__("polygon")
         self.is_told = True
+        self.is_endless = False
 
     def reply(self, path: str, head: str) -> tuple[int, bytes]:
         if not self.is_told or f"Authorization: Bearer {KEY}\r\n".lower() not in head.lower():
             return 403, b"{}"
-        if "cursor=2" in path:
+        if "cursor=2" in path and not self.is_endless:
             return 200, json.dumps({"results": [ticker("ETH", "BTC")]}).encode()
         return 200, json.dumps(
             {"results": [ticker("BTC", "USD")], "next_url": "https://elsewhere.example/v3/reference/tickers?cursor=2"}

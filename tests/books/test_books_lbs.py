@@ -17,6 +17,7 @@ from harness import Lb as LbProcess
 from harness.feed import Peer, asked
 
 from trade_balancer.books import lbs
+from trade_balancer.books.key import Key
 from trade_balancer.books.lbs import Lb, Ours
 from trade_balancer.frames import LENGTH_BYTES
 
@@ -206,3 +207,19 @@ def test_one_of_ours_ends_also_where_we_are_killed(feed: Feed, tmp_path: Path) -
         peer.receive_to_end()
         while of_ours(tmp_path):
             pass
+
+
+def test_a_key_is_no_word_of_lb_s_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a moment: lb itself would take it off again."""
+    program = tmp_path / "program"
+    saved = f'printf "%s\\n" "$@" >{tmp_path}/words; env >{tmp_path}/environment; cat >{tmp_path}/input'
+    program.write_text(f"#!/bin/sh\n{saved}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setenv("LB_TEST_KEY", "a-key-that-nobody-may-see")
+    ours = Ours("polygon", "ws://nowhere", tmp_path, key=Key("env:LB_TEST_KEY"))
+    assert lbs._start(ours, tmp_path / "control").wait(TIMEOUT_S) == 0
+    said, words, environment = ((tmp_path / name).read_text() for name in ("input", "words", "environment"))
+    assert said == "a-key-that-nobody-may-see\n"
+    assert "ws://nowhere" in words
+    assert "nobody-may-see" not in words + environment

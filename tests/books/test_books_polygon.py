@@ -11,6 +11,8 @@ from steered_polygon import KEY, Polygon
 from test_books_program import UNIT, run
 from wire import polygon
 
+from trade_balancer.books.desk import MOST_PAGES
+
 pytestmark = pytest.mark.slow
 
 TOPICS = ("XL2.BTC-USD", "XQ.BTC-USD")
@@ -70,5 +72,17 @@ def test_where_the_key_may_not_ask_for_symbols_those_named_are_taken_as_they_are
                     await venue.say(polygon("XQ", 1, 6, [(100_00, UNIT)], [(101_00, UNIT)]))
                     summary = await client.until(lambda summary: bool(summary.bids))
                     assert states(summary) == {"polygon:bitstamp": "live"}
+
+    run(scene())
+
+
+def test_a_table_of_symbols_without_an_end_is_given_up_and_nothing_is_assumed(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Polygon() as venue:
+            venue.is_endless = True
+            async with lb_books(*venue.options, "--key", key_file(tmp_path), "--symbols", "BTC-USD") as program:
+                assert len(venue.requests) == MOST_PAGES
+                async with program.watching("BTC-USD") as client:
+                    assert "no venue has the symbol" in (await client.next()).reason
 
     run(scene())

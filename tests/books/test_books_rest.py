@@ -85,12 +85,13 @@ def test_a_pause_is_seconds_or_a_date_and_bounded() -> None:
         assert rest._pause_s(text, 0.0) == 30
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error", "302 Found"])
-def test_another_status_is_named(status: str) -> None:
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "500 Internal Server Error", "302 Found"])
+def test_another_status_is_named_and_whether_it_is_a_refusal(status: str) -> None:
     async def run() -> None:
         async with served(said(status, b"no")) as client:
-            with pytest.raises(RestError, match=f"/a: HTTP status {status[:3]}"):
+            with pytest.raises(RestError, match=f"/a: HTTP status {status[:3]}") as fault:
                 await client.get(Request("/a", 1))
+            assert fault.value.is_refusal == (status[:3] in ("403", "404"))
 
     asyncio.run(run())
 
