@@ -4,6 +4,7 @@ readers, however often that happens and whatever waits then. A mapping that is n
 from __future__ import annotations
 
 import os
+import select
 from itertools import cycle
 
 import model
@@ -11,12 +12,13 @@ import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import TEXT, Frame
+from model import PING, TEXT, Frame
 from pumping import Rig, assert_delivered, modelled
 from reading import Reader
 
 from lb import pump
 from lb.pump import MappingRefused, Policy, Route, Source, Vectors
+from lb.stand_in import StandIn
 
 TRADES = [b'{"ev":"T","sym":"S%d","i":%d,"pad":"%s"}' % (i % 7, i, b"x" * 60) for i in range(3000)]
 FRAMES = [Frame(TEXT, b"[" + b",".join(TRADES[at : at + 40]) + b"]") for at in range(0, len(TRADES), 40)]
@@ -64,6 +66,23 @@ def test_any_session_adopted_at_any_moment(
                 rig.adopt()
             if bite:
                 rig.read(next(readers), bite)
+        rig.finish()
+        assert_delivered(rig, expected)
+
+
+def test_what_a_stand_in_deals_and_meets_is_there_for_who_adopts() -> None:
+    """It stops at the first event that somebody must decide about."""
+    frames = [*FRAMES[:5], Frame(PING, b"?"), *FRAMES[5:10]]
+    expected = modelled(2, Route.ROUND_ROBIN)
+    expected.session(frames)
+    with Rig(pipes=2) as rig:
+        sent = b"".join(map(model.wire, frames[:6]))
+        assert rig.feed.send(sent) == len(sent)
+        stand_in = StandIn(rig.pump)
+        assert select.select(rig.read_fds, [], [], 60)[0], "the child has dealt nothing"
+        stand_in.stop()
+        rig.adopt()
+        rig.send_frames(frames[6:])
         rig.finish()
         assert_delivered(rig, expected)
 
