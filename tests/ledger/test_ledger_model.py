@@ -8,7 +8,8 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from ledger_model import Model, names, record_of, transactions
 from postgresql_server import Server
 
 from trade_balancer.ledger.audit import audit
+from trade_balancer.ledger.change import Change, Row
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.shard import Part, Patience
-from trade_balancer.ledger.store import Database, Layout
+from trade_balancer.ledger.store import Database, Head, Layout, StaleError
 from trade_balancer.ledger.store_memory import MemoryDatabase
 from trade_balancer.ledger.store_postgres import PostgresDatabase
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
@@ -165,6 +167,29 @@ def in_postgresql(server: Server) -> Callable[[Layout], AbstractContextManager[D
         yield PostgresDatabase(server.conninfo, layout)
 
     return database
+
+
+def _check_write(database: Callable[[Layout], AbstractContextManager[Database]]) -> None:
+    """A change whose answer was lost is written again: it is there once. Another one on top of the same is not."""
+    change = Change(1, 2, token=7, rows=[Row(1, None, None, 0, 0, 0, "{}", 1, 0)], repeated=3)
+    with database(Layout()) as data, closing(data.store(0)) as store:
+        store.write(change)
+        store.write(change)
+        with pytest.raises(StaleError):
+            store.write(replace(change, token=8))
+        assert store.head() == Head(2, 7, 3, {})
+        with closing(store.snapshot()) as snapshot:
+            assert list(snapshot.rows()) == change.rows
+
+
+@pytest.mark.parametrize("database", [in_memory, in_sqlite])
+def test_a_change_is_stored_once(database: Callable[[Layout], AbstractContextManager[Database]]) -> None:
+    _check_write(database)
+
+
+@pytest.mark.slow
+def test_a_change_is_stored_once_in_postgresql(server: Server) -> None:
+    _check_write(in_postgresql(server))
 
 
 def test_in_memory() -> None:
