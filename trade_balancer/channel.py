@@ -6,7 +6,6 @@ Law: whoever runs without lb says nothing and notices nothing. That lb has gone 
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -71,7 +70,7 @@ def stand_in_for_lb(channel: int | None, pipe: int) -> None:
         _lb.first.pop(pipe, None)
     else:
         _lb.first[pipe] = 0
-        os.environ["LB_RUN"] = secrets.token_hex(8)
+        os.environ["LB_RUN"] = os.urandom(8).hex()
 
 
 def say(message: bytes, *, waits: bool) -> bool:
