@@ -18,7 +18,6 @@ _SECRETS = (
     *("ssl.key.password", "ssl.key.pem", "ssl.keystore.password"),
 )
 _BROKERS = "bootstrap.servers"
-_DEFAULTS = {"log_level": "5"}  # syslog's notice: what librdkafka says of its own ends (6) is nobody's concern
 
 
 def add_options(parser: argparse.ArgumentParser, name: str, help_text: str) -> None:
@@ -41,7 +40,7 @@ def settings_of(brokers: str, words: Iterable[str]) -> dict[str, str]:
     Raises:
         UsageError: a word is no setting, a file can't be read, or a secret stands on the command line.
     """
-    settings = {_BROKERS: brokers, **_DEFAULTS}
+    settings = {_BROKERS: brokers}
     for word in words:
         if word.startswith("@"):
             settings |= dict(_setting(line) for line in _lines(Path(word[1:])))
