@@ -76,8 +76,7 @@ def test_the_short_name_of_the_sdk_has_nothing_of_its_own() -> None:
 EXTRAS = {
     "trade_balancer.typed": {"msgspec"},
     "trade_balancer.parquet_files": {"pyarrow"},
-    "trade_balancer.sql_postgresql": {"psycopg"},
-    "trade_balancer.ledger.store_postgres": {"psycopg"},
+    "trade_balancer.postgresql": {"psycopg"},
     "trade_balancer.sql_questdb": {"questdb"},
     "trade_balancer.zstd": {"zstandard"},
     "trade_balancer.recording.block": {"zstandard"},

@@ -6,28 +6,18 @@ there is no error. No text has a password in it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 from trade_balancer.columnar.events import Kind
 from trade_balancer.columnar.symbols import Symbols
 from trade_balancer.columnar.tables import Table
-from trade_balancer.errors import MissingExtraError, OutputError
+from trade_balancer.postgresql import Connection, Cursor, Error, Session, has_password
 from trade_balancer.sql_copy import HEAD, TAIL, Copied, CopyRows, other
 from trade_balancer.sql_progress import STORED, Step, advance
 from trade_balancer.sql_store import Store, StoreGoneError, Waiting
 from trade_balancer.sql_tables import Day, SqlTable, other_text, quoted
 from trade_balancer.zones import Zone
-
-try:
-    import psycopg
-except ImportError:
-    raise MissingExtraError("lb-sql with PostgreSQL", "psycopg", "postgresql") from None
-
-# It warns of a COPY that ends with its connection. That is told here, once, and in words; and a logger without a
-# handler prints.
-logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _TYPES: dict[Any, str] = {
     Day: "date",
@@ -41,17 +31,6 @@ _TYPES: dict[Any, str] = {
     Kind.INTS: "int4[]",
     Kind.BOOL: "bool",
 }
-_PATIENCE = {
-    "application_name": "lb-sql",
-    "client_encoding": "utf8",
-    "connect_timeout": "5",  # s
-    "keepalives_idle": "10",  # s; a server that has vanished without a word is noticed
-    "tcp_user_timeout": "20000",  # ms
-}
-"""Where the connection string says nothing else."""
-_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
-"""What passes by, as SQLSTATE or its class (PostgreSQL's appendix A): of connections, a standby, rollbacks, resources,
-locks, operators, the system."""
 _LOCK = 0x6C62  # "lb": whoever makes tables is alone; CREATE TABLE IF NOT EXISTS by two at once may fail
 
 
@@ -66,16 +45,9 @@ class PostgresqlStore(Store):
     """
 
     def __init__(self, connection: str) -> None:
-        try:
-            given = psycopg.conninfo.conninfo_to_dict(connection)
-        except psycopg.Error:
-            raise OutputError("the connection string is none that PostgreSQL knows") from None
-        self.name = (
-            f"PostgreSQL's database {given.get('dbname', 'of its user')} at {given.get('host', 'the default host')}"
-        )
-        self.has_password = "password" in given
-        self._parameters: dict[str, Any] = _PATIENCE | given
-        self._connection: psycopg.Connection[Any] | None = None
+        self.has_password = has_password(connection)
+        self._connection = Connection(connection, "lb-sql", "write to", StoreGoneError)
+        self.name = self._connection.name
         self._made: set[SqlTable] = set()
 
     def rows(self, symbols: Symbols, zone: Zone) -> Callable[[Table, int], Sized]:
@@ -85,33 +57,23 @@ class PostgresqlStore(Store):
         return Copied(len(records), [other(received_ms, other_text(record)) for record in records])
 
     def open(self) -> None:
-        if self._connection is not None:
-            return
-        try:
-            connection = psycopg.connect(**self._parameters, autocommit=True)
-        except psycopg.Error as fault:
-            raise self._failed(fault) from fault
-        self._connection = connection
+        self._connection.session()
 
     def stored(self, run: str) -> dict[int, int]:
-        self.open()
-        connection = self._connection
-        assert connection is not None
+        session = self._connection.session()
         try:
-            if not _is_there(connection, STORED):
+            if not _is_there(session, STORED):
                 return {}
             command = f"SELECT pipe, number FROM {STORED.name} WHERE run = %s"
-            return dict(connection.execute(command.encode(), [run]).fetchall())
-        except psycopg.Error as fault:
+            return dict(session.execute(command.encode(), [run]).fetchall())
+        except Error as fault:
             raise self._failed(fault) from fault
 
     def write(self, rows: Waiting, steps: Sequence[Step] = ()) -> int:
-        self.open()
-        connection = self._connection
-        assert connection is not None
+        session = self._connection.session()
         added = 0
         try:
-            with connection.transaction(), connection.cursor() as cursor:
+            with session.transaction(), session.cursor() as cursor:
                 if steps:
                     if STORED not in self._made:
                         _make(cursor, STORED)
@@ -122,23 +84,18 @@ class PostgresqlStore(Store):
                         _make(cursor, table)
                         _make_arrivals(cursor, table)
                     added += _copy(cursor, table, some)
-        except psycopg.Error as fault:
+        except Error as fault:
             raise self._failed(fault) from fault
         self._made |= rows.keys() | ({STORED} if steps else set())
         return added
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
         self._made.clear()
-        if connection is not None:
-            connection.close()
+        self._connection.close()
 
-    def _failed(self, fault: psycopg.Error) -> Exception:
-        is_open = self._connection is not None and not self._connection.broken
-        self.close()
-        text = f"cannot write to {self.name}: {' '.join(str(fault).split())}"
-        state = fault.sqlstate or ""
-        return StoreGoneError(text) if not is_open or state.startswith(_PASSING) else OutputError(text)
+    def _failed(self, fault: Error) -> Exception:
+        self._made.clear()
+        return self._connection.failed(fault)
 
 
 def types_of(table: SqlTable) -> list[str]:
@@ -151,7 +108,7 @@ def declared(table: SqlTable) -> str:
     return ", ".join(f"{quoted(name)} {type_}" for name, type_ in zip(table.columns, types_of(table), strict=True))
 
 
-def _make(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
+def _make(cursor: Cursor, table: SqlTable) -> None:
     """Makes the table where there is none; one that is there may have other types, and columns of its own."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     if not _is_there(cursor, table):
@@ -161,16 +118,16 @@ def _make(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
             _run(cursor, f"CREATE UNIQUE INDEX {table.name}_key ON {table.name} ({key})")
 
 
-def _make_arrivals(cursor: psycopg.Cursor[Any], table: SqlTable) -> None:
+def _make_arrivals(cursor: Cursor, table: SqlTable) -> None:
     if table.key:
         _run(cursor, f"CREATE TEMPORARY TABLE {_arrivals(table)} ({declared(table)}) ON COMMIT DELETE ROWS")
 
 
-def _is_there(where: psycopg.Cursor[Any] | psycopg.Connection[Any], table: SqlTable) -> bool:
+def _is_there(where: Cursor | Session, table: SqlTable) -> bool:
     return where.execute("SELECT to_regclass(%s)", [table.name]).fetchone() != (None,)
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: SqlTable, rows: Sequence[Copied]) -> int:
+def _copy(cursor: Cursor, table: SqlTable, rows: Sequence[Copied]) -> int:
     """Returns how many rows it added."""
     target = _arrivals(table) if table.key else table.name
     with cursor.copy(f"COPY {target} ({table.quoted_columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
@@ -190,5 +147,5 @@ def _arrivals(table: SqlTable) -> str:
     return f"lb_arrived_{table.name}"
 
 
-def _run(cursor: psycopg.Cursor[Any], command: str) -> None:
+def _run(cursor: Cursor, command: str) -> None:
     cursor.execute(command.encode())

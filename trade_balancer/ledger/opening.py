@@ -46,7 +46,7 @@ def _url(where: str) -> str | None:
             raise UsageError(f"--database: cannot read {where[1:]}: {why}") from None
     if not where.startswith(_POSTGRESQL):
         return None
-    from trade_balancer.ledger.store_postgres import has_password  # only here: an extra
+    from trade_balancer.postgresql import has_password  # only here: an extra
 
     if has_password(where):
         raise UsageError(

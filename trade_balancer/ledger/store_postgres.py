@@ -6,13 +6,12 @@ Law: `write` is one transaction; rows go by binary COPY. No text has a password 
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
-from trade_balancer.errors import MissingExtraError, OutputError
+from trade_balancer.errors import OutputError
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.change import Change, Dispute, Message, Row
 from trade_balancer.ledger.sharding import Hash
@@ -31,13 +30,7 @@ from trade_balancer.ledger.store import (
     message_of,
 )
 from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
-
-try:
-    import psycopg
-except ImportError:
-    raise MissingExtraError("lb-ledger with PostgreSQL", "psycopg", "postgresql") from None
-
-logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what goes wrong is told here, once
+from trade_balancer.postgresql import Connection, Error
 
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS ledger_layout (
@@ -72,15 +65,6 @@ INSERT INTO ledger_accounts (shard, {_ACCOUNT})
 SELECT %s, * FROM unnest(%s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int2[], %s::int8[], %s::bytea[])
 ON CONFLICT (shard, account) DO UPDATE SET available = excluded.available, held = excluded.held,
   pending = excluded.pending, locked = excluded.locked, last = excluded.last, chain = excluded.chain"""
-_PATIENCE = {
-    "application_name": "lb-ledger",
-    "client_encoding": "utf8",
-    "connect_timeout": "5",  # s
-    "keepalives_idle": "10",  # s; a server that has vanished without a word is noticed
-    "tcp_user_timeout": "20000",  # ms
-}
-_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
-"""What passes by, as SQLSTATE or its class: see sql_postgresql.py."""
 _MOST_AT_ONCE = 5000
 
 
@@ -124,33 +108,9 @@ class PostgresDatabase(Database):
         self._connection.close()
 
 
-def has_password(connection: str) -> bool:
-    """Raises OutputError where it is no connection string."""
-    return "password" in _told_of(connection)
-
-
-def _told_of(connection: str) -> dict[str, Any]:
-    try:
-        return dict(psycopg.conninfo.conninfo_to_dict(connection))
-    except psycopg.Error:
-        raise OutputError("the connection string is none that PostgreSQL knows") from None
-
-
-class _Connection:
-    """Opened when it is wanted, and again after a StoreGoneError."""
-
+class _Connection(Connection):
     def __init__(self, connection: str) -> None:
-        given = _told_of(connection)
-        place = given.get("host", "the default host")
-        self.name = f"PostgreSQL's database {given.get('dbname', 'of its user')} at {place}"
-        self._parameters: dict[str, Any] = _PATIENCE | given
-        self._session: psycopg.Connection[Any] | None = None
-
-    def session(self) -> psycopg.Connection[Any]:
-        with self.errors():
-            if self._session is None:
-                self._session = psycopg.connect(**self._parameters, autocommit=True)
-            return self._session
+        super().__init__(connection, "lb-ledger", "use", StoreGoneError)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -169,21 +129,12 @@ class _Connection:
         with self.errors():
             return session.execute(command.encode(), values).fetchall()
 
-    def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
-
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
         try:
             yield
-        except psycopg.Error as fault:
-            is_open = self._session is not None and not self._session.broken
-            self.close()
-            text = f"cannot use {self.name}: {' '.join(str(fault).split())}"
-            is_passing = not is_open or (fault.sqlstate or "").startswith(_PASSING)
-            raise (StoreGoneError(text) if is_passing else OutputError(text)) from fault
+        except Error as fault:
+            raise self.failed(fault) from fault
 
 
 class PostgresStore(Store):

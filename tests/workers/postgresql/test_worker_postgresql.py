@@ -239,5 +239,5 @@ def test_without_its_extra_it_says_so_in_one_sentence() -> None:
         "sys.argv[1:1] = ['--database', 'postgresql://lb@/market']; sys.exit(main())"
     )
     ended = run_worker(["-c", code], [framed([trade(1)])])
-    told = "-c: lb-sql with PostgreSQL needs the package psycopg: pip install 'trade-balancer[postgresql]'\n"
+    told = "-c: PostgreSQL needs the package psycopg: pip install 'trade-balancer[postgresql]'\n"
     assert (ended.code, ended.err) == (69, told)
