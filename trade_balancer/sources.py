@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from trade_balancer.control import attach
@@ -38,14 +38,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="",
         help="with --kafka: a name of its own in the group, by which it gets back what it had when it is back soon",
     )
-    parser.add_argument(
-        "-X",
-        metavar="NAME=VALUE",
-        dest="settings",
-        action="append",
-        default=[],
-        help="with --kafka: a setting of librdkafka's, or @FILE with one a line; may be repeated",
-    )
+    add_setting(parser.add_argument, "with --kafka: a setting of librdkafka's, or @FILE with one a line")
+
+
+def add_setting(add: Callable[..., object], help_text: str) -> None:
+    """-X, of whatever speaks with brokers (see `trade_balancer.kafka.settings`); `add` is a parser's or a group's."""
+    add("-X", metavar="NAME=VALUE", dest="settings", action="append", default=[], help=f"{help_text}; may be repeated")
 
 
 @contextlib.contextmanager

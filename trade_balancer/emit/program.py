@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from trade_balancer.command import Parser, exit_code_of, natural, topics_of
 from trade_balancer.errors import InputError, UsageError, tell
 from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.sources import add_setting
 
 if TYPE_CHECKING:
     from trade_balancer.emit.counters import Rows
@@ -256,8 +257,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     add("--kafka", metavar="BROKERS",
         help="all of topics of Kafka's, from now on, with brokers at HOST:PORT,...; needs the extra kafka")  # fmt: skip
     add("--topic", metavar="TOPIC", action="append", help="with --kafka: to be read; may be repeated")
-    add("-X", metavar="NAME=VALUE", dest="settings", action="append", default=[],
-        help="with --kafka: a setting of librdkafka's, or @FILE with one a line; may be repeated")  # fmt: skip
+    add_setting(add, "with --kafka: a setting of librdkafka's, or @FILE with one a line")
     add("--books", metavar="HOST:PORT", help="the merged books of an lb-books, as quotes (XQ)")
     add("--topics", metavar="TOPICS", action="append", default=[],
         help="with --attach: as lb --subscribe (default: all that lb gets); with --books: XQ.BTC-USD,XQ.ETH-BTC; may "

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from trade_balancer.errors import UsageError
+from trade_balancer.sources import add_setting
 
 Settings = Mapping[str, str]
 
@@ -23,14 +24,10 @@ _BROKERS = "bootstrap.servers"
 def add_options(parser: argparse.ArgumentParser, name: str, help_text: str) -> None:
     """The brokers, by an option of that name, and -X."""
     parser.add_argument(name, metavar="BROKERS", dest="brokers", help=f"{help_text}: HOST:PORT,...")
-    parser.add_argument(
-        "-X",
-        metavar="NAME=VALUE",
-        dest="settings",
-        action="append",
-        default=[],
-        help="a setting of librdkafka's, such as security.protocol=SASL_SSL, or @FILE with one a line, in which a "
-        "password may be, too; may be repeated",
+    add_setting(
+        parser.add_argument,
+        "a setting of librdkafka's, such as security.protocol=SASL_SSL, or @FILE with one a line, in which a password "
+        "may be, too",
     )
 
 
