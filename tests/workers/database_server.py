@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 EXIT_UNAVAILABLE = 69
 
@@ -35,6 +38,32 @@ def prepare(script: Path, folder: Path) -> Path:
         raise UnavailableError(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     return folder
+
+
+class OneProcess(ABC):
+    """A server that is one process, in a temporary folder: a context manager, with which the folder goes, too."""
+
+    _process: subprocess.Popen[bytes]
+
+    def __init__(self, name: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"lb-{name}-"))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Returns when it takes connections. Once started, it comes back at the same ports."""
+
+    def kill(self) -> None:
+        """As in a crash; returns when it has ended."""
+        self._process.kill()
+        self._process.wait()
 
 
 @contextmanager

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 import socket
 import subprocess
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from database_server import cache, prepare
+from database_server import OneProcess, cache, prepare
 
 HERE = Path(__file__).parent
 CLUSTER = "lbTestsAAAAAAAAAAAAAAA"  # 16 bytes, base64url
@@ -54,19 +52,15 @@ _JAVA = [
 ]
 
 
-class Server:
-    """A context manager: the folder goes with it. Once started, it comes back on the same ports.
-
-    Raises:
-        UnavailableError
-    """
+class Server(OneProcess):
+    """Raises UnavailableError."""
 
     def __init__(self) -> None:
         self._classes = ["-cp", f"{prepare(HERE / 'prepare', cache('kafka-4.4.0'))}/jars/*"]
-        self.folder = Path(tempfile.mkdtemp(prefix="lb-kafka-"))
+        super().__init__("kafka")
         self._settings = self.folder / "server.properties"
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         ports = _free_ports(3)
         names = dict(zip(("plain", "sasl", "controller"), ports, strict=True))
         self.brokers, self.sasl_brokers = (f"127.0.0.1:{port}" for port in ports[:2])
@@ -75,15 +69,9 @@ class Server:
         subprocess.run(
             [*_JAVA, *self._classes, *tool], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder)
+        return super().__enter__()
 
     def start(self) -> None:
-        """Returns when it answers."""
         with (self.folder / "log").open("a") as log:
             self._process = subprocess.Popen(
                 [*_JAVA, *self._classes, "kafka.Kafka", self._settings],
@@ -100,11 +88,6 @@ class Server:
             except KafkaException:
                 assert self._process.poll() is None, (self.folder / "log").read_text()[-4000:]
                 assert time.monotonic() < until_s, (self.folder / "log").read_text()[-4000:]
-
-    def kill(self) -> None:
-        """As in a crash; returns when it has ended."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
 
 
 def _free_ports(count: int) -> list[int]:

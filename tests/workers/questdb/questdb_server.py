@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-import tempfile
 import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from database_server import cache, prepare
+from database_server import OneProcess, cache, prepare
 
 HERE = Path(__file__).parent
 SETTINGS = """\
@@ -25,28 +23,15 @@ telemetry.enabled=false
 """
 
 
-class Server:
-    """A context manager: the folder goes with it. Once started, it comes back on the same port.
-
-    Raises:
-        UnavailableError
-    """
+class Server(OneProcess):
+    """Raises UnavailableError."""
 
     def __init__(self) -> None:
         self._jar = prepare(HERE / "prepare", cache("questdb")) / "questdb.jar"
-        self.folder = Path(tempfile.mkdtemp(prefix="lb-questdb-"))
+        super().__init__("questdb")
         self.port = 0
 
-    def __enter__(self) -> Server:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder)
-
     def start(self) -> None:
-        """Returns when it takes connections."""
         (self.folder / "conf").mkdir(exist_ok=True)
         (self.folder / "conf" / "server.conf").write_text(SETTINGS.format(port=self.port))
         command = ["java", "-Xmx256m", "-p", self._jar, "-m", "io.questdb/io.questdb.ServerMain", "-d", self.folder]
@@ -61,11 +46,6 @@ class Server:
         found = re.search(r"http-server listening on 127\.0\.0\.1:(\d+)", told)
         assert found, told
         self.port = int(found[1])
-
-    def kill(self) -> None:
-        """As in a crash; returns when it has ended."""
-        self._process.kill()
-        self._process.wait()
 
     def ask(self, statement: str) -> list[dict[str, Any]]:
         """The rows of its answer."""
