@@ -126,7 +126,7 @@ class Consumed:
         Raises:
             UnavailableError: the group, or the topic, could not be read any more.
         """
-        if self._thread.is_alive() or self.fd >= 0:
+        if self.fd >= 0:
             self._is_leaving = self._is_closing = True
             self._thread.join()
             channel.stand_in_for_lb(None, self.fd)
@@ -197,7 +197,7 @@ class Consumed:
             message = self._consumer.poll(0)
             assert message is None or message.error() is not None, "a partition that is paused gives nothing"
         if places:
-            held = {(place.topic, place.partition) for place in self._consumer.assignment()}
+            held = self._held()
             self._consumer.resume([place for place in places if (place.topic, place.partition) in held])
 
     def _move(self, timeout_s: float) -> int:
@@ -229,17 +229,20 @@ class Consumed:
         while self._handed_over and self._handed_over[0][0] <= self._acknowledged:
             ends |= self._handed_over.popleft()[1]
         if ends:
-            held = {(place.topic, place.partition) for place in self._consumer.assignment()}
+            held = self._held()
             offsets = [TopicPartition(*place, end) for place, end in ends.items() if place in held]
             if offsets:
                 self._consumer.store_offsets(offsets=offsets)
+
+    def _held(self) -> set[_Place]:
+        return _places(self._consumer.assignment())
 
     def _note_assigned(self, _consumer: Any, places: Sequence[Any]) -> None:
         for place in places:
             self._unpacker.forget(place.topic, place.partition)
 
     def _give_away(self, consumer: Any, places: Sequence[Any]) -> None:
-        given = {(place.topic, place.partition) for place in places}
+        given = _places(places)
         until_s = time.monotonic() + _GIVE_AWAY_S
         while self._has_unfinished(given) and not self._is_closing and time.monotonic() < until_s:
             self._move(_WAIT_S)
@@ -255,7 +258,7 @@ class Consumed:
 
     def _note_lost(self, _consumer: Any, places: Sequence[Any]) -> None:
         """Others have them: what is finished of them is not ours to say any more."""
-        lost = {(place.topic, place.partition) for place in places}
+        lost = _places(places)
         self._handed_over = deque(
             (number, {place: end for place, end in ends.items() if place not in lost})
             for number, ends in self._handed_over
@@ -284,3 +287,7 @@ class Consumed:
         unpacker = self._unpacker
         again = f", {unpacker.again_total} more that came again" if unpacker.again_total else ""
         tell(f"{unpacker.records_total} records read{again}; lag {lag} messages in {len(places)} partitions")
+
+
+def _places(partitions: Sequence[Any]) -> set[_Place]:
+    return {(each.topic, each.partition) for each in partitions}
