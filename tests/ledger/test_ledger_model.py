@@ -25,8 +25,9 @@ from postgresql_server import Server
 
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.change import Change, Row
-from trade_balancer.ledger.ledger import Ledger
+from trade_balancer.ledger.ledger import SWEEP_S, Ledger
 from trade_balancer.ledger.shard import Part, Patience
+from trade_balancer.ledger.sharding import shard_of
 from trade_balancer.ledger.store import Database, Head, Layout, StaleError
 from trade_balancer.ledger.store_memory import MemoryDatabase
 from trade_balancer.ledger.store_postgres import PostgresDatabase
@@ -190,6 +191,21 @@ def test_a_change_is_stored_once(database: Callable[[Layout], AbstractContextMan
 @pytest.mark.slow
 def test_a_change_is_stored_once_in_postgresql(server: Server) -> None:
     _check_write(in_postgresql(server))
+
+
+def test_money_for_a_shard_that_nobody_works_at_comes_at_the_second_look() -> None:
+    now_s = 0.0
+    data = MemoryDatabase(Layout(2))
+    some = [f"account-{number}" for number in range(99)]
+    sender, receiver = (next(one for one in some if shard_of(one, *data.layout) == shard) for shard in (0, 1))
+    deposit = {"id": "1", "account": sender, "kind": "deposit", "amount": "1", "time": 1}
+    transfer = deposit | {"id": "2", "kind": "transfer", "to": receiver}
+    with closing(Ledger(data, Patience(), lambda: now_s)) as ledger:
+        ledger.submit([record_of(deposit), record_of(transfer)])
+        for has_come in (False, True):
+            ledger.tend()
+            assert (data.store(1).snapshot().balance(receiver) is not None) == has_come
+            now_s += 2 * SWEEP_S
 
 
 def test_in_memory() -> None:
