@@ -213,6 +213,8 @@ def test_a_killed_worker_of_an_lb_that_redelivers_costs_no_record(tmp_path: Path
                 pass
             os.kill(pid, signal.SIGKILL)
             flood.wait()
+        lb.await_line("worker ended", pid=pid)
+        lb.await_line("worker started", slot=0)  # a stop starts nobody, and what waits for nobody is not delivered
         while lb.balance()["received"] < 40_000:
             pass
         assert lb.stop().exit_code == 0
