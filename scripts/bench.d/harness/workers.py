@@ -5,7 +5,6 @@ with passes of a feed from memory; for a row that is marked as moving, each pass
 market is. A row that took another number of records than were sent has no figure.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from harness.errors import TrialError
 from harness.feed import Feed
 from harness.programs import BENCH, ROOT
 from harness.results import Spread, spread
+from lb.slots.pipes import enlarge
 
 ROWS = BENCH / "sdk" / "rows.py"
 _PIPE_BYTES = 1 << 20
@@ -94,7 +94,7 @@ def measure(
 
 def _trial(name: str, row: Mapping[str, Any], feed: Feed, path: Path, seconds: float) -> WorkerTrial:
     read_end, write_end = os.pipe()
-    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    enlarge(write_end, _PIPE_BYTES)
     worker = subprocess.Popen(
         _command(name, str(path), str(seconds), str(read_end)),
         env=_environment(), pass_fds=[read_end], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

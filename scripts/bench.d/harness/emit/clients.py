@@ -5,7 +5,6 @@ own, not the kernel's. A frame's age is told by its `ms`, and taken by one more 
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -22,6 +21,7 @@ from harness.emit import row
 from harness.errors import TrialError
 from harness.programs import BENCH
 from harness.rows import Absent, Terms
+from lb.slots.pipes import enlarge
 
 FRAMES = "5,000 clients of the same 100 symbols, ticks of 50 ms: frames per core-second"
 VALUES = "... values delivered a second"
@@ -108,7 +108,7 @@ def _trial(terrain: Terrain, seconds: float) -> Trial:
 def _emit(terrain: Terrain, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """Its pid, its port, and where its metrics are."""
     read_fd, write_fd = os.pipe()
-    fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    enlarge(write_fd, _PIPE_BYTES)
     options = ("--clients-per-address", "0", "--slow-after", "600", "--drain", "0", "--tick-ms", str(terrain.tick_ms))
     ports = ("--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
     words = [sys.executable, "-m", "trade_balancer.emit.program", *ports, *options, str(read_fd)]

@@ -1,6 +1,5 @@
 """How fast records go to the disk and come back: the pump alone, with one pipe that nobody reads at first."""
 
-import fcntl
 import os
 import tempfile
 import time
@@ -12,6 +11,7 @@ from harness.errors import TrialError
 from harness.faults import row
 from harness.rows import Terms
 from lb.pump import Layout, Policy, Pump, Route, Source, Spill
+from lb.slots.pipes import enlarge
 
 SPILL = "spill, million records/s to disk and back, one pipe"
 
@@ -39,7 +39,7 @@ def _round(build: Path, market: feed.Feed, passes: int) -> float:
         read_fd, write_fd = os.pipe2(os.O_NONBLOCK)
         for fd in (folder_fd, read_fd, write_fd):
             stack.callback(os.close, fd)
-        fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        enlarge(write_fd, _PIPE_BYTES)
         pump = Pump(
             pipe_fds=[write_fd],
             route=Route.ROUND_ROBIN,
