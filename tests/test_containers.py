@@ -29,17 +29,19 @@ def test_what_the_image_is_built_from_is_there() -> None:
 
 
 def test_the_commands_are_understood() -> None:
+    """That they work together, with a broker: tests/workers/kafka."""
+    programs = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
     services = COMPOSED["services"]
-    program, *words = services["feed"]["command"]
-    assert program == "lb-replay"
-    assert lb.replay.options.parse(words).synthetic
-    program, *words = services["lb"]["command"]
-    assert program == "lb"
-    config = lb.options.parse(words)
+    commands = {name: each["command"] for name, each in services.items() if each["image"] == "trade-balancer"}
+    assert {"feed", "topics", "lb", "emit", "bars"} == commands.keys()
+    assert all(command[0] in programs for command in commands.values())
+    asked = {host for words in commands.values() for word in words for host in re.findall(r"\b([a-z]+):\d+\b", word)}
+    assert asked == {"feed", "kafka"}
+    assert asked < services.keys()
+    assert lb.replay.options.parse(commands["feed"][1:]).synthetic
+    config = lb.options.parse(commands["lb"][1:])
     assert (config.endpoint.host, config.endpoint.port) == ("feed", 8765)
-    program, *words = services["emit"]["command"]
-    assert program == "lb"
-    assert lb.options.parse(words).worker == "lb-emit"
+    assert config.worker == "lb-kafka"
 
 
 def test_what_is_mounted_is_there() -> None:

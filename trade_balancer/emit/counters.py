@@ -22,9 +22,10 @@ COUNTERS = (
     *("closed_slow", "source_losses"),
 )
 GAUGES = ("clients", "clients_behind", "topics_groups", "source_here", "draining")
-HOPS = ("exchange", "emit", "tick", "screen")
-"""From a record's own time to its reading; from there to its tick; from a tick to its last write; from a tick to the
-screen, as pages tell."""
+HOPS = ("exchange", "receive", "produce", "consume", "emit", "tick", "screen")
+"""From a record's own time to its reading here; what lies between where that is a topic of Kafka's: from its own time
+to its reading by lb-kafka, from there to the broker's log, and from there to here. From its reading here to its tick;
+from a tick to its last write; from a tick to the screen, as pages tell."""
 BOUNDS_MS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 RECENT_S = 10
 

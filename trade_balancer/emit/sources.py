@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -21,6 +22,9 @@ from trade_balancer.emit.intake import Intake
 from trade_balancer.errors import NoBalancerError, RefusedError
 from trade_balancer.frames import LENGTH_BYTES
 from trade_balancer.pipes import COLUMNS_READ_BYTES, Pipes
+
+if TYPE_CHECKING:
+    from trade_balancer.kafka.journey import Journey
 
 GATHER_S = 0.002
 """After a read that brought little: at a trickle each costs as much as hundreds of records."""
@@ -133,9 +137,17 @@ class KafkaSource:
         from trade_balancer.kafka.source import consume  # only here: an extra
 
         own = {"auto.offset.reset": "latest", "enable.auto.commit": False}
-        self._source = consume(brokers, topics, f"lb-emit-{uuid.uuid4()}", settings={**own, **settings})
+        self._journeys: deque[tuple[int, Journey]] = deque()
+        self._source = consume(
+            brokers,
+            topics,
+            f"lb-emit-{uuid.uuid4()}",
+            settings={**own, **settings},
+            note=lambda number, journey: self._journeys.append((number, journey)),
+        )
 
     async def feed(self, intake: Intake) -> None:
+        intake.journeys = self._journeys
         intake.begin()
         try:
             await _drain(Pipes(self._source.fds, read_bytes=COLUMNS_READ_BYTES), intake)

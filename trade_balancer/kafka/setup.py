@@ -57,7 +57,11 @@ def _set_up(options: argparse.Namespace) -> int:
     from trade_balancer.kafka.topics import Topics  # only here: an extra
 
     topics = Topics(settings.settings_of(options.brokers or "localhost:9092", options.settings))
-    wanted = {"retention.ms": str(options.retention), "min.insync.replicas": str(max(1, options.replicas - 1))}
+    wanted = {
+        "retention.ms": str(options.retention),
+        "min.insync.replicas": str(max(1, options.replicas - 1)),
+        "message.timestamp.type": "LogAppendTime",  # when a record was read is in its header
+    }
     is_different = False
     for name in rules.rules_of(options.rules).topics:
         if topics.make(name, options.partitions, options.replicas, wanted):

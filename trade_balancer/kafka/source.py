@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import select
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from trade_balancer import channel
 from trade_balancer.errors import MissingExtraError, UnavailableError, UsageError, tell
+from trade_balancer.kafka.journey import Journey, journey_of
 from trade_balancer.kafka.unpacking import Unpacker
 
 try:
@@ -47,9 +49,19 @@ _ENDS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_F
 
 _Place = tuple[str, int]
 
+Note = Callable[[int, Journey], None]
+"""Called with the number of a record, counted from 1, and the way of a message at or before it, before that record is
+in the pipe; in a thread of its own."""
+
 
 def consume(
-    brokers: str, topics: Sequence[str], group: str, *, member: str = "", settings: Mapping[str, Any] | None = None
+    brokers: str,
+    topics: Sequence[str],
+    group: str,
+    *,
+    member: str = "",
+    settings: Mapping[str, Any] | None = None,
+    note: Note | None = None,
 ) -> Consumed:
     """Joins a group that reads topics, and reads its part of them as a pipe:
 
@@ -62,6 +74,7 @@ def consume(
         member: a name of this member's own, for one that comes back at once after its end, or death: it gets back what
             it had, and no other notices. It gives nothing away when it leaves, until its session ends (10 s).
         settings: librdkafka's; group.protocol=consumer for groups as Kafka 4 has them (KIP-848).
+        note: is told the way of one message of each read, any of them.
 
     Raises:
         UnavailableError: no broker answers, or a topic is not there.
@@ -77,13 +90,14 @@ def consume(
     Topics(given).check(topics)
     of_member = {"group.instance.id": member} if member else {}
     chosen = _DEFAULTS | (_CLASSIC if is_classic else {}) | of_member | {"group.id": group}
-    return Consumed({**chosen, **given}, topics)
+    return Consumed({**chosen, **given}, topics, note)
 
 
 class Consumed:
     """A member of a group, with a pipe of what it gets; see `consume`."""
 
-    def __init__(self, settings: Mapping[str, Any], topics: Sequence[str]) -> None:
+    def __init__(self, settings: Mapping[str, Any], topics: Sequence[str], note: Note | None = None) -> None:
+        self._note = note
         self._unpacker = Unpacker()
         self._handed_over: deque[tuple[int, dict[_Place, int]]] = deque()
         """Up to which number, and where the next begins, by partition."""
@@ -179,6 +193,8 @@ class Consumed:
             ends = {(message.topic(), message.partition()): message.offset() + 1 for message in good}
             self._pending = memoryview(self._unpacker.frames(good))
             self._handed_over.append((self._unpacker.records_total, ends))
+            if self._note is not None and (journey := journey_of(random.choice(good))) is not None:
+                self._note(self._unpacker.records_total, journey)
             self._move_all()
         self._hear(0)
         if time.monotonic() >= self._told_at_s:

@@ -1,4 +1,5 @@
-"""A real broker of Kafka's: topics, passwords, a restart in full flight, and a member that is killed."""
+"""A real broker of Kafka's: topics, passwords, a restart in full flight, a member that is killed, and all that
+compose.yaml starts."""
 
 from __future__ import annotations
 
@@ -11,13 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import composed
 import database_server
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from feeding import ROOT, framed, run_worker
+from harness.emitting import Emit
 from harness.feed import Feed
 from harness.flood import Flood, record
 from harness.lb_process import Lb
 from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost, kill_in_full_flight
+from harness.replay import replay
 from kafka_server import PASSWORD, Server
 from test_kafka_redelivery import assert_all_there
 from test_kafka_source import member_of
@@ -135,3 +140,45 @@ def test_the_demo_accounts_for_every_record(server: Server) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every record accounted for" in done.stdout
+
+
+def await_committed(brokers: str, group: str, topic: str, partitions: int) -> None:
+    """Until something of the topic is finished by the group."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group})
+    try:
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        while all(place.offset < 0 for place in consumer.committed(places, timeout=30)):
+            pass
+    finally:
+        consumer.close()
+
+
+def test_what_compose_yaml_starts_works_and_each_hop_is_told(server: Server, tmp_path: Path) -> None:
+    """The same commands, as processes of this machine."""
+    hosts = {"kafka:9092": server.brokers}
+    made = subprocess.run(composed.command("topics", hosts), capture_output=True, text=True, check=False)
+    assert made.stdout == "trades: made, 12 partitions\nrecords: made, 12 partitions\n", made.stderr
+    feed_words = composed.command("feed", {"0.0.0.0": "127.0.0.1", "8765": "0"})
+    with replay(*feed_words[3:]) as feed:
+        hosts["ws://feed:8765"] = feed.url.removesuffix("/stocks")
+        words = composed.command("lb", hosts)
+        begin = words.index("demo")
+        url, pipes, directory, *worker = words[begin + 1 :]
+        with (
+            Emit(*composed.command("emit", hosts)[3:]) as emit,
+            composed.running(composed.command("bars", hosts), tmp_path) as bars,
+            Lb(url, pipes, *words[3:begin], worker=worker, directory=directory) as lb,
+        ):
+            with emit.client() as client:
+                client.subscribe("T.*")
+                client.until(lambda values: len(values["T"]) > 1)
+            for hop in ("exchange", "receive", "produce", "consume", "emit", "tick"):
+                emit.await_metric("lb_emit_hop_seconds_count", lambda total: total > 0, hop=hop)
+            await_committed(server.brokers, "bars", "trades", 12)
+            end = lb.stop()
+            assert (end.exit_code, end.balance["exact"]) == (0, True)
+            assert emit.stop() == 0
+            bars.send_signal(signal.SIGTERM)
+            _, said = bars.communicate()
+            assert bars.returncode == 0, said
+    assert (tmp_path / "bars.jsonl").read_text().count("\n") > 0

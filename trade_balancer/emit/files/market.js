@@ -211,8 +211,11 @@ class Market {
   }
 
   tellHops(hops) {
-    for (const name of ["exchange", "emit", "tick"]) {
-      if (hops[name]) byId(`hop-${name}`).textContent = hops[name].map((ms) => `≤ ${milliseconds(ms)}`).join(" · ");
+    for (const name of ["exchange", "receive", "produce", "consume", "emit", "tick"]) {
+      if (!hops[name]) continue;
+      const shown = byId(`hop-${name}`);
+      shown.textContent = hops[name].map((ms) => `≤ ${milliseconds(ms)}`).join(" · ");
+      shown.parentElement.hidden = false; // Kafka's are there where it is
     }
   }
 }
