@@ -76,6 +76,7 @@ setup(
         "trade_balancer/columnar/build.py:ffibuilder",
         "trade_balancer/books/build.py:ffibuilder",
         "trade_balancer/kafka/build.py:ffibuilder",
+        "trade_balancer/emit/build.py:ffibuilder",
     ],
     ext_modules=[frames, validation],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_abi3 else {},

@@ -111,6 +111,7 @@ EXTRAS = {
     "trade_balancer.emit.emitter": {"numpy"},
     "trade_balancer.emit.exposition": {"prometheus_client", "websockets"},
     "trade_balancer.emit.group": {"numpy"},
+    "trade_balancer.emit.intake": {"numpy"},
     "trade_balancer.emit.site": {"websockets"},
     "trade_balancer.emit.visitor": {"websockets"},
     "trade_balancer.emit.wire": {"websockets"},

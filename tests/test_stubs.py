@@ -12,10 +12,11 @@ from lb.pump import _pump
 from lb.slots.spawn import _spawn
 from trade_balancer.books import _books
 from trade_balancer.columnar import _columns
+from trade_balancer.emit import _send
 from trade_balancer.kafka import _kafka
 
 
-@pytest.mark.parametrize("module", [_books, _columns, _kafka, _pump, _spawn], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [_books, _columns, _kafka, _pump, _send, _spawn], ids=lambda module: module.__name__)
 def test_the_stub_names_what_the_module_has(module: ModuleType) -> None:
     package, name = module.__name__.rpartition(".")[::2]
     stub = Path(__file__).parents[1].joinpath(*package.split("."), f"{name}.pyi")

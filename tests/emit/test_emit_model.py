@@ -16,7 +16,7 @@ from trade_balancer.emit.audience import Audience
 from trade_balancer.emit.board import NEVER, Board
 from trade_balancer.emit.counters import Counters
 from trade_balancer.emit.forms import FORMS, topics_of
-from trade_balancer.emit.group import Group, Shape
+from trade_balancer.emit.group import NO_FD, Group, Shape
 from trade_balancer.frames import LENGTH_BYTES
 
 EVENTS = ("T", "XQ")
@@ -62,6 +62,7 @@ class Client:
         self.got = NEVER
         self.seen = 0
         self.is_behind = False
+        self.fd = NO_FD
         self.words: frozenset[str] = frozenset()
         self.frames: list[bytes] = []
         self.values: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 """Who is listening: groups of clients, and the ticks at which they are written to.
 
-Law: no I/O but a client's `write`, and at most one of these per client and tick.
+Law: no I/O but frames, and at most one per client and tick.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from trade_balancer.emit.board import Board
 from trade_balancer.emit.counters import Counters
 from trade_balancer.emit.group import Group, Member, Shape, Turn
+from trade_balancer.emit.sending import send_to_all
 
 _NS_PER_MS = 1_000_000
 
@@ -52,7 +53,7 @@ class Audience:
         waited_ns = self._board.waited_ns(begin_ns)
         total = Turn()
         for group in self._groups.values():
-            total = Turn(*map(add, total, group.turn(begin_ns // _NS_PER_MS)))
+            total = Turn(*map(add, total, group.turn(begin_ns // _NS_PER_MS, send_to_all)))
         for name, count in total._asdict().items():
             counters.add(name, count)
         counters.add("ticks")

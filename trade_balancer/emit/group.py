@@ -1,11 +1,13 @@
 """Those who have asked for the same topics in the same shape, and the frames that they share.
 
-Law: no I/O. A frame depends on the group and on the tick that its reader got last, and on nothing else: whoever keeps
-up gets the bytes that all others get, and whoever was behind those of all who were behind as long.
+Law: no I/O: frames are handed to who sends them. A frame depends on the group and on the tick that its reader got last,
+and on nothing else: whoever keeps up gets the bytes that all others get, and whoever was behind those of all who were
+behind as long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -16,6 +18,9 @@ from trade_balancer.emit.wire import text_frame
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+NO_FD = -1
 
 
 class Shape(Enum):
@@ -37,8 +42,14 @@ class Member(Protocol):
     """Of all the group's changes, those up to then."""
     is_behind: bool
     """It has not taken its last frame yet."""
+    fd: int
+    """Of its socket, where what is written to that is what the client gets; else NO_FD, as with TLS."""
 
     def write(self, frame: bytes) -> None: ...
+
+
+Send = Callable[[bytes, Sequence[Member]], None]
+"""A frame to members, of which none is behind."""
 
 
 class Frame(NamedTuple):
@@ -68,8 +79,6 @@ class Group:
         """How often one of its topics has got a value, a tick counted once."""
         self._late: list[Member] = []
         """Who has not got all of the newest tick that changed anything."""
-        self._frames: dict[int, Frame] = {}
-        """Of this tick, by the tick that the readers got last."""
         self._parts: list[tuple[Values, NDArray[np.int64] | None]] = []
         self._unknown: list[str] = [*topics]
         """Topics whose symbol the board has not seen."""
@@ -86,33 +95,37 @@ class Group:
         member.group = None
         del self.members[member]
 
-    def turn(self, now_ms: int) -> Turn:
+    def turn(self, now_ms: int, send: Send) -> Turn:
         """One write to each who is not behind and has not got the newest."""
         self._look_up()
         tick = self._board.tick
-        self._frames.clear()
         changed = [(values, values.since(tick - 1, codes)) for values, codes in self._parts]
         changes = sum(len(codes) for _, codes in changed)
         self.changes += changes
         late: list[Member] = []
-        frames = frame_bytes = values_sent = skipped = 0
+        by_got: dict[int, list[Member]] = {}
         for member in self.members if changes else self._late:
             if member.group is not self:  # it has left since
                 continue
             if member.is_behind:
                 late.append(member)
-                continue
-            if (made := self._frames.get(member.got)) is None:
-                made = self._frames[member.got] = self._make(member.got, member.seen, now_ms)
-            member.got = tick
-            member.seen = self.changes
-            if made.frame:
-                member.write(made.frame)
-                frames += 1
-                frame_bytes += len(made.frame)
-                values_sent += made.values
-                skipped += made.skipped
+            elif (readers := by_got.get(member.got)) is None:
+                by_got[member.got] = [member]
+            else:
+                readers.append(member)
         self._late = late
+        frames = frame_bytes = values_sent = skipped = 0
+        for got, readers in by_got.items():
+            made = self._make(got, readers[0].seen, now_ms)
+            for member in readers:
+                member.got = tick
+                member.seen = self.changes
+            if made.frame:
+                send(made.frame, readers)
+                frames += len(readers)
+                frame_bytes += len(readers) * len(made.frame)
+                values_sent += len(readers) * made.values
+                skipped += len(readers) * made.skipped
         return Turn(frames, frame_bytes, values_sent, skipped)
 
     def _make(self, got: int, seen: int, now_ms: int) -> Frame:

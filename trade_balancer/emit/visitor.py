@@ -22,7 +22,7 @@ from trade_balancer.emit.board import NEVER
 from trade_balancer.emit.counters import Counters
 from trade_balancer.emit.dialogue import POLICY_VIOLATION, Answer, Dialogue, Pong, status
 from trade_balancer.emit.door import Door, Refusal
-from trade_balancer.emit.group import Group, Shape
+from trade_balancer.emit.group import NO_FD, Group, Shape
 from trade_balancer.emit.site import Give, plain
 from trade_balancer.emit.wire import PING
 
@@ -65,7 +65,7 @@ class House:
 class Visitor(asyncio.Protocol):
     __slots__ = (
         "_address", "_clock", "_dialogue", "_house", "_part", "_protocol", "_refusal", "_said", "_shape", "_transport",
-        "behind_since_s", "got", "group", "is_behind", "seen", "write",
+        "behind_since_s", "fd", "got", "group", "is_behind", "seen", "write",
     )  # fmt: skip
 
     def __init__(self, house: House) -> None:
@@ -85,8 +85,11 @@ class Visitor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=1, low=0)  # whoever has not taken all is behind
+        is_plain = transport.get_extra_info("sslcontext") is None
+        # Whoever has not taken all is behind; asyncio's TLS takes 0 as having to pause with nothing to write.
+        self._transport.set_write_buffer_limits(high=0 if is_plain else 1, low=0)
         self.write = self._transport.write
+        self.fd = transport.get_extra_info("socket").fileno() if is_plain else NO_FD
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
         self._refusal: Refusal | None = self._house.door.enter(self._address)
