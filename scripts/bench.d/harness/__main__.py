@@ -64,7 +64,7 @@ def _bench(asked: argparse.Namespace, build: Path) -> int:
     workers = _measure_workers(asked, terms, build) if WORKERS in asked.parts else WorkerResults()
     rows = {name: RowResults() for name in ROW_PARTS}
     for name, part in of_rows.items():
-        rows[name] = part.measure(Terms(**terms, build=build), _say)
+        rows[name] = part.measure(Terms(**terms, build=build, centrifugo=asked.centrifugo), _say)
     found = [
         *(figures(results) if of_lb else ()),
         *(worker_figures(workers) if WORKERS in asked.parts else ()),

@@ -16,7 +16,7 @@ from harness.attach import (
 )
 from harness.books import engine, latency, scan, service
 from harness.candidates import LB, LB_SYMBOL, LB_TLS, LIMIT, ONE_WRITE, PYTHON_CLIENTS, TLS_LIMIT, is_peer
-from harness.emit import clients
+from harness.emit import centrifugo, clients
 from harness.faults.frozen import FROZEN_DROP, FROZEN_SPILL
 from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
@@ -155,6 +155,7 @@ def emit_figures(emit: RowResults, _: Results) -> list[Figure]:
     """Of the part `emit`."""
     return [
         _fault(emit, clients.FRAMES, Bound(">=", 120, "thousand")),
+        _fault(emit, centrifugo.TO_CENTRIFUGO, Bound(">=", 1.5)),
         _fault(emit, clients.VALUES, Bound(">=", 9, "million")),
         _fault(emit, clients.MEMORY, Bound("<=", 16, "KiB")),
         _fault(emit, clients.OWN, Bound(">=", 0, "thousand")),

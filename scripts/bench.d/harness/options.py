@@ -40,6 +40,9 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         "--real", type=Path, metavar="FILE", help="messages of a real feed, one JSON array per line (.jsonl, .zst)"
     )
     parser.add_argument(
+        "--centrifugo", type=Path, metavar="PROGRAM", help="Centrifugo 6, to be measured beside lb-emit (part emit)"
+    )
+    parser.add_argument(
         "--rounds", type=_positive_count, metavar="N", help="how often all candidates take their turn (5)"
     )
     parser.add_argument(

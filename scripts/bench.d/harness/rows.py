@@ -19,12 +19,14 @@ class Absent(Exception):
 
 @dataclass(frozen=True)
 class Terms:
-    """seconds: how long the feed of one run lasts. build: where the C programs are, and room for a run's files."""
+    """seconds: how long the feed of one run lasts. build: where the C programs are, and room for a run's files.
+    centrifugo: its program, where one is given."""
 
     rounds: int
     seconds: float
     quick: bool
     build: Path
+    centrifugo: Path | None = None
 
 
 Measure = Callable[[Terms], list[float]]

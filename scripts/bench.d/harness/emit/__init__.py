@@ -5,5 +5,5 @@ To add a row: see harness/books. Law: see harness/rows.py.
 
 from harness.rows import Rows
 
-ROWS = Rows(__name__, ("clients",))
+ROWS = Rows(__name__, ("clients", "centrifugo"))
 row = ROWS.row

@@ -32,7 +32,8 @@ SILENT_P99 = "... p99 of a frame's age, to none that never reads"
 
 _PROGRAM = BENCH / "clients" / "many_websockets.py"
 _BATCH, _BATCH_S = 500, 0.005
-_SECONDS, _QUICK_SECONDS, _WARM_S = 6.0, 0.5, 1.5
+_SECONDS, _QUICK_SECONDS = 6.0, 0.5
+WARM_S = 1.5
 _KIB, _MIB = 1 << 10, 1 << 20
 _PIPE_BYTES = 1 << 20
 
@@ -58,6 +59,10 @@ class Trial:
     ages_ms: list[float]
 
     @property
+    def frames_per_core_s(self) -> float:
+        return self.frames / self.cpu_s
+
+    @property
     def p99_ms(self) -> float:
         return sorted(self.ages_ms)[int(0.99 * (len(self.ages_ms) - 1))]
 
@@ -69,15 +74,23 @@ SOME_SILENT = Terrain(2_000, 100, 50, silent=500)
 
 
 @lru_cache
-def _trials(terms: Terms, terrain: Terrain) -> list[Trial]:
+def trials_of(terms: Terms, terrain: Terrain) -> list[Trial]:
     try:
         import prometheus_client  # noqa: F401
         import websockets  # noqa: F401
     except ImportError as lack:
         raise Absent(f"{lack.name} is not installed") from None
+    return [trial(terms, terrain) for _ in range(terms.rounds)]
+
+
+def seconds_of(terms: Terms) -> float:
+    return _QUICK_SECONDS if terms.quick else _SECONDS
+
+
+def trial(terms: Terms, terrain: Terrain) -> Trial:
     if terms.quick:
         terrain = Terrain(40, terrain.symbols, terrain.tick_ms, terrain.own, terrain.silent and 10)
-    return [_trial(terrain, _QUICK_SECONDS if terms.quick else _SECONDS) for _ in range(terms.rounds)]
+    return _trial(terrain, seconds_of(terms))
 
 
 def _trial(terrain: Terrain, seconds: float) -> Trial:
@@ -85,7 +98,7 @@ def _trial(terrain: Terrain, seconds: float) -> Trial:
     with _emit(terrain, names) as (pid, port, metrics):
         began_bytes = processes.resident_bytes(pid)
         with _clients(terrain, names, port) as ages_ms:
-            time.sleep(_WARM_S)
+            time.sleep(WARM_S)
             before, counted, warm_bytes = processes.sample((pid,)), _counts(metrics), processes.resident_bytes(pid)
             ages_ms.clear()
             time.sleep(seconds)
@@ -154,20 +167,28 @@ def _clients(terrain: Terrain, names: Sequence[str], port: int) -> Iterator[list
     from websockets.sync.client import connect
 
     topics = [",".join(f"T.{name}" for name in some) for some in _choices(terrain, names)]
-    words = [sys.executable, str(_PROGRAM), str(port), str(terrain.clients - 1), str(terrain.silent), *topics]
+    asked = [json.dumps({"action": "subscribe", "params": some}) for some in topics]
     ages_ms: list[float] = []
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with many_clients(f"127.0.0.1:{port}/ws", terrain.clients - 1, terrain.silent, asked):
+        with connect(f"ws://127.0.0.1:{port}/ws", compression=None) as probe:
+            probe.send(asked[0])
+            reading = threading.Thread(target=_read, args=(probe, ages_ms))
+            reading.start()
+            yield ages_ms
+        reading.join()
+
+
+@contextlib.contextmanager
+def many_clients(place: str, clients: int, silent: int, words: Sequence[str]) -> Iterator[None]:
+    """In a process of their own; they have said the words."""
+    command = [sys.executable, str(_PROGRAM), place, str(clients), str(silent), *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             if process.stdout.readline() != "ready\n":
                 raise TrialError("the clients did not begin")
-            with connect(f"ws://127.0.0.1:{port}/ws", compression=None) as probe:
-                probe.send(json.dumps({"action": "subscribe", "params": topics[0]}))
-                reading = threading.Thread(target=_read, args=(probe, ages_ms))
-                reading.start()
-                yield ages_ms
-            reading.join()
+            yield
         finally:
             process.stdin.close()
 
@@ -200,34 +221,34 @@ def _counts(metrics: str) -> dict[str, float]:
 @row(FRAMES)
 def frames(terms: Terms) -> list[float]:
     """Thousand."""
-    return [trial.frames / trial.cpu_s / 1e3 for trial in _trials(terms, SHARED)]
+    return [each.frames_per_core_s / 1e3 for each in trials_of(terms, SHARED)]
 
 
 @row(VALUES)
 def values(terms: Terms) -> list[float]:
     """Million."""
-    return [trial.values / trial.seconds / 1e6 for trial in _trials(terms, SHARED)]
+    return [each.values / each.seconds / 1e6 for each in trials_of(terms, SHARED)]
 
 
 @row(MEMORY)
 def memory(terms: Terms) -> list[float]:
     """KiB."""
-    return [trial.client_bytes / _KIB for trial in _trials(terms, SHARED)]
+    return [each.client_bytes / _KIB for each in trials_of(terms, SHARED)]
 
 
 @row(OWN)
 def own(terms: Terms) -> list[float]:
     """Thousand."""
-    return [trial.frames / trial.cpu_s / 1e3 for trial in _trials(terms, OWN_ONES)]
+    return [each.frames_per_core_s / 1e3 for each in trials_of(terms, OWN_ONES)]
 
 
 @row(SILENT_GROWTH)
 def silent_growth(terms: Terms) -> list[float]:
     """MiB."""
-    return [trial.growth_bytes / _MIB for trial in _trials(terms, SOME_SILENT)]
+    return [each.growth_bytes / _MIB for each in trials_of(terms, SOME_SILENT)]
 
 
 @row(SILENT_P99)
 def silent_p99(terms: Terms) -> list[float]:
-    pairs = zip(_trials(terms, SOME_SILENT), _trials(terms, ALL_READ), strict=True)
+    pairs = zip(trials_of(terms, SOME_SILENT), trials_of(terms, ALL_READ), strict=True)
     return [silent.p99_ms / all_read.p99_ms for silent, all_read in pairs]
