@@ -1,4 +1,5 @@
-"""Dockerfile and compose.yaml name what there is: extras, options, files. scripts/check lints them."""
+"""Dockerfile, compose.yaml and the sketch for Kubernetes name what there is: extras, options, files. scripts/check
+lints the first two."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 import lb.options
 import lb.replay.options
+import trade_balancer.emit.program
 
 PROJECT = Path(__file__).parents[1]
 COMPOSED: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text())
@@ -48,3 +51,13 @@ def test_what_is_mounted_is_there() -> None:
     mounted = [volume.split(":")[0] for each in COMPOSED["services"].values() for volume in each.get("volumes", ())]
     assert len(mounted) > 2
     assert all(name in COMPOSED["volumes"] or (PROJECT / name).exists() for name in mounted)
+
+
+def test_the_sketch_s_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LB_KEY", "secret")
+    documents = yaml.safe_load_all((PROJECT / "contrib/kubernetes/trade-balancer.yaml").read_text())
+    pods = [each["spec"]["template"]["spec"] for each in documents if "template" in each["spec"]]
+    commands = {words[0]: words[1:] for pod in pods for words in (pod["containers"][0]["command"],)}
+    assert {"lb", "lb-emit", "lb-kafka", "lb-bars"} == commands.keys()
+    assert lb.options.parse(commands["lb"]).worker == "lb-kafka"
+    assert trade_balancer.emit.program._parser().parse_args(commands["lb-emit"]).processes == 2
