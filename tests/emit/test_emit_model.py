@@ -251,6 +251,21 @@ def test_what_is_skipped_is_counted_for_whom_it_is_skipped() -> None:
     }
 
 
+def test_who_asks_for_the_same_again_within_a_tick_gets_one_frame() -> None:
+    board = Board()
+    audience = Audience(board, Counters.alone(), lambda: 0)
+    clients = [Client() for _ in range(2)]
+    for client in (*clients, *clients, *clients):
+        audience.place(client, frozenset({"T.A"}), Shape.VALUES)
+    board.take(framed(record("T.A", 1.0, 1)), 0)
+    audience.tick()
+    for client in (*clients, clients[0]):
+        audience.place(client, frozenset({"T.A"}), Shape.VALUES)
+    audience.tick()  # of which nothing has changed
+    audience.tick()
+    assert [len(client.frames) for client in clients] == [2, 2]
+
+
 def test_nobody_s_leaving_keeps_anything() -> None:
     audience = Audience(Board(), Counters.alone(), lambda: 0)
     clients = [Client() for _ in range(3)]

@@ -77,7 +77,7 @@ class Group:
         self.members: dict[Member, None] = {}
         self.changes = 0
         """How often one of its topics has got a value, a tick counted once."""
-        self._late: list[Member] = []
+        self._late: dict[Member, None] = {}
         """Who has not got all of the newest tick that changed anything."""
         self._parts: list[tuple[Values, NDArray[np.int64] | None]] = []
         self._unknown: list[str] = [*topics]
@@ -89,11 +89,12 @@ class Group:
         member.group = self
         member.got = NEVER
         self.members[member] = None
-        self._late.append(member)
+        self._late[member] = None
 
     def leave(self, member: Member) -> None:
         member.group = None
         del self.members[member]
+        self._late.pop(member, None)
 
     def turn(self, now_ms: int, send: Send) -> Turn:
         """One write to each who is not behind and has not got the newest."""
@@ -102,13 +103,11 @@ class Group:
         changed = [(values, values.since(tick - 1, codes)) for values, codes in self._parts]
         changes = sum(len(codes) for _, codes in changed)
         self.changes += changes
-        late: list[Member] = []
+        late: dict[Member, None] = {}
         by_got: dict[int, list[Member]] = {}
         for member in self.members if changes else self._late:
-            if member.group is not self:  # it has left since
-                continue
             if member.is_behind:
-                late.append(member)
+                late[member] = None
             elif (readers := by_got.get(member.got)) is None:
                 by_got[member.got] = [member]
             else:
