@@ -5,7 +5,8 @@ A module says `pytestmark = pytest.mark.kernel_tls`, and each of its tests becom
 works as always. Each guest is booted once (scripts/guest) with a pytest of its own, which runs there what was selected
 here, beside the tests of the host. Those come first; then the guests' reports, tracebacks included, are given out as if
 their tests had run here. `kernel_tls(native=True)` is for tests that also mean something without kernel TLS: they run
-on the host, too. A test marked `systemd` runs in a guest whose first process that is: `test_x[uml-systemd]`.
+on the host, too. A test marked `systemd` runs in a guest whose first process that is: `test_x[uml-6.1-systemd]`; with
+`systemd(every_kernel=True)` in one of each kernel.
 
 Law: a guest that dies, or takes too long, fails its tests. Where no guest can be had, they are skipped, or fail if CI
 is set. Guests belong to the pytest that was called, also where others work for it (pytest-xdist); what they leave is in
@@ -31,8 +32,8 @@ import pytest
 import ktls
 
 GUEST_KERNELS = ("uml-6.1", "uml-7")
-GUEST_SYSTEMD = "uml-systemd"
-GUESTS = {kernel: f"--kernel {kernel}" for kernel in GUEST_KERNELS} | {GUEST_SYSTEMD: "--kernel uml-6.1 --systemd"}
+GUESTS = {kernel: f"--kernel {kernel}" for kernel in GUEST_KERNELS}
+GUESTS |= {f"{kernel}-systemd": f"{told} --systemd" for kernel, told in GUESTS.items()}
 """Name, and what scripts/guest is told."""
 NATIVE = "native"
 # One boot, all selected tests; and before it, on a cold machine, the fetching of the kernel.
@@ -42,6 +43,8 @@ PREPARE_TIMEOUT_S = 600
 # What tells the pytest inside a guest that it is there, and where its reports go.
 _INSIDE = "GUEST_TEST_KERNEL"
 _REPORTS = "GUEST_TEST_REPORTS"
+
+_PASSED_ON = ("HYPOTHESIS_PROFILE",)
 
 _PROJECT = Path(__file__).parent.parent
 _GUEST = _PROJECT / "scripts/guest"
@@ -70,6 +73,7 @@ class Guest:
         """Run these tests, in a process that leads its own group."""
         self._names.write_text("\n".join(names), encoding="utf-8")
         inside = [f"{_INSIDE}={self.kernel}", f"{_REPORTS}={self._report_file}", "PYTHONDONTWRITEBYTECODE=1"]
+        inside += [f"{name}={value}" for name in _PASSED_ON if (value := os.environ.get(name))]
         options = ["-q", "-p", "no:cacheprovider", f"--maxfail={maxfail}", f"--rootdir={_PROJECT}", f"@{self._names}"]
         tests = ["env", *inside, sys.executable, "-m", "pytest", *options]
         with self._output.open("wb") as output:
@@ -143,7 +147,7 @@ _BY_KERNEL = pytest.StashKey[dict[str, Guest]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; find the folder of the guests, or make it."""
     config.addinivalue_line("markers", "kernel_tls(native=False): needs kernel TLS; runs once per guest kernel")
-    config.addinivalue_line("markers", "systemd: needs systemd as the first process; runs in a guest")
+    config.addinivalue_line("markers", "systemd(every_kernel=False): needs systemd as the first process; in a guest")
     if os.environ.get(_INSIDE):
         return
     if hasattr(config, "workerinput"):
@@ -184,14 +188,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test per kernel of each that is marked."""
     mark = metafunc.definition.get_closest_marker("kernel_tls")
-    needs_systemd = metafunc.definition.get_closest_marker("systemd") is not None
-    if mark is None and not needs_systemd:
+    of_systemd = metafunc.definition.get_closest_marker("systemd")
+    if mark is None and of_systemd is None:
         return
     inside = os.environ.get(_INSIDE)
     if inside:
         kernels = [inside]
-    elif needs_systemd:
-        kernels = [GUEST_SYSTEMD]
+    elif of_systemd is not None:
+        every_kernel = of_systemd.kwargs.get("every_kernel", False)
+        kernels = [f"{kernel}-systemd" for kernel in (GUEST_KERNELS if every_kernel else GUEST_KERNELS[:1])]
     else:
         assert mark is not None
         natively = mark.kwargs.get("native", False) or ktls.probe().usable
@@ -202,7 +207,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def kernel_name(request: pytest.FixtureRequest) -> str:
-    """The name of the guest that the test runs in: uml-6.1, uml-7, uml-systemd; or native."""
+    """The name of the guest that the test runs in: one of GUESTS, or native."""
     return str(request.param)
 
 
@@ -272,7 +277,7 @@ def _release(guest: Guest) -> str:
     return "?"
 
 
-_KERNEL_IN_NAME = re.compile(r"\[(" + "|".join(map(re.escape, GUESTS)) + r")[-\]]")
+_KERNEL_IN_NAME = re.compile(r"\[(" + "|".join(map(re.escape, sorted(GUESTS, reverse=True))) + r")[-\]]")
 
 
 def _kernel_of(name: str) -> str | None:

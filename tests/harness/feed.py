@@ -219,12 +219,20 @@ def asked(peer: Peer, method: str) -> list[str]:
 
 
 class Feed:
-    """Listens on a free port of loopback; `tls` is the context of a server, for wss."""
+    """On a free port of loopback; `tls` is the context of a server, for wss. `patience_s`: with who is to call."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, ipv6: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        ipv6: bool = False,
+        name: str | None = None,
+        patience_s: float = TIMEOUT_S,
+    ) -> None:
         host = "::1" if ipv6 else "127.0.0.1"
         self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ipv6 else socket.AF_INET)
-        self._listener.settimeout(TIMEOUT_S)
+        self._patience_s = patience_s
+        self._listener.settimeout(patience_s)
         self._tls = tls
         self.port = int(self._listener.getsockname()[1])
         place = name or (f"[{host}]" if ipv6 else host)
@@ -262,6 +270,6 @@ class Feed:
         except BlockingIOError:
             return False
         finally:
-            self._listener.settimeout(TIMEOUT_S)
+            self._listener.settimeout(self._patience_s)
         sock.close()
         return True

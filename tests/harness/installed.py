@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ _NEEDED = ("cffi", "_cffi_backend*", "pycparser", "orjson")
 _SCRIPT = "#!{python}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
 
 
+@functools.cache
 def install_project() -> Path:
     """The folder of its commands."""
     python = _interpreter()

@@ -20,9 +20,10 @@ OPENING_SECOND = "polygon_trades_open_20131218.jsonl.zst"
 
 @dataclass(frozen=True)
 class Market:
-    """`source`: the words that make `lb-replay` play it, at full speed. `records`: of the whole tape."""
+    """`source`: the words that make `lb-replay` play it, at full speed. `messages`, `records`: of the whole tape."""
 
     source: tuple[str, ...]
+    messages: Sequence[bytes]
     records: list[bytes]
 
     @classmethod
@@ -31,7 +32,7 @@ class Market:
         file = data / OPENING_SECOND
         with file.open("rb") as compressed:
             lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(compressed)).read().splitlines()
-        market = cls(("--speed", "max", str(file)), _records_of(lines))
+        market = cls(("--speed", "max", str(file)), lines, _records_of(lines))
         assert len(market.records) == 32_444
         return market
 
@@ -39,7 +40,7 @@ class Market:
     def synthetic(cls) -> Market:
         """What `lb-replay` makes up; it has no end."""
         tape = synthetic_market(behind=True)
-        return cls(("--speed", "max", "--synthetic"), _records_of(tape.messages))
+        return cls(("--speed", "max", "--synthetic"), tape.messages, _records_of(tape.messages))
 
     @cached_property
     def keys(self) -> list[bytes]:

@@ -11,21 +11,22 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from harness.installed import install_project
 from harness.lb_process import KEY
 from harness.replay import replay
+from harness.unit import Unit
 from test_settings import READ_BY_SYSTEMD
 
 pytestmark = pytest.mark.systemd
 
-TIMEOUT_S = 100.0
-UNIT = "lb@demo"
+UNIT = Unit("lb@demo")
+run, show, journal, await_, await_line, last_lines = (
+    UNIT.run, UNIT.show, UNIT.journal, UNIT.await_, UNIT.await_line, UNIT.last_lines,
+)  # fmt: skip
 SETTINGS = Path("/etc/lb/demo.env")
 KEY_FILE = Path("/etc/lb/demo.key")
 CA_FILE = Path("/opt/ca.pem")
@@ -34,47 +35,6 @@ ETC = ("/etc/systemd/system", "/etc/sysctl.d", "/etc/modules-load.d", "/etc/sysu
 WORST_SCORE = 1.5
 ERROR, WARNING, INFO = "3", "4", "6"
 """Priorities of syslog(3)."""
-
-_Found = TypeVar("_Found")
-
-
-def run(*command: str | Path, code: int | None = 0) -> str:
-    """What it prints. `code`: the exit code that it must have."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    told = f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert code is None or done.returncode == code, told + last_lines()
-    return done.stdout
-
-
-def last_lines() -> str:
-    return subprocess.run(["journalctl", "-n", "60", "-u", UNIT], capture_output=True, text=True, check=False).stdout
-
-
-def show(*names: str) -> list[str]:
-    """Properties of the unit."""
-    told = dict(line.split("=", 1) for line in run("systemctl", "show", UNIT).splitlines() if "=" in line)
-    return [told[name] for name in names]
-
-
-def journal() -> list[tuple[str, str]]:
-    """Priority and text of the lines of the unit's present or last run, workers' too."""
-    lines = [json.loads(line) for line in run("journalctl", "-o", "json", "-u", UNIT).splitlines()]
-    own = [line for line in lines if "_SYSTEMD_INVOCATION_ID" in line]  # the others are systemd's own
-    last = [line for line in own if line["_SYSTEMD_INVOCATION_ID"] == own[-1]["_SYSTEMD_INVOCATION_ID"]]
-    return [(line["PRIORITY"], line["MESSAGE"]) for line in last]
-
-
-def await_(find: Callable[[], _Found | None], what: str) -> _Found:
-    until_s = time.monotonic() + TIMEOUT_S
-    while not (found := find()):
-        assert time.monotonic() < until_s, f"{what} did not come\n{last_lines()}"
-        time.sleep(0.3)  # each look is a few processes, and the guest has one CPU
-    return found
-
-
-def await_line(pattern: str) -> tuple[str, str]:
-    """Priority and text of the first of the unit's lines that has it."""
-    return await_(lambda: next((line for line in journal() if re.search(pattern, line[1])), None), pattern)
 
 
 def state_of_machine() -> dict[str, str]:
@@ -121,7 +81,7 @@ def installed(before: dict[str, str], commands: Path) -> str:
 def started(installed: str, feed: str) -> str:
     """The service runs; its feed."""
     configure(feed, options="--tls kernel --cpu 0")
-    run("systemctl", "start", UNIT)
+    run("systemctl", "start", UNIT.name)
     return feed
 
 
@@ -170,7 +130,7 @@ def test_the_key_is_a_credential_and_nowhere_to_be_seen(started: str) -> None:
 
 
 def test_it_is_hardened(started: str) -> None:
-    score = re.search(rf"level for {UNIT}.service: ([\d.]+)", run("systemd-analyze", "security", UNIT))
+    score = re.search(rf"level for {UNIT.name}.service: ([\d.]+)", run("systemd-analyze", "security", UNIT.name))
     assert score is not None
     assert float(score[1]) <= WORST_SCORE
 
@@ -180,14 +140,14 @@ def test_a_frozen_main_loop_is_killed_and_replaced_and_its_workers_finish(starte
     os.kill(frozen, signal.SIGSTOP)
     await_(lambda: show("NRestarts", "ActiveState") == ["1", "active"], "a restart")
     assert int(show("MainPID")[0]) != frozen
-    assert "Watchdog timeout" in run("journalctl", "-u", UNIT)
+    assert "Watchdog timeout" in run("journalctl", "-u", UNIT.name)
     assert json.loads(COUNT.read_text())["records"] > 0  # written at the end of its pipes: it was not killed
-    assert "Traceback" not in run("journalctl", "-u", UNIT)
+    assert "Traceback" not in run("journalctl", "-u", UNIT.name)
 
 
 def test_a_stop_delivers_everything(started: str) -> None:
     await_(lambda: re.match(r"[1-9]", show("StatusText")[0]), "records")
-    run("systemctl", "stop", UNIT)
+    run("systemctl", "stop", UNIT.name)
     assert show("Result", "ExecMainStatus", "ActiveState") == ["success", "0", "inactive"], last_lines()
     priority, balance = await_line("^balance ")
     assert priority == INFO
@@ -198,14 +158,14 @@ def test_a_stop_delivers_everything(started: str) -> None:
 
 def test_without_a_key_it_is_not_tried_again(started: str) -> None:
     KEY_FILE.unlink()
-    run("systemctl", "start", UNIT, code=1)
+    run("systemctl", "start", UNIT.name, code=1)
     assert show("ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "66", "0"], last_lines()
     assert "holds no key" in show("StatusText")[0]
 
 
 def test_a_refused_key_is_told_and_not_tried_again(started: str) -> None:
     configure(started, key="another-key")
-    run("systemctl", "start", UNIT, code=1)
+    run("systemctl", "start", UNIT.name, code=1)
     assert show("ActiveState", "ExecMainStatus", "NRestarts") == ["failed", "77", "0"], last_lines()
     assert "refuse" in show("StatusText")[0]
     assert await_line("refuse")[0] == ERROR
@@ -230,7 +190,7 @@ def test_check_tells_what_is_wrong_with_its_remedy(started: str, commands: Path)
         told = json.loads(run(commands / "lb-setup", "check", "demo", "--json", code=code))
         return {f"{one['instance'] or ''}:{one['check']}": one for one in told["checks"]}
 
-    run("systemctl", "reset-failed", UNIT)
+    run("systemctl", "reset-failed", UNIT.name)
     configure(started)
     found = check(0)
     of_demo = [f"demo:{check}" for check in ("key", "settings", "worker", "folder", "name", "feed", "certificate")]
@@ -248,7 +208,7 @@ def test_with_a_capability_instead_it_is_given_up_once_the_pipes_are_made(starte
     assert Path("/proc/sys/fs/pipe-user-pages-soft").read_text().strip() != "0"
     configure(started)
     KEY_FILE.chmod(0o600)
-    run("systemctl", "start", UNIT)
+    run("systemctl", "start", UNIT.name)
     sizes = re.search(r"pipe_size_bytes=(\d+)", await_line("pipes ready")[1])
     assert sizes is not None
     assert int(sizes[1]) > 1 << 24
@@ -258,11 +218,11 @@ def test_with_a_capability_instead_it_is_given_up_once_the_pipes_are_made(starte
     ):
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.findall(r"^Cap(?:Inh|Prm|Eff|Amb):\s+(\w+)", status, re.MULTILINE) == ["0" * 16] * 4
-    run("systemctl", "stop", UNIT)
+    run("systemctl", "stop", UNIT.name)
 
 
 def test_remove_undoes_it_and_keeps_what_is_the_user_s(started: str, before: dict[str, str], commands: Path) -> None:
-    run("systemctl", "enable", UNIT)
+    run("systemctl", "enable", UNIT.name)
     said = run(commands / "lb-setup", "remove")
     assert f"kept     {SETTINGS}" in said
     assert SETTINGS.exists()
