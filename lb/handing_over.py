@@ -76,7 +76,8 @@ def jump(parts: Parts, obey: Callable[[], object]) -> None:
     try:
         obey()
         if unsettled(parts) is None:
-            _leave(parts, began_ns)
+            with parts.service.standing_still():
+                _leave(parts, began_ns)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

@@ -5,6 +5,7 @@
     WATCHDOG=1  from the main loop, four times within the time allowed, while that makes progress
     STATUS=     every few seconds
     STOPPING=1  at a stop, whoever asked for it, with the time that the drain may take (EXTEND_TIMEOUT_USEC)
+    WATCHDOG_USEC=  more while another program takes the process over, and as before by that
 
 Law: called from the main loop alone: no thread says that lb lives while its loop does not.
 """
@@ -12,7 +13,8 @@ Law: called from the main loop alone: no thread says that lb lives while its loo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from lb.service.condition import Condition
 from lb.service.manager import Manager
@@ -21,6 +23,8 @@ from lb.service.progress import Progress
 STATUS_S = 5.0
 """Between two lines of STATUS; until lb is ready it is looked at each LOOK_S."""
 LOOK_S = 0.25
+TAKE_OVER_NS = 90_000_000_000
+"""What another program has for its start in this process: as much as the unit gives a first one."""
 MARGIN_S = 5.0
 """What an end may take longer than its deadline says."""
 
@@ -64,6 +68,20 @@ class Service:
 
     def adopt(self, is_ready: bool) -> None:
         self._is_ready = is_ready
+        self._tell_watchdog(self._manager.watchdog_ns)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Another program takes the process over: until it has begun, nobody feeds the watchdog."""
+        self._tell_watchdog(TAKE_OVER_NS)
+        try:
+            yield
+        finally:
+            self._tell_watchdog(self._manager.watchdog_ns)
+
+    def _tell_watchdog(self, patience_ns: int | None) -> None:
+        if self._manager.watchdog_ns is not None and patience_ns is not None:
+            self._manager.tell(WATCHDOG=1, WATCHDOG_USEC=patience_ns // 1000)
 
     def stopping(self, until_ns: int) -> None:
         """A step of the end has begun, which may take until then (CLOCK_MONOTONIC)."""

@@ -65,6 +65,16 @@ def test_a_stop_is_told_with_the_time_of_each_step(listening: Listening) -> None
         assert told == "stopped: 1 records received, all delivered"
 
 
+def test_the_watchdog_has_patience_while_another_program_takes_over(listening: Listening) -> None:
+    environment = manager(listening, watchdog_s=10)
+    with Feed() as feed, Lb(feed.url, 1, environment=environment, start_new_session=True) as lb, feed.session():
+        listening.await_telling("READY")
+        lb.send_signal(signal.SIGHUP)
+        assert [listening.await_telling("WATCHDOG_USEC")["WATCHDOG_USEC"] for _ in range(2)] == ["90000000", "10000000"]
+        lb.await_line("upgraded")
+        assert lb.stop().exit_code == 0
+
+
 def test_workers_do_not_speak_for_lb(listening: Listening) -> None:
     worker = inline("import json, os; print(json.dumps(dict(os.environ)), flush=True); os.read(0, 1)")
     environment = manager(listening, watchdog_s=10) | {"CREDENTIALS_DIRECTORY": "/run/credentials/lb@x.service"}
