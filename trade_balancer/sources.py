@@ -18,6 +18,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """--attach and --topics, --kafka and what belongs to it, of a program that else reads the pipes that its command
     line names."""
     attach.add_options(parser)
+    add_kafka_options(parser)
+
+
+def add_kafka_options(parser: argparse.ArgumentParser) -> None:
+    """--kafka and what belongs to it."""
     parser.add_argument(
         "--kafka",
         metavar="BROKERS",

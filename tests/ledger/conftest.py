@@ -1,4 +1,4 @@
-"""The server of PostgreSQL is that of the workers' tests."""
+"""The servers of PostgreSQL and Kafka are those of the workers' tests."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import sys
 from pathlib import Path
 
 WORKERS = Path(__file__).parents[1] / "workers"
-sys.path += [str(WORKERS), str(WORKERS / "postgresql")]
+sys.path += [str(WORKERS), str(WORKERS / "postgresql"), str(WORKERS / "kafka")]

@@ -34,6 +34,7 @@ class Ledger:
     """
 
     def __init__(self, database: Database, patience: Patience, clock: Callable[[], float] = time.monotonic) -> None:
+        self.id = database.id
         self.layout = database.layout
         self.totals = Totals()
         self._database = database
@@ -52,12 +53,28 @@ class Ledger:
             self.shard_of = lru_cache(1 << 16)(lambda name: shard_of(name, layout.shards, layout.hash))
 
     def take(self, parts: Sequence[Part]) -> None:
-        """Records of sources with numbers: when it returns, they are in the database."""
+        """Records of sources with numbers: when it returns, they are in the database. What a source's home has of it is
+        stored last: then its step there is true of all shards."""
         decoded = [decode(part.records, *self.layout) for part in parts]
-        for number in range(self.layout.shards):
-            mine = [lists[number] for lists in decoded]
-            if any(mine):
-                self.shard(number).take(parts, mine, self._inbox(number))
+        for is_home in (False, True):
+            for number in range(self.layout.shards):
+                mine = [
+                    (part, lists[number])
+                    for part, lists in zip(parts, decoded, strict=True)
+                    if (part.home == number) is is_home and (lists[number] or is_home)
+                ]
+                if mine:
+                    some, transactions = zip(*mine, strict=True)
+                    self.shard(number).take(some, transactions, self._inbox(number))
+
+    def position(self, source: str, home: int) -> int | None:
+        """Where a source goes on, as the database has it now; None: it never came."""
+        return self._patience.insist(self._store(home).head).steps.get(source)
+
+    def let_go(self, number: int) -> None:
+        """Of a shard that another process works at from now on."""
+        if (shard := self._shards.pop(number, None)) is not None:
+            shard.close()
 
     def submit(self, records: list[bytes]) -> list[tuple[Any, Outcome]]:
         """Records of a source without numbers. Returns for each what it says and what became of it, in the database."""

@@ -12,21 +12,22 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO
 
 import orjson
 
 from trade_balancer.command import Parser, exit_code_of, natural
-from trade_balancer.errors import InputError, NoBalancerError, OutputError, tell
+from trade_balancer.errors import InputError, NoBalancerError, OutputError, UsageError, tell
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.change import Row
 from trade_balancer.ledger.intake import Intake, connection, listener
 from trade_balancer.ledger.ledger import Ledger
-from trade_balancer.ledger.opening import open_database, open_existing
+from trade_balancer.ledger.opening import MEMORY, open_database, open_existing
 from trade_balancer.ledger.run import Pace, PipeSource, run
 from trade_balancer.ledger.shard import GivenUpError, Patience
 from trade_balancer.ledger.sharding import Hash, shard_of
@@ -34,6 +35,7 @@ from trade_balancer.ledger.store import Layout, StoreGoneError
 from trade_balancer.ledger.submission import status_of, submit
 from trade_balancer.ledger.transaction import Kind, Reason, text_of
 from trade_balancer.signals import outlive_stop_signals
+from trade_balancer.sources import add_kafka_options
 
 VERBS = ("run", "listen", "submit", "check", "show", "export")
 _EPILOG = """\
@@ -63,49 +65,94 @@ def _obey(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.kafka is not None:
+        return _run_partitions(options)
+    if not options.fds:
+        raise UsageError("nothing to read: pipes are wanted, which lb names, or --kafka")
     outlive_stop_signals()
-    database = open_database(options.database, _layout(options))
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    signal.siginterrupt(signal.SIGTERM, False)
-    ends = _Ends(options.give_up, lambda: bool(asked))
-    source = PipeSource(options.fds, Pace(options.batch_max, options.batch_ms / 1000))
-    with closing(Ledger(database, Patience(ends.is_over))) as ledger:
-        try:
-            run(ledger, source)
-        finally:
-            totals = ledger.totals
-            tell(f"{totals.applied} entries applied, {totals.refused} refused, {totals.repeated} had come before")
+    ends = _Ends.of_signals(options.give_up, signal.SIGTERM)
+    source = PipeSource(options.fds, _pace(options))
+    with _telling_ledger(options, ends) as ledger:
+        run(ledger, source.batches())
+        ledger.settle()
+        source.check_ends()
     return 0
 
 
-class _Ends:
-    """How long a database that is away is tried again after SIGTERM."""
+def _run_partitions(options: argparse.Namespace) -> int:
+    from trade_balancer.kafka.settings import settings_of
+    from trade_balancer.kafka.topics import Topics
+    from trade_balancer.ledger.partitions import PartitionSource  # only here: an extra
 
-    def __init__(self, give_up_s: float, is_asked: Callable[[], bool]) -> None:
+    if options.fds or not options.topic or not options.group:
+        raise UsageError("--kafka wants --topic and --group, and no pipes")
+    if options.database == MEMORY:
+        raise UsageError("--kafka: memory ends with the process, and the group goes on: a database is wanted")
+    brokers = settings_of(options.kafka, options.settings)
+    Topics(brokers).check(options.topic)
+    ends = _Ends.of_signals(options.give_up, signal.SIGTERM, signal.SIGINT)
+    group = {"group.id": options.group} | ({"group.instance.id": options.member} if options.member else {})
+    with (
+        _telling_ledger(options, ends) as ledger,
+        PartitionSource(options.topic, brokers | group, ledger, _pace(options), ends.is_asked) as source,
+    ):
+        run(ledger, source.batches())
+    return 0
+
+
+def _pace(options: argparse.Namespace) -> Pace:
+    return Pace(options.batch_max, options.batch_ms / 1000)
+
+
+@contextmanager
+def _telling_ledger(options: argparse.Namespace, ends: _Ends) -> Iterator[Ledger]:
+    """It tells at its end what it has done."""
+    with closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger:
+        try:
+            yield ledger
+        finally:
+            totals = ledger.totals
+            tell(f"{totals.applied} entries applied, {totals.refused} refused, {totals.repeated} had come before")
+
+
+class _Ends:
+    """How long a database that is away is tried again after a signal that stops."""
+
+    def __init__(self, give_up_s: float) -> None:
         self._give_up_s = give_up_s
-        self._is_asked = is_asked
+        self._is_asked = False
         self._since_s: float | None = None
 
+    @classmethod
+    def of_signals(cls, give_up_s: float, *numbers: int) -> _Ends:
+        ends = cls(give_up_s)
+        for number in numbers:
+            signal.signal(number, ends._note)
+            signal.siginterrupt(number, False)
+        return ends
+
+    def is_asked(self) -> bool:
+        return self._is_asked
+
     def is_over(self) -> bool:
-        if self._since_s is None and self._is_asked():
+        if self._since_s is None and self._is_asked:
             self._since_s = time.monotonic()
         return self._since_s is not None and time.monotonic() - self._since_s >= self._give_up_s
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_asked = True
 
 
 def _listen(options: argparse.Namespace) -> int:
     stopping, wake = socket.socketpair()
     wake.setblocking(False)
-    asked: list[int] = []
     signal.set_wakeup_fd(wake.fileno())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
-    ends = _Ends(options.give_up, lambda: bool(asked))
+    ends = _Ends.of_signals(options.give_up, signal.SIGTERM, signal.SIGINT)
     with (
         closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger,
         listener(options.at) as listening,
     ):
-        intake = Intake(ledger, listening, stopping, lambda: bool(asked), options.batch_max)
+        intake = Intake(ledger, listening, stopping, ends.is_asked, options.batch_max)
         print(f"ready at {options.at if options.at.startswith('unix:') else _place(listening)}", flush=True)
         intake.serve()
     signal.set_wakeup_fd(-1)
@@ -239,9 +286,10 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--database", metavar="WHERE", default="ledger", help=_DATABASE_HELP)
         return added
 
-    running = verb("run", _run, "apply the records of pipes: what lb starts, and the verb where none is said")
+    running = verb("run", _run, "apply the records of pipes, which lb names, or of Kafka's topics; the verb where none is said")
     _add_writing(running)
-    running.add_argument("fds", metavar="FD", type=int, nargs="+", help="number of a pipe's read end")
+    running.add_argument("fds", metavar="FD", type=int, nargs="*", help="number of a pipe's read end")
+    add_kafka_options(running)
     listening = verb(
         "listen", _listen, "take transactions of other programs, a line each, and answer each once it is stored"
     )

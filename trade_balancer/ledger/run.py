@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from trade_balancer.acknowledgement import Unfinished
@@ -85,11 +85,9 @@ class PipeSource:
         return Part(f"lb:{self._run}:{fd}" if wants_acknowledgement(fd) else None, first, records)
 
 
-def run(ledger: Ledger, source: PipeSource) -> None:
-    """Until the pipes have ended and all transfers have arrived."""
-    for parts in source.batches():
+def run(ledger: Ledger, batches: Iterable[list[Part]]) -> None:
+    """Until the source has ended."""
+    for parts in batches:
         if parts:
             ledger.take(parts)
         ledger.tend()
-    ledger.settle()
-    source.check_ends()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
-from trade_balancer.errors import tell
+from trade_balancer.errors import OutputError, tell
 from trade_balancer.ledger.change import Change, Message, Step
 from trade_balancer.ledger.state import Outcome, State
 from trade_balancer.ledger.store import Head, StaleError, Store, StoreGoneError, step_of_shard
@@ -33,6 +34,14 @@ class Part(NamedTuple):
     first: int
     """The number of the first."""
     records: list[bytes]
+    ends: Sequence[int] | None = None
+    """Behind each record, the number at which the source goes on; None: they are numbered one after the other."""
+    home: int | None = None
+    """The shard whose step of the source is its position: all before it is in the ledger, whichever shards it is of."""
+
+    @property
+    def end(self) -> int:
+        return self.ends[-1] if self.ends else self.first + len(self.records)
 
 
 @dataclass(slots=True)
@@ -164,7 +173,7 @@ class Shard:
         return transactions[0] if len(transactions) == 1 else list(chain.from_iterable(transactions))
 
     def _steps(self, parts: Sequence[Part], letters: Sequence[Letters]) -> list[Step]:
-        ends = [(part.source, part.first + len(part.records)) for part in parts if part.source is not None]
+        ends = [(part.source, part.end) for part in parts if part.source is not None]
         ends += [(step_of_shard(sender), messages[-1].seq + 1) for sender, messages in letters]
         return [Step(source, end) for source, end in ends if end > self.next_of(source)]
 
@@ -172,7 +181,20 @@ class Shard:
         """How many of its records are in the ledger already."""
         if part.source is None:
             return 0
+        if part.ends is not None:
+            self._check_position(part)
+            return bisect_right(part.ends, self.next_of(part.source))
         return min(max(self.next_of(part.source) - part.first, 0), len(part.records))
+
+    def _check_position(self, part: Part) -> None:
+        """Raises OutputError where what lies between the position and the part would be passed over: somebody has
+        put an older database into this one's place."""
+        position = self._head.steps.get(part.source or "")
+        if part.home == self.number and position is not None and position < part.first:
+            raise OutputError(
+                f"{self._store.name} has {part.source} up to {position}, and had it up to {part.first}: it is not what "
+                "it was"
+            )
 
     def _commit(self, change: Change) -> bool:
         """Returns False where another has written the shard meanwhile: all has to be done again, on top of that."""

@@ -6,6 +6,7 @@ who write one shard, one of them thought to be dead, can't both succeed: the tok
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -143,6 +144,8 @@ class Database(ABC):
     """A ledger: its layout and its shards."""
 
     name: str
+    id: str
+    """Made with it, at random: no other database has it."""
     layout: Layout
 
     @abstractmethod
@@ -155,6 +158,11 @@ class Database(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+
+def new_id() -> str:
+    """Of a database that is made."""
+    return secrets.token_hex(8)
 
 
 def check_layout(ledger: str, there: Layout, wanted: Layout | None) -> None:

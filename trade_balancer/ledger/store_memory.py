@@ -11,7 +11,7 @@ from typing import Any
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.change import Change, Dispute, Key, Message, Row
 from trade_balancer.ledger.state import Wanted
-from trade_balancer.ledger.store import Batches, Database, Head, Layout, Loaded, Snapshot, StaleError, Store
+from trade_balancer.ledger.store import Batches, Database, Head, Layout, Loaded, Snapshot, StaleError, Store, new_id
 from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 
 
@@ -37,6 +37,7 @@ class MemoryDatabase(Database):
     name = "memory"
 
     def __init__(self, layout: Layout = Layout()) -> None:  # noqa: B008 - it never changes
+        self.id = new_id()
         self.layout = layout
         self._tables = [_Tables() for _ in range(layout.shards)]
 

@@ -28,13 +28,15 @@ from trade_balancer.ledger.store import (
     StoreGoneError,
     check_layout,
     message_of,
+    new_id,
 )
 from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 from trade_balancer.postgresql import Connection, Error
 
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS ledger_layout (
-  one int4 PRIMARY KEY CHECK (one = 1), version int4 NOT NULL, shards int4 NOT NULL, hash text NOT NULL);
+  one int4 PRIMARY KEY CHECK (one = 1), version int4 NOT NULL, id text NOT NULL, shards int4 NOT NULL,
+  hash text NOT NULL);
 CREATE TABLE IF NOT EXISTS ledger_journal (
   shard int4, seq int8, id text, account text, kind int2 NOT NULL, amount int8 NOT NULL, time int8 NOT NULL, other text,
   reason int2, previous int8 NOT NULL, PRIMARY KEY (shard, seq));
@@ -84,10 +86,11 @@ class PostgresDatabase(Database):
             session.execute(_TABLES)
             wanted = layout or Layout()
             session.execute(
-                "INSERT INTO ledger_layout VALUES (1, %s, %s, %s) ON CONFLICT DO NOTHING",
-                [_VERSION, wanted.shards, wanted.hash.value],
+                "INSERT INTO ledger_layout VALUES (1, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [_VERSION, new_id(), wanted.shards, wanted.hash.value],
             )
-            version, shards, how = session.execute("SELECT version, shards, hash FROM ledger_layout").fetchone()
+            told = session.execute("SELECT version, id, shards, hash FROM ledger_layout").fetchone()
+            version, self.id, shards, how = told
             for shard in range(shards):
                 session.execute("INSERT INTO ledger_head VALUES (%s, 1, 0, 0) ON CONFLICT DO NOTHING", [shard])
         self._connection.close()

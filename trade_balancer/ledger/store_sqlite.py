@@ -34,6 +34,7 @@ from trade_balancer.ledger.store import (
     StoreGoneError,
     check_layout,
     message_of,
+    new_id,
 )
 from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 
@@ -88,7 +89,7 @@ class SqliteDatabase(Database):
         self._folder = folder
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            self.layout = _layout_of(folder, layout)
+            self.id, self.layout = _told_of(folder, layout)
         except OSError as fault:
             raise OutputError(f"cannot use the folder {folder}: {fault.strerror}") from fault
         except (ValueError, KeyError, TypeError) as fault:
@@ -111,11 +112,12 @@ class SqliteDatabase(Database):
         pass
 
 
-def _layout_of(folder: Path, layout: Layout | None) -> Layout:
+def _told_of(folder: Path, layout: Layout | None) -> tuple[str, Layout]:
+    """The ledger's id, and its layout."""
     path = folder / _LAYOUT_FILE
     if not path.exists():
         wanted = layout or Layout()
-        told = {"version": _VERSION, "shards": wanted.shards, "hash": wanted.hash}
+        told = {"version": _VERSION, "id": new_id(), "shards": wanted.shards, "hash": wanted.hash}
         draft = folder / f".{_LAYOUT_FILE}.{os.getpid()}"
         draft.write_text(json.dumps(told) + "\n")
         with contextlib.suppress(FileExistsError):  # another was first
@@ -124,7 +126,7 @@ def _layout_of(folder: Path, layout: Layout | None) -> Layout:
     found = json.loads(path.read_text())
     if found["version"] != _VERSION:
         raise OutputError(f"the ledger {folder} is of version {found['version']}, and this program of {_VERSION}")
-    return Layout(int(found["shards"]), Hash(found["hash"]))
+    return str(found["id"]), Layout(int(found["shards"]), Hash(found["hash"]))
 
 
 class SqliteStore(Store):

@@ -35,6 +35,7 @@ class MockCluster:
         self._client = ctypes.c_void_p(self._lib.rd_kafka_new(_PRODUCER, conf, text, 512))
         assert self._client, text.value
         self._cluster = ctypes.c_void_p(self._lib.rd_kafka_mock_cluster_new(self._client, brokers))
+        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(50))
         at = ctypes.cast(self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster), ctypes.c_char_p)
         assert at.value is not None
         self.brokers = at.value.decode()
