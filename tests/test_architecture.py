@@ -104,6 +104,8 @@ EXTRAS = {
     "trade_balancer.kafka.library": {"confluent_kafka"},
     "trade_balancer.kafka.source": {"confluent_kafka"},
     "trade_balancer.kafka.topics": {"confluent_kafka"},
+    "trade_balancer.ledger.export_parquet": {"pyarrow"},
+    "trade_balancer.ledger.partitions": {"confluent_kafka"},
     "trade_balancer.emit.audience": {"numpy"},
     "trade_balancer.emit.board": {"numpy"},
     "trade_balancer.emit.counters": {"numpy"},
@@ -240,7 +242,7 @@ NO_INPUT_OR_OUTPUT = (
         "trade_balancer.books.venues",
         *(
             f"trade_balancer.ledger.{name}"
-            for name in ("account", "audit", "change", "sharding", "state", "transaction")
+            for name in ("account", "audit", "change", "export", "sharding", "state", "transaction")
         ),
         "trade_balancer.ledger.validation",
         "trade_balancer.emit.board",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from bisect import bisect_right
+from itertools import accumulate
 from random import Random
 from typing import Any
 
@@ -88,7 +90,7 @@ class FaultyDatabase(Database):
     name = "faulty"
 
     def __init__(self, database: MemoryDatabase, faults: Faults) -> None:
-        self.layout, self._database, self._faults = database.layout, database, faults
+        self.id, self.layout, self._database, self._faults = database.id, database.layout, database, faults
 
     def store(self, shard: int) -> Store:
         return FaultyStore(self._database.store(shard), self._faults)
@@ -106,9 +108,40 @@ class Pipe:
 
     def __init__(self, number: int, records: list[bytes]) -> None:
         self.source, self.records = f"pipe:{number}", records
+        self.home: int | None = None
         self.acknowledged = self.read = 0
         self.ledger: Ledger | None = None
         self.ghosts: list[tuple[Ledger, Part]] = []
+
+    def begin(self, ledger: Ledger) -> None:
+        self.ledger, self.read = ledger, self.acknowledged
+
+    def part(self, most: int) -> Part:
+        return Part(self.source, self.read, self.records[self.read : self.read + most])
+
+
+class Partition(Pipe):
+    """One that asks the ledger where it goes on; its numbers have gaps, and some records have one number."""
+
+    def __init__(self, number: int, records: list[bytes], random: Random, shards: int) -> None:
+        super().__init__(number, records)
+        self.home = number % shards
+        self.ends = list(accumulate(random.choice([0, 1, 1, 1, 5]) for _ in records))
+        self.ends = [end + 1 for end in self.ends]
+
+    def begin(self, ledger: Ledger) -> None:
+        assert self.home is not None
+        position = ledger.position(self.source, self.home)
+        self.ledger, self.read = ledger, bisect_right(self.ends, position or 0)
+        assert self.read >= self.acknowledged, "what was finished is not there"
+
+    def part(self, most: int) -> Part:
+        """Records with one number are never parted."""
+        end = min(self.read + most, len(self.records))
+        while 0 < end < len(self.ends) and self.ends[end - 1] == self.ends[end]:
+            end += 1
+        first = self.ends[self.read - 1] if self.read else 0
+        return Part(self.source, first, self.records[self.read : end], self.ends[self.read : end], self.home)
 
 
 class Simulation:
@@ -126,7 +159,11 @@ class Simulation:
             by_key = shard_of(account, *self.database.layout)
             dealt[by_key if self.is_by_key else random.randrange(shards)].append(record)
         self.total = len(records)
-        self.pipes = [Pipe(number, some) for number, some in enumerate(dealt)]
+        is_kafka = random.random() < 0.5
+        self.pipes = [
+            Partition(number, some, random, shards) if is_kafka else Pipe(number, some)
+            for number, some in enumerate(dealt)
+        ]
 
     def run(self) -> int:
         """Returns how many faults there were. Raises AssertionError where the ledger is wrong."""
@@ -144,10 +181,11 @@ class Simulation:
         random = self.random
         self.now_s += random.random()
         if pipe.ledger is None:
-            pipe.ledger = Ledger(self.faulty, Patience(sleep=lambda _: None), lambda: self.now_s)
-            pipe.read = pipe.acknowledged
-        ledger, first = pipe.ledger, pipe.read
-        part = Part(pipe.source, first, pipe.records[first : first + random.randrange(9)])
+            begun = Ledger(self.faulty, Patience(sleep=lambda _: None), lambda: self.now_s)
+            if not self._try(lambda: pipe.begin(begun)):
+                return
+        ledger, part = pipe.ledger, pipe.part(random.randrange(9))
+        assert ledger is not None
         chance = random.random()
         if chance < self.faults.share / 10:  # it stands still, is thought to be dead, and goes on later
             pipe.ghosts.append((ledger, part))

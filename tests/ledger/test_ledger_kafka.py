@@ -1,9 +1,8 @@
-"""`lb-ledger run --kafka`: each transaction of a topic is done once, whichever member of the group has its partition, and
-whoever is killed, stands still, or comes and goes meanwhile."""
+"""`lb-ledger run --kafka`: each transaction of a topic is done once, whichever of the group's members has its
+partition, and whoever is killed, stands still, or comes and goes meanwhile."""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,12 +14,9 @@ from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
-import database_server
-import psycopg
 import pytest
 from confluent_kafka import Producer
 from mock_cluster import MockCluster, mock_cluster
-from postgresql_server import Server
 from test_ledger_killed import expected, transaction
 
 from trade_balancer.errors import InputError
@@ -28,7 +24,6 @@ from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import open_existing
 from trade_balancer.ledger.shard import Part, Patience
-from trade_balancer.ledger.sharding import Hash, shard_of
 from trade_balancer.ledger.transaction import text_of
 
 PROGRAM = [sys.executable, "-m", "trade_balancer.ledger.program"]

@@ -53,7 +53,12 @@ class PartitionSource:
     """
 
     def __init__(
-        self, topics: Sequence[str], settings: Mapping[str, Any], ledger: Ledger, pace: Pace, is_over: Callable[[], bool]
+        self,
+        topics: Sequence[str],
+        settings: Mapping[str, Any],
+        ledger: Ledger,
+        pace: Pace,
+        is_over: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._pace = pace
@@ -82,7 +87,7 @@ class PartitionSource:
         self._consumer.subscribe(list(topics), on_assign=self._begin, on_revoke=self._give_away, on_lost=self._forget)
 
     def batches(self) -> Iterator[list[Part]]:
-        """Until it `is_over`. A batch is finished when the next one is asked for; an empty one comes while nothing does.
+        """Until it `is_over`. A batch is finished when the next is asked for; an empty one comes while nothing does.
 
         Raises:
             UnavailableError: the group, or a topic, can't be read any more.
@@ -214,7 +219,11 @@ class PartitionSource:
         if not news:
             return
         try:
-            self._consumer.commit(offsets=[self._told_of(*one) for one in news.items()], asynchronous=not is_last)
+            offsets = [self._told_of(*one) for one in news.items()]
+            if is_last:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets)
         except KafkaException as fault:
             self._note_error(fault.args[0])
         else:

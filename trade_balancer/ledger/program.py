@@ -6,7 +6,6 @@ Law: it reads what options say, and wires.
 from __future__ import annotations
 
 import argparse
-import csv
 import signal
 import socket
 import sys
@@ -25,10 +24,11 @@ from trade_balancer.errors import InputError, NoBalancerError, OutputError, Usag
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.change import Row
+from trade_balancer.ledger.export import accounts, journal, write_csv
 from trade_balancer.ledger.intake import Intake, connection, listener
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import MEMORY, open_database, open_existing
-from trade_balancer.ledger.run import Pace, PipeSource, run
+from trade_balancer.ledger.run import Pace, PipeSource, keep_garbage_collector_away, run
 from trade_balancer.ledger.shard import GivenUpError, Patience
 from trade_balancer.ledger.sharding import Hash, shard_of
 from trade_balancer.ledger.store import Layout, StoreGoneError
@@ -107,6 +107,7 @@ def _pace(options: argparse.Namespace) -> Pace:
 @contextmanager
 def _telling_ledger(options: argparse.Namespace, ends: _Ends) -> Iterator[Ledger]:
     """It tells at its end what it has done."""
+    keep_garbage_collector_away()
     with closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger:
         try:
             yield ledger
@@ -144,6 +145,7 @@ class _Ends:
 
 
 def _listen(options: argparse.Namespace) -> int:
+    keep_garbage_collector_away()
     stopping, wake = socket.socketpair()
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
@@ -234,24 +236,15 @@ def _export(options: argparse.Namespace) -> int:
         snapshots = database.snapshots()
         for snapshot in snapshots:
             stack.enter_context(closing(snapshot))
-        output = csv.writer(sys.stdout, lineterminator="\n")
-        output.writerow(_ACCOUNT_COLUMNS if options.accounts else _JOURNAL_COLUMNS)
-        for shard, snapshot in enumerate(snapshots):
-            if options.accounts:
-                output.writerows([shard, *_told_of(one).values()] for one in snapshot.balances())
-            else:
-                output.writerows(_exported(shard, row) for row in snapshot.rows())
-        sys.stdout.flush()
+        export = (accounts if options.accounts else journal)(snapshots)
+        if options.parquet is None:
+            write_csv(export, sys.stdout)
+            sys.stdout.flush()
+        else:
+            from trade_balancer.ledger import export_parquet  # only here: an extra
+
+            tell(f"{options.parquet}: {export_parquet.write(export, options.parquet)} rows")
     return 0
-
-
-_ACCOUNT_COLUMNS = ("shard", "account", "available", "held", "pending", "total", "locked", "chain")
-_JOURNAL_COLUMNS = ("shard", "seq", "time", "account", "id", "kind", "amount", "other", "reason")
-
-
-def _exported(shard: int, row: Row) -> list[Any]:
-    told = _told_of_row(row)
-    return [shard, row.seq, row.time, row.account, *(told[name] for name in _JOURNAL_COLUMNS[4:])]
 
 
 def _told_of(balance: Balance) -> dict[str, Any]:
@@ -286,7 +279,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--database", metavar="WHERE", default="ledger", help=_DATABASE_HELP)
         return added
 
-    running = verb("run", _run, "apply the records of pipes, which lb names, or of Kafka's topics; the verb where none is said")
+    running = verb(
+        "run", _run, "apply the records of pipes, which lb names, or of Kafka's topics; the verb where none is said"
+    )
     _add_writing(running)
     running.add_argument("fds", metavar="FD", type=int, nargs="*", help="number of a pipe's read end")
     add_kafka_options(running)
@@ -301,8 +296,10 @@ def _parser() -> argparse.ArgumentParser:
     submitting.add_argument("--at", metavar="PLACE", required=True, help=_PLACE_HELP)
     submitting.add_argument("--quiet", action="store_true", help="print refusals only")
     submitting.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the lines (default: standard input)")
-    exporting = verb("export", _export, "print the journal as CSV")
+    exporting = verb("export", _export, "print the journal as CSV, or write it into a file")
     exporting.add_argument("--accounts", action="store_true", help="the accounts instead")
+    exporting.add_argument("--parquet", metavar="FILE", type=Path,
+        help="write this file of Parquet's, with exact decimals; needs the extra parquet")  # fmt: skip
     verb("check", _check, "compute all balances and chains anew from the journal, compare, and print a table")
     showing = verb("show", _show, "print an account and its newest entries")
     showing.add_argument("account", metavar="ACCOUNT")

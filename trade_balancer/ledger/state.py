@@ -54,8 +54,10 @@ class State:
         self._shard = shard
         self._shard_of = shard_of
         self._accounts: dict[str, Account] = {}
-        self._known: dict[Key, Any] = {}
-        """The journal's rows of transactions with these keys: from the database, and of the batch in hand."""
+        self._known: dict[str, Any] = {}
+        """The journal's rows of transactions with these ids: from the database, and of the batch in hand."""
+        self._others: dict[Key, Any] = {}
+        """... of those whose id another account's transaction has, too."""
         self._disputes: dict[Key, Dispute] = {}
         self._touched: list[Account] = []
         self._change = Change(next_seq)
@@ -89,7 +91,7 @@ class State:
         for balance in balances:
             self._accounts[balance[0]] = Account(balance)
         for row in known:
-            self._known[row[1], row[2]] = row  # type: ignore[index]
+            self._remember(row)
         self._disputes.update(disputes)
 
     def apply(self, transactions: Iterable[Sequence[Any]], outcomes: list[Outcome]) -> None:
@@ -99,13 +101,13 @@ class State:
         for transaction in transactions:
             id_, name, kind, amount, time, _ = transaction
             account = accounts.get(name)
-            if account is None or kind >= TRANSFER or kind <= 0 or (id_, name) in known:
+            if account is None or kind >= TRANSFER or kind <= 0 or id_ in known:
                 outcome = self._apply_rare(transaction, account)
             elif reason := account.deposit(amount) if kind == DEPOSIT else account.withdraw(amount):
                 outcome = self._refuse(transaction, account, reason)
             else:  # as _enter() does, without its call: most transactions come here
                 seq = first + len(rows)
-                known[id_, name] = row = (seq, id_, name, kind, amount, time, None, None, account.last)
+                known[id_] = row = (seq, id_, name, kind, amount, time, None, None, account.last)
                 rows.append(row)
                 account.last = seq
                 if account.log:
@@ -144,7 +146,7 @@ class State:
         change.end = change.begin + len(change.rows)
         change.balances = [account.close_batch() for account in self._touched]
         self._touched = []
-        self._known, self._disputes = {}, {}
+        self._known, self._others, self._disputes = {}, {}, {}
         self._change = Change(change.end)
         return change
 
@@ -155,7 +157,7 @@ class State:
             entry: Entry = (id_, name, 0, 0, 0, _text_of(other))
             self._enter(account, (None, *entry[1:]), Reason(-kind))
             return Outcome(-kind)
-        if (row := self._known.get((id_, name))) is not None:
+        if (row := self._row_of(id_, name)) is not None:
             return self._repeat(transaction, account, row)
         if kind == DEPOSIT:
             account = account or self._open(name)
@@ -210,7 +212,7 @@ class State:
 
     def _dispute(self, transaction: Sequence[Any], account: Account) -> Outcome:
         id_, name, kind, _, time, of = transaction
-        deposit = self._known.get((of, name))
+        deposit = self._row_of(of, name)
         if deposit is None or deposit[3] != DEPOSIT or deposit[7] is not None:
             return self._refuse(transaction, account, Reason.UNKNOWN_DEPOSIT)
         amount, state = deposit[4], self._disputes.get((of, name))
@@ -228,13 +230,21 @@ class State:
     def _note(self, account: Account, entry: Entry) -> int:
         """An entry that is applied, of a client's transaction."""
         seq = self._enter(account, entry, None)
-        self._known[entry[0], entry[1]] = self._change.rows[-1]  # type: ignore[index]
+        self._remember(self._change.rows[-1])
         return seq
 
     def _refuse(self, transaction: Sequence[Any], account: Account | None, reason: Reason) -> Outcome:
         self._enter(account, tuple(transaction), reason)
-        self._known[transaction[0], transaction[1]] = self._change.rows[-1]
+        self._remember(self._change.rows[-1])
         return Outcome(reason)
+
+    def _remember(self, row: Sequence[Any]) -> None:
+        if self._known.setdefault(row[1], row) is not row:
+            self._others[row[1], row[2]] = row
+
+    def _row_of(self, id_: str, name: str) -> Sequence[Any] | None:
+        row = self._known.get(id_)
+        return row if row is not None and row[2] == name else self._others.get((id_, name))
 
     def _enter(self, account: Account | None, entry: Entry, reason: Reason | None) -> int:
         """Adds a row to the journal; what is applied, to the account's chain. Returns its number."""

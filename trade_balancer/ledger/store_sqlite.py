@@ -10,8 +10,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from itertools import starmap
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,33 @@ CREATE TABLE IF NOT EXISTS head (
   one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL, token INTEGER NOT NULL, repeated INTEGER NOT NULL);
 INSERT OR IGNORE INTO head VALUES (1, 1, 0, 0);
 """
-_ROWS = "INSERT INTO journal VALUES (?,?,?,?,?,?,?,?,?)"
-_BALANCES = (
-    "INSERT INTO accounts VALUES (?,?,?,?,?,?,?) ON CONFLICT (account) DO UPDATE SET available = excluded.available, "
+
+
+class _Insertion:
+    """Of rows with so many columns: many by one statement, of which each costs as much as some rows do."""
+
+    AT_ONCE = 32
+
+    def __init__(self, into: str, width: int, otherwise: str = "") -> None:
+        row = f"({','.join('?' * width)})"
+        self._one = f"{into} VALUES {row} {otherwise}"
+        self._many = f"{into} VALUES {','.join([row] * self.AT_ONCE)} {otherwise}"
+        self._values = width * self.AT_ONCE
+
+    def put(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        whole = len(rows) - len(rows) % self.AT_ONCE
+        values = chain.from_iterable(islice(rows, whole))
+        connection.executemany(self._many, zip(*[values] * self._values, strict=True))
+        connection.executemany(self._one, islice(rows, whole, None))
+
+
+_ROWS = _Insertion("INSERT INTO journal", len(Row._fields))
+_BALANCES = _Insertion(
+    "INSERT INTO accounts",
+    len(Balance._fields),
+    "ON CONFLICT (account) DO UPDATE SET available = excluded.available, "
     "held = excluded.held, pending = excluded.pending, locked = excluded.locked, last = excluded.last, "
-    "chain = excluded.chain"
+    "chain = excluded.chain",
 )
 _MESSAGES = "INSERT INTO messages (seq, receiver, kind, id, account, amount, time, other) VALUES (?,?,?,?,?,?,?,?)"
 _MESSAGE = "seq, receiver, kind, id, account, amount, time, other"
@@ -176,8 +198,8 @@ class SqliteStore(Store):
                 if token == change.token:
                     return
                 raise StaleError
-            connection.executemany(_ROWS, change.rows)
-            connection.executemany(_BALANCES, change.balances)
+            _ROWS.put(connection, change.rows)
+            _BALANCES.put(connection, sorted(change.balances))
             connection.executemany("INSERT OR REPLACE INTO steps VALUES (?,?)", change.steps)
             if change.rows:
                 at_ms = time.time_ns() // 1_000_000
