@@ -9,15 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import database_server
 import pytest
 from confluent_kafka import Producer
+from ledger_traffic import expected, transaction
 from mock_cluster import MockCluster, mock_cluster
-from test_ledger_killed import expected, transaction
+from postgresql_server import Server
 
 from trade_balancer.errors import InputError
 from trade_balancer.ledger.audit import Findings, audit
@@ -39,21 +41,23 @@ def cluster() -> Iterator[MockCluster]:
         yield brokers
 
 
-def put(brokers: str, numbers: Sequence[int], topic: str = "bank") -> None:
+def put(brokers: str, numbers: Sequence[int]) -> None:
     """Transactions, keyed by account."""
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 5, "partitioner": "murmur2_random"})
     for number in numbers:
         record = transaction(number)
         account = re.search(rb'"account":"(\w+)"', record)
         assert account is not None
-        producer.produce(topic, record, account[1])
+        producer.produce("bank", record, account[1])
         producer.poll(0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 @contextmanager
-def member(brokers: str, database: str | Path, *more: str, group: str = "g") -> Iterator[subprocess.Popen[str]]:
-    settings = [word for name, value in QUICK.items() for word in ("-X", f"{name}={value}")]
+def member(
+    brokers: str, database: str | Path, *more: str, group: str = "g", quick: Mapping[str, int] = QUICK
+) -> Iterator[subprocess.Popen[str]]:
+    settings = [word for name, value in quick.items() for word in ("-X", f"{name}={value}")]
     command = [*PROGRAM, "run", "--kafka", brokers, "--topic", "bank", "--group", group, *settings]
     command += ["--database", str(database), *more]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -160,6 +164,14 @@ def in_a_burst(brokers: str, database: str | Path, count: int = 3000) -> None:
 
 def test_partitions_move_between_members_in_a_burst(cluster: MockCluster, tmp_path: Path) -> None:
     in_a_burst(cluster.brokers, tmp_path / "ledger")
+
+
+@pytest.mark.slow
+def test_partitions_move_between_members_that_share_postgresql(cluster: MockCluster, tmp_path: Path) -> None:
+    """As members on several machines do."""
+    with database_server.running(Server) as server:
+        (tmp_path / "url").write_text(f"postgresql://lb@/postgres?host={server.folder}")
+        in_a_burst(cluster.brokers, f"@{tmp_path / 'url'}", 1500)
 
 
 def test_a_group_writes_one_ledger(cluster: MockCluster, tmp_path: Path) -> None:

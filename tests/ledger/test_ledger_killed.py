@@ -4,7 +4,6 @@ no transfer between shards loses or makes money."""
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -14,40 +13,15 @@ from harness.feed import Feed
 from harness.flood import Flood
 from harness.lb_process import End, Lb
 from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost, kill_in_full_flight
+from ledger_traffic import expected, transaction
 
 from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
 from trade_balancer.ledger.transaction import text_of
 
-ACCOUNTS, SHARDS = 40, 3
+SHARDS = 3
 ROUTE = ("--route", "key=account")
 LEDGER = "trade_balancer.ledger.program"
-
-
-def transaction(number: int) -> bytes:
-    """Enough for each account, and then so little at a time that none is ever refused: the order does not matter."""
-    account, other = number % ACCOUNTS, (number * 7 + number // ACCOUNTS) % ACCOUNTS
-    head = f'{{"id":"{number}","account":"a{account}","time":{number},"amount":'
-    if number < ACCOUNTS or number % 3 == 0:
-        amount = "1000000" if number < ACCOUNTS else "0.5"
-        return f'{head}"{amount}","kind":"deposit"}}'.encode()
-    if number % 3 == 1 or other == account:
-        return f'{head}"0.01","kind":"withdrawal"}}'.encode()
-    return f'{head}0.25,"kind":"transfer","to":"a{other}"}}'.encode()
-
-
-def expected(count: int) -> dict[str, Decimal]:
-    balances: Counter[str] = Counter()
-    for number in range(count):
-        account, other = number % ACCOUNTS, (number * 7 + number // ACCOUNTS) % ACCOUNTS
-        if number < ACCOUNTS or number % 3 == 0:
-            balances[f"a{account}"] += 10**8 * 10**6 if number < ACCOUNTS else 10**8 // 2
-        elif number % 3 == 1 or other == account:
-            balances[f"a{account}"] -= 10**6
-        else:
-            balances[f"a{account}"] -= 10**8 // 4
-            balances[f"a{other}"] += 10**8 // 4
-    return {name: Decimal(units).scaleb(-8) for name, units in balances.items()}
 
 
 def looked_at(folder: Path) -> tuple[Findings, dict[str, Decimal]]:

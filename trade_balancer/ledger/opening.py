@@ -29,8 +29,10 @@ def open_database(where: str, layout: Layout | None) -> Database:
 
 def open_existing(where: str) -> Database:
     """To read. Raises WorkerError."""
-    if _url(where) is not None:
-        return open_database(where, None)
+    if (url := _url(where)) is not None:
+        from trade_balancer.ledger.store_postgres import PostgresDatabase  # only here: an extra
+
+        return PostgresDatabase(url, is_there=True)
     if where == MEMORY or not (Path(where) / "ledger.json").exists():
         raise InputError(f"there is no ledger {where}")
     return SqliteDatabase(Path(where))

@@ -39,13 +39,15 @@ from trade_balancer.sources import add_kafka_options
 
 VERBS = ("run", "listen", "submit", "check", "show", "export")
 _EPILOG = """\
-lb starts it as a worker: lb --route key=account --redeliver --spawn per-pipe ... 4 DIR lb-ledger --shards 4. Records
+lb starts it as a worker: lb --route key=account --redeliver --spawn per-pipe ... 4 DIR lb-ledger --shards 4. Or it
+reads Kafka's topics: lb-ledger run --kafka BROKERS --topic T --group G --shards PARTITIONS --hash murmur2. Records
 are JSON objects with id, account, kind (deposit, withdrawal, transfer with `to`; dispute, resolve, chargeback with
 `of`), amount and time (docs/ledger.md).
 
 exit codes: 0 all pipes ended, or all is right; 1 check has found faults, show no such account, submit a refusal; 64
-usage; 65 a pipe ended inside a frame; 66 there is no such ledger or file; 69 no ledger listens there; 74 the database
-can't be used, or a ledger has ended before it has answered; 76 lb speaks another version of the protocol."""
+usage, or the group writes another ledger; 65 a pipe ended inside a frame; 66 there is no such ledger or file, or the
+topic has nothing where the ledger goes on; 69 no ledger listens there, or no broker; 74 the database can't be used, or
+a ledger has ended before it has answered; 76 lb speaks another version of the protocol."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

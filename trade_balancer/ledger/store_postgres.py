@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import starmap
 from typing import Any
 
-from trade_balancer.errors import OutputError
+from trade_balancer.errors import InputError, OutputError
 from trade_balancer.ledger.account import Balance
 from trade_balancer.ledger.change import Change, Dispute, Message, Row
 from trade_balancer.ledger.sharding import Hash
@@ -34,26 +34,26 @@ from trade_balancer.ledger.transaction import LAST_OF_CLIENTS
 from trade_balancer.postgresql import Connection, Error
 
 _TABLES = f"""
-CREATE TABLE IF NOT EXISTS ledger_layout (
+CREATE TABLE ledger_layout (
   one int4 PRIMARY KEY CHECK (one = 1), version int4 NOT NULL, id text NOT NULL, shards int4 NOT NULL,
   hash text NOT NULL);
-CREATE TABLE IF NOT EXISTS ledger_journal (
+CREATE TABLE ledger_journal (
   shard int4, seq int8, id text, account text, kind int2 NOT NULL, amount int8 NOT NULL, time int8 NOT NULL, other text,
   reason int2, previous int8 NOT NULL, PRIMARY KEY (shard, seq));
-CREATE UNIQUE INDEX IF NOT EXISTS ledger_transactions ON ledger_journal (shard, id, account)
+CREATE UNIQUE INDEX ledger_transactions ON ledger_journal (shard, id, account)
   WHERE kind <= {int(LAST_OF_CLIENTS)};
-CREATE TABLE IF NOT EXISTS ledger_accounts (
+CREATE TABLE ledger_accounts (
   shard int4, account text, available int8 NOT NULL, held int8 NOT NULL, pending int8 NOT NULL, locked int2 NOT NULL,
   last int8 NOT NULL, chain bytea NOT NULL, PRIMARY KEY (shard, account)) WITH (fillfactor = 50);
-CREATE TABLE IF NOT EXISTS ledger_disputes (
+CREATE TABLE ledger_disputes (
   shard int4, id text, account text, state int2 NOT NULL, PRIMARY KEY (shard, id, account));
-CREATE TABLE IF NOT EXISTS ledger_messages (
+CREATE TABLE ledger_messages (
   shard int4, receiver int4, seq int8, kind int2 NOT NULL, id text NOT NULL, account text NOT NULL,
   amount int8 NOT NULL, time int8 NOT NULL, other text NOT NULL, PRIMARY KEY (shard, receiver, seq));
-CREATE TABLE IF NOT EXISTS ledger_steps (shard int4, source text, next int8 NOT NULL, PRIMARY KEY (shard, source));
-CREATE TABLE IF NOT EXISTS ledger_batches (
+CREATE TABLE ledger_steps (shard int4, source text, next int8 NOT NULL, PRIMARY KEY (shard, source));
+CREATE TABLE ledger_batches (
   shard int4, first int8, "end" int8 NOT NULL, at_ms int8 NOT NULL, PRIMARY KEY (shard, first));
-CREATE TABLE IF NOT EXISTS ledger_head (
+CREATE TABLE ledger_head (
   shard int4 PRIMARY KEY, next int8 NOT NULL, token int8 NOT NULL, repeated int8 NOT NULL);
 """
 _LOCK = 0x6C62_6C65  # whoever makes tables is alone
@@ -68,36 +68,43 @@ SELECT %s, * FROM unnest(%s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int
 ON CONFLICT (shard, account) DO UPDATE SET available = excluded.available, held = excluded.held,
   pending = excluded.pending, locked = excluded.locked, last = excluded.last, chain = excluded.chain"""
 _MOST_AT_ONCE = 5000
+_STANDSTILL_S = 10
+"""After so long without a word within a transaction its writer is thought to be dead, and holds up nobody any more."""
 
 
 class PostgresDatabase(Database):
-    """A database by its connection string. Tables are made in it, with this layout, where there are none.
+    """A database by its connection string. Tables are made in it, with this layout, where there are none; or not, with
+    `is_there`.
 
     Raises:
         StoreGoneError, OutputError: it can't be had, or has another layout.
+        InputError: there is no ledger in it.
     """
 
-    def __init__(self, connection: str, layout: Layout | None = None) -> None:
+    def __init__(self, connection: str, layout: Layout | None = None, *, is_there: bool = False) -> None:
         self._connection = _Connection(connection)
         self.name = self._connection.name
         self._string = connection
-        with self._connection.transaction() as session:
+        with contextlib.closing(self._connection), self._connection.transaction() as session:
             session.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            session.execute(_TABLES)
-            wanted = layout or Layout()
-            session.execute(
-                "INSERT INTO ledger_layout VALUES (1, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                [_VERSION, new_id(), wanted.shards, wanted.hash.value],
-            )
+            # Whoever works at it is not held up: what makes tables waits for them, and they for it.
+            if session.execute("SELECT to_regclass('ledger_layout')").fetchone() == (None,):
+                if is_there:
+                    raise InputError(f"there is no ledger in {self.name}")
+                self._make(session, layout or Layout())
             told = session.execute("SELECT version, id, shards, hash FROM ledger_layout").fetchone()
             version, self.id, shards, how = told
-            for shard in range(shards):
-                session.execute("INSERT INTO ledger_head VALUES (%s, 1, 0, 0) ON CONFLICT DO NOTHING", [shard])
-        self._connection.close()
         self.layout = Layout(shards, Hash(how))
         if version != _VERSION:
             raise OutputError(f"the ledger in {self.name} is of version {version}, and this program of {_VERSION}")
         check_layout(f"the ledger in {self.name}", self.layout, layout)
+
+    def _make(self, session: Any, layout: Layout) -> None:
+        session.execute(_TABLES)
+        told = [_VERSION, new_id(), layout.shards, layout.hash.value]
+        session.execute("INSERT INTO ledger_layout VALUES (1, %s, %s, %s, %s)", told)
+        for shard in range(layout.shards):
+            session.execute("INSERT INTO ledger_head VALUES (%s, 1, 0, 0)", [shard])
 
     def store(self, shard: int) -> PostgresStore:
         return PostgresStore(_Connection(self._string), shard)
@@ -119,6 +126,7 @@ class _Connection(Connection):
     def transaction(self) -> Iterator[Any]:
         session = self.session()
         with self.errors(), session.transaction(), session.cursor() as cursor:
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{_STANDSTILL_S} s'".encode())
             yield cursor
 
     def begin_snapshot(self) -> None:
