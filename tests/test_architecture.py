@@ -102,7 +102,6 @@ EXTRAS = {
     "trade_balancer.control.screen": {"rich"},
     "trade_balancer.books.exposition": {"prometheus_client"},
     "trade_balancer.kafka.library": {"confluent_kafka"},
-    "trade_balancer.kafka.source": {"confluent_kafka"},
     "trade_balancer.kafka.topics": {"confluent_kafka"},
     "trade_balancer.ledger.export_parquet": {"pyarrow"},
     "trade_balancer.ledger.partitions": {"confluent_kafka"},
@@ -321,7 +320,6 @@ PARSERS = {
             *("best", "decimal", "entries", "events", "instant", "members", "pairs"),
         )
     },
-    "kafka/csrc/lines.c": "",
     "kafka/csrc/subject.c": "",
     "scan.h": "size_t use(const uint8_t *text, size_t size) { return scan_flat(text, size); }",
     "utf8.h": "int use(struct utf8 *utf8, uint8_t byte) { return utf8_accept(utf8, byte); }",

@@ -192,6 +192,8 @@ def inputs(target: str) -> Iterator[bytes]:
                 yield bytes([form, choice]) + b"\n".join(lines)
         case "forms":
             yield from venues_messages()
+        case "unpack":
+            yield from topics_messages()
         case "bars":
             lines = [b'{"ev":"T","sym":"A","p":1.5,"s":%b,"t":1781622376036,"c":[37]}' % value for value in VALUES]
             late = [
@@ -209,6 +211,23 @@ def venues_messages() -> Iterator[bytes]:
         number = seed % len(sources)
         venue, is_snapshot = sources[number]
         yield bytes([number, seed % 8]) + message_forge.made(seed, venue, is_snapshot=is_snapshot)
+
+
+def topics_messages() -> Iterator[bytes]:
+    """What was sent again, packed otherwise than before; headers that lb-kafka does not write."""
+    told = [
+        *(b"run/3/7", b"run/3/7+1+5", b"run/3/8+5", b"run/3/6+1+1+6", b"/0", b"run/3/13", b"other/3/1+1"),
+        *(b"", b"7", b"run/3/", b"run/3/7+", b"run/3/+7", b"run/3/x", b"run/3/7++8", b"run/3/-1"),
+        *(b"r/9999999999999999999", b"r/9999999999999999999+9999999999999999999", b"r/00000000000000000001"),
+    ]
+    values = [b"a\nbb\n\nccc", b"", b"\n", b"one", b"\n".join([b"x"] * 60)]
+    for number in range(120):
+        chosen = [(number * 7 + at * (1 + number % 5)) % len(told) for at in range(12)]
+        yield b"".join(
+            bytes([number + at == at * 31, len(told[one]), at % 2, len(values[(one + at) % 5])])
+            + told[one] + b"K"[: at % 2] + values[(one + at) % 5]
+            for at, one in enumerate(chosen)
+        )  # fmt: skip
 
 
 def main(target: str, directory: Path) -> None:

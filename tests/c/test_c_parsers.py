@@ -33,6 +33,7 @@ TARGETS = [
     "recording",
     "books",
     "forms",
+    "unpack",
 ]
 FUZZING_S = 3
 BUILD = Path(__file__).with_name("build")

@@ -11,6 +11,7 @@ from cffi import FFI
 
 CSRC = Path("trade_balancer/kafka/csrc")  # relative to setup.py, as setuptools wants sources
 JSON = Path("trade_balancer/columnar/csrc")  # the reader of JSON is the column decoder's
+HEADERS = [CSRC / "inbox.h", CSRC / "outbox.h"]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 
@@ -21,10 +22,11 @@ def declarations(header: Path) -> str:
 
 
 ffibuilder = FFI()
-ffibuilder.cdef(declarations(CSRC / "outbox.h"))
+for header in HEADERS:
+    ffibuilder.cdef(declarations(header))
 ffibuilder.set_source(
     "trade_balancer.kafka._kafka",
-    '#include "outbox.h"\n',
+    "".join(f'#include "{header.name}"\n' for header in HEADERS),
     sources=[str(source) for source in [*sorted(CSRC.glob("*.c")), JSON / "json.c", JSON / "number.c"]],
     include_dirs=[str(CSRC), str(JSON)],
     depends=[str(header) for folder in (CSRC, JSON) for header in sorted(folder.glob("*.h"))],

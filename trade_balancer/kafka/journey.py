@@ -5,11 +5,11 @@ Law: no I/O. Times are those of the clocks of three machines; what they disagree
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from trade_balancer.kafka.inbox import Sample
 from trade_balancer.tally import stamp_ms_of
 
-_LOG_APPEND_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 _NS_PER_MS = 1_000_000
 
 
@@ -33,12 +33,9 @@ class Journey(NamedTuple):
         return hops
 
 
-def journey_of(message: Any) -> Journey | None:
+def journey_of(sample: Sample) -> Journey | None:
     """None: it is not lb-kafka's."""
-    told = next((text for name, text in message.headers() or () if name == "producerTime"), b"")
-    value = message.value()
-    if not told.isdigit() or value is None:
+    if not sample.told.isdigit():
         return None
-    kind, time_ms = message.timestamp()
-    own_ms = stamp_ms_of(value.partition(b"\n")[0])
-    return Journey(own_ms, int(told) / _NS_PER_MS, time_ms if kind == _LOG_APPEND_TIME else None)
+    kept_ms = sample.time_ms if sample.is_brokers_time else None
+    return Journey(stamp_ms_of(sample.record), int(sample.told) / _NS_PER_MS, kept_ms)

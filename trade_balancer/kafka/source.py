@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import select
 import socket
 import threading
@@ -19,17 +18,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from trade_balancer import channel
-from trade_balancer.errors import MissingExtraError, UnavailableError, UsageError, tell
+from trade_balancer.errors import UnavailableError, UsageError, tell
+from trade_balancer.kafka.inbox import Inbox, Place, Question
 from trade_balancer.kafka.journey import Journey, journey_of
-from trade_balancer.kafka.unpacking import Unpacker
-
-try:
-    from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-except ImportError:
-    raise MissingExtraError("what reads and writes Kafka", "confluent-kafka", "kafka") from None
+from trade_balancer.kafka.library import library
 
 _PIPE_BYTES = 1 << 20
-_MESSAGES = 500  # a call: more would leave the CPU's cache
+_READ_BYTES = 1 << 18
+"""Of frames, before they go into the pipe."""
 _WAIT_S = 0.1
 _GIVE_AWAY_S = 30
 """How long a partition that is to be given away waits for what was read of it."""
@@ -43,11 +39,6 @@ _DEFAULTS: dict[str, Any] = {
 }
 _CLASSIC = {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
 """Where the group's protocol is the brokers' own (KIP-848), these are the brokers' to say."""
-
-_ENDS = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_EXCEPTION)
-"""What no waiting mends."""
-
-_Place = tuple[str, int]
 
 Note = Callable[[int, Journey], None]
 """Called with the number of a record, counted from 1, and the way of a message at or before it, before that record is
@@ -98,23 +89,17 @@ class Consumed:
 
     def __init__(self, settings: Mapping[str, Any], topics: Sequence[str], note: Note | None = None) -> None:
         self._note = note
-        self._unpacker = Unpacker()
-        self._handed_over: deque[tuple[int, dict[_Place, int]]] = deque()
+        self._handed_over: deque[tuple[int, dict[Place, int]]] = deque()
         """Up to which number, and where the next begins, by partition."""
         self._acknowledged = 0
-        self._pending = memoryview(b"")
+        self._held: set[Place] = set()
         self._is_leaving = False
         self._is_closing = False
+        self._errors_seen = 0
         self._is_away = False
         self._fault: Exception | None = None
         self._told_at_s = time.monotonic() + _TOLD_EVERY_S
-        try:
-            self._consumer = Consumer({**settings, "error_cb": self._note_error})
-        except KafkaException as fault:
-            raise UsageError(f"-X: {fault.args[0].str()}") from fault
-        self._consumer.subscribe(
-            list(topics), on_assign=self._note_assigned, on_revoke=self._give_away, on_lost=self._note_lost
-        )
+        self._inbox = Inbox(library(), settings, topics)
         self.fd, self._write_fd = os.pipe()
         fcntl.fcntl(self._write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(self._write_fd, False)
@@ -172,59 +157,73 @@ class Consumed:
                 self._read()
             self._move_all()
             self._end_pipe()
-            while not self._is_closing:
-                self._hear(_WAIT_S)
-            self._hear(0)
+            self._wait_for_close()
         except Exception as fault:
             self._fault = fault
         finally:
             self._end_pipe()
             self._tell()
-            self._consumer.close()
+            if not self._inbox.has_failed:
+                self._commit()
+            self._inbox.close()
 
     def _read(self) -> None:
-        messages = self._consumer.consume(_MESSAGES, _WAIT_S)
-        for fault in (message.error() for message in messages):
-            if fault is not None and (fault.fatal() or fault.code() in _ENDS):
-                raise KafkaException(fault)
-        good: list[Any] = [message for message in messages if message.error() is None]
-        if good:
-            self._is_away = False
-            ends = {(message.topic(), message.partition()): message.offset() + 1 for message in good}
-            self._pending = memoryview(self._unpacker.frames(good))
-            self._handed_over.append((self._unpacker.records_total, ends))
-            if self._note is not None and (journey := journey_of(random.choice(good))) is not None:
-                self._note(self._unpacker.records_total, journey)
-            self._move_all()
+        question = self._look(_WAIT_S, _READ_BYTES)
+        self._move_all()
+        self._answer(question)
         self._hear(0)
         if time.monotonic() >= self._told_at_s:
             self._told_at_s = time.monotonic() + _TOLD_EVERY_S
             self._tell()
 
+    def _look(self, timeout_s: float, size_bytes: int) -> Question:
+        """What comes is handed over from here on; returns what the group asks."""
+        inbox = self._inbox
+        question = inbox.read(timeout_s, size_bytes)
+        if inbox.has_failed:
+            raise UnavailableError(inbox.error)
+        if ends := inbox.new_ends():
+            self._handed_over.append((inbox.records_total, ends))
+            self._is_away = False
+            self._tell_journey()
+        elif inbox.errors_total > self._errors_seen and not self._is_away:
+            self._is_away = True
+            tell(f"Kafka: {inbox.error}; trying again")
+        self._errors_seen = inbox.errors_total
+        return question
+
+    def _tell_journey(self) -> None:
+        if self._note is None or (sample := self._inbox.sample()) is None:
+            return
+        if (journey := journey_of(sample)) is not None:
+            self._note(self._inbox.records_total, journey)
+
     def _move_all(self) -> None:
         """Into the pipe; while it is full, the group still sees us, and no more comes."""
-        places: list[Any] = []
-        while self._pending and not self._is_closing:
-            if self._move(_WAIT_S) or not self._pending:
+        is_paused = False
+        while self._inbox.has_waiting and not self._is_closing:
+            if self._move(_WAIT_S):
                 continue
-            if not places:
-                places = self._consumer.assignment()
-                self._consumer.pause(places)
-            message = self._consumer.poll(0)
-            assert message is None or message.error() is not None, "a partition that is paused gives nothing"
-        if places:
-            held = self._held()
-            self._consumer.resume([place for place in places if (place.topic, place.partition) in held])
+            if not is_paused:
+                is_paused = True
+                self._inbox.pause(True)
+            self._answer(self._look(0, 0))
+        if is_paused:
+            self._inbox.pause(False)
+
+    def _wait_for_close(self) -> None:
+        """No more is read, and the group still sees us."""
+        self._inbox.pause(True)
+        while not self._is_closing:
+            self._hear(_WAIT_S)
+            self._answer(self._inbox.read(0, 0))
+        self._hear(0)
 
     def _move(self, timeout_s: float) -> int:
         """Waits for room, or for an acknowledgement; returns how many bytes went into the pipe."""
-        _, writable, _ = select.select([self._ours], [self._write_fd] if self._pending else [], [], timeout_s)
+        _, writable, _ = select.select([self._ours], [self._write_fd] if self._inbox.has_waiting else [], [], timeout_s)
         self._hear(0)
-        if not writable:
-            return 0
-        moved = os.write(self._write_fd, self._pending)
-        self._pending = self._pending[moved:]
-        return moved
+        return self._inbox.move(self._write_fd) if writable else 0
 
     def _hear(self, timeout_s: float) -> None:
         """What is finished."""
@@ -241,52 +240,44 @@ class Consumed:
 
     def _store(self) -> None:
         """What is stored is committed before long."""
-        ends: dict[_Place, int] = {}
+        ends: dict[Place, int] = {}
         while self._handed_over and self._handed_over[0][0] <= self._acknowledged:
             ends |= self._handed_over.popleft()[1]
-        if ends:
-            held = self._held()
-            offsets = [TopicPartition(*place, end) for place, end in ends.items() if place in held]
-            if offsets:
-                self._consumer.store_offsets(offsets=offsets)
+        self._inbox.finish(ends)
 
-    def _held(self) -> set[_Place]:
-        return _places(self._consumer.assignment())
+    def _answer(self, question: Question) -> None:
+        if question is Question.NOTHING:
+            return
+        asked = self._inbox.asked()
+        if question is Question.TAKE:
+            self._held |= asked
+        else:
+            if question is Question.GIVE:
+                self._finish(asked)
+            self._forget_what_others_have(asked)
+        self._inbox.answer()
 
-    def _note_assigned(self, _consumer: Any, places: Sequence[Any]) -> None:
-        for place in places:
-            self._unpacker.forget(place.topic, place.partition)
-
-    def _give_away(self, consumer: Any, places: Sequence[Any]) -> None:
-        given = _places(places)
+    def _finish(self, places: set[Place]) -> None:
+        """Waits for what was read of them; they are to be others'."""
         until_s = time.monotonic() + _GIVE_AWAY_S
-        while self._has_unfinished(given) and not self._is_closing and time.monotonic() < until_s:
+        while self._has_unfinished(places) and not self._is_closing and time.monotonic() < until_s:
             self._move(_WAIT_S)
-        try:
-            consumer.commit(asynchronous=False)
-        except KafkaException as fault:
-            if fault.args[0].code() != KafkaError._NO_OFFSET:
-                tell(f"Kafka: what was finished could not be committed: {fault.args[0].str()}")
-        self._note_lost(consumer, places)
+        self._commit()
 
-    def _has_unfinished(self, places: set[_Place]) -> bool:
+    def _commit(self) -> None:
+        if fault := self._inbox.commit():
+            tell(f"Kafka: what was finished could not be committed: {fault}")
+
+    def _has_unfinished(self, places: set[Place]) -> bool:
         return any(places & ends.keys() for _, ends in self._handed_over)
 
-    def _note_lost(self, _consumer: Any, places: Sequence[Any]) -> None:
-        """Others have them: what is finished of them is not ours to say any more."""
-        lost = _places(places)
+    def _forget_what_others_have(self, lost: set[Place]) -> None:
+        """What is finished of it is not ours to say any more."""
+        self._held -= lost
         self._handed_over = deque(
             (number, {place: end for place, end in ends.items() if place not in lost})
             for number, ends in self._handed_over
         )
-
-    def _note_error(self, error: Any) -> None:
-        if error.fatal():
-            self._fault = KafkaException(error)
-            self._is_leaving = True
-        elif not self._is_away:
-            self._is_away = True
-            tell(f"Kafka: {error.str()}; trying again")
 
     def _end_pipe(self) -> None:
         if self._write_fd >= 0:
@@ -295,15 +286,7 @@ class Consumed:
 
     def _tell(self) -> None:
         """How many messages there are that we have not read; as far as we have heard."""
-        lag = 0
-        places = self._consumer.assignment()
-        for place in self._consumer.position(places):
-            _, end = self._consumer.get_watermark_offsets(place, cached=True)
-            lag += max(0, end - place.offset) if place.offset >= 0 else 0
-        unpacker = self._unpacker
-        again = f", {unpacker.again_total} more that came again" if unpacker.again_total else ""
-        tell(f"{unpacker.records_total} records read{again}; lag {lag} messages in {len(places)} partitions")
-
-
-def _places(partitions: Sequence[Any]) -> set[_Place]:
-    return {(each.topic, each.partition) for each in partitions}
+        inbox = self._inbox
+        again = f", {inbox.again_total} more that came again" if inbox.again_total else ""
+        lag = f"lag {inbox.lag(self._held)} messages in {len(self._held)} partitions"
+        tell(f"{inbox.records_total} records read{again}; {lag}")

@@ -86,9 +86,6 @@ const char *outbox_error_name(const struct outbox *outbox, int code);
 
 /* What is not acknowledged by now is given up. */
 void outbox_free(struct outbox *outbox);
-
-/* Lines as frames: each of them behind its length. `frames` has room for bytes + 4 for each line. Returns how many bytes they are. */
-size_t frames_of_lines(const uint8_t *lines, size_t bytes, uint8_t *frames, uint32_t *count);
 /* cffi: end */
 
 #endif

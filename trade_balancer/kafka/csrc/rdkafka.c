@@ -10,12 +10,23 @@ static const struct {
     const char *name;
     size_t offset;
 } FUNCTIONS[] = {
-    FUNCTION(conf_new),      FUNCTION(conf_destroy),       FUNCTION(conf_set),    FUNCTION(conf_set_events),
-    FUNCTION(new),           FUNCTION(destroy),            FUNCTION(purge),       FUNCTION(topic_new),
-    FUNCTION(topic_destroy), FUNCTION(produceva),          FUNCTION(error_code),  FUNCTION(error_destroy),
-    FUNCTION(err2str),       FUNCTION(queue_get_main),     FUNCTION(queue_poll),  FUNCTION(queue_destroy),
-    FUNCTION(event_type),    FUNCTION(event_message_next), FUNCTION(event_error), FUNCTION(event_error_string),
-    FUNCTION(event_destroy), FUNCTION(event_error_is_fatal),
+    FUNCTION(conf_new), FUNCTION(conf_destroy), FUNCTION(conf_set),
+    FUNCTION(conf_set_events), FUNCTION(new), FUNCTION(destroy),
+    FUNCTION(purge), FUNCTION(topic_new), FUNCTION(topic_destroy),
+    FUNCTION(produceva), FUNCTION(error_code), FUNCTION(error_destroy),
+    FUNCTION(err2str), FUNCTION(queue_get_main), FUNCTION(queue_poll),
+    FUNCTION(queue_destroy), FUNCTION(event_type), FUNCTION(event_message_next),
+    FUNCTION(event_error), FUNCTION(event_error_string), FUNCTION(event_error_is_fatal),
+    FUNCTION(event_destroy), FUNCTION(conf_set_opaque), FUNCTION(conf_set_rebalance_cb),
+    FUNCTION(conf_set_error_cb), FUNCTION(poll_set_consumer), FUNCTION(queue_get_consumer),
+    FUNCTION(subscribe), FUNCTION(consume_batch_queue), FUNCTION(message_destroy),
+    FUNCTION(message_timestamp), FUNCTION(message_headers), FUNCTION(header_get_last), FUNCTION(topic_name),
+    FUNCTION(topic_partition_list_new), FUNCTION(topic_partition_list_copy), FUNCTION(topic_partition_list_add),
+    FUNCTION(topic_partition_list_destroy), FUNCTION(assignment), FUNCTION(assignment_lost),
+    FUNCTION(assign), FUNCTION(incremental_assign), FUNCTION(incremental_unassign),
+    FUNCTION(rebalance_protocol), FUNCTION(pause_partitions), FUNCTION(resume_partitions),
+    FUNCTION(offsets_store), FUNCTION(commit), FUNCTION(get_watermark_offsets),
+    FUNCTION(fatal_error), FUNCTION(consumer_close),
 };
 
 _Static_assert(sizeof FUNCTIONS / sizeof *FUNCTIONS == sizeof(struct rdkafka) / sizeof(void *), "a name for each function");

@@ -10,12 +10,14 @@
 
 enum {
     RD_KAFKA_PRODUCER = 0,
+    RD_KAFKA_CONSUMER = 1,
     RD_KAFKA_CONF_OK = 0,
     RD_KAFKA_MSG_F_COPY = 2,
     RD_KAFKA_EVENT_DR = 1,
     RD_KAFKA_EVENT_ERROR = 8,
     RD_KAFKA_PURGE_F_QUEUE = 1,
-    RD_KAFKA_PURGE_F_INFLIGHT = 2
+    RD_KAFKA_PURGE_F_INFLIGHT = 2,
+    RD_KAFKA_PARTITION_UA = -1
 };
 
 enum rd_kafka_vtype {
@@ -30,9 +32,15 @@ enum rd_kafka_vtype {
 
 enum rd_kafka_err {
     RD_KAFKA_ERR_QUEUE_FULL = -184,
+    RD_KAFKA_ERR_ASSIGN_PARTITIONS = -175,
+    RD_KAFKA_ERR_NO_OFFSET = -168,
+    RD_KAFKA_ERR_FATAL = -150,
     RD_KAFKA_ERR_NO_ERROR = 0,
     RD_KAFKA_ERR_INVALID_MSG_SIZE = 4,
     RD_KAFKA_ERR_MSG_SIZE_TOO_LARGE = 10,
+    RD_KAFKA_ERR_TOPIC_EXCEPTION = 17,
+    RD_KAFKA_ERR_TOPIC_AUTHORIZATION_FAILED = 29,
+    RD_KAFKA_ERR_GROUP_AUTHORIZATION_FAILED = 30,
     RD_KAFKA_ERR_INVALID_RECORD = 87
 };
 
@@ -46,6 +54,22 @@ struct rd_kafka_message {
     size_t key_len;
     int64_t offset;
     void *opaque;
+};
+
+struct rd_kafka_topic_partition {
+    char *topic;
+    int32_t partition;
+    int64_t offset;
+    void *metadata;
+    size_t metadata_size;
+    void *opaque;
+    int err;
+    void *inner;
+};
+
+struct rd_kafka_topic_partition_list {
+    int cnt, size;
+    struct rd_kafka_topic_partition *elems;
 };
 
 struct rd_kafka_vu {
@@ -91,6 +115,37 @@ struct rdkafka {
     const char *(*event_error_string)(void *event);
     int (*event_error_is_fatal)(void *event);
     void (*event_destroy)(void *event);
+
+    /* Of a consumer. */
+    void (*conf_set_opaque)(void *conf, void *opaque);
+    void (*conf_set_rebalance_cb)(void *conf, void (*callback)(void *client, int err, struct rd_kafka_topic_partition_list *list, void *opaque));
+    void (*conf_set_error_cb)(void *conf, void (*callback)(void *client, int err, const char *reason, void *opaque));
+    int (*poll_set_consumer)(void *client);
+    void *(*queue_get_consumer)(void *client);
+    int (*subscribe)(void *client, const struct rd_kafka_topic_partition_list *list);
+    ssize_t (*consume_batch_queue)(void *queue, int timeout_ms, struct rd_kafka_message **messages, size_t count);
+    void (*message_destroy)(struct rd_kafka_message *message);
+    int64_t (*message_timestamp)(const struct rd_kafka_message *message, int *kind);
+    int (*message_headers)(const struct rd_kafka_message *message, void **headers);
+    int (*header_get_last)(const void *headers, const char *name, const void **value, size_t *bytes);
+    const char *(*topic_name)(const void *topic);
+    struct rd_kafka_topic_partition_list *(*topic_partition_list_new)(int room);
+    struct rd_kafka_topic_partition_list *(*topic_partition_list_copy)(const struct rd_kafka_topic_partition_list *list);
+    struct rd_kafka_topic_partition *(*topic_partition_list_add)(struct rd_kafka_topic_partition_list *list, const char *topic, int32_t partition);
+    void (*topic_partition_list_destroy)(struct rd_kafka_topic_partition_list *list);
+    int (*assignment)(void *client, struct rd_kafka_topic_partition_list **list);
+    int (*assignment_lost)(void *client);
+    int (*assign)(void *client, const struct rd_kafka_topic_partition_list *list);
+    void *(*incremental_assign)(void *client, const struct rd_kafka_topic_partition_list *list);
+    void *(*incremental_unassign)(void *client, const struct rd_kafka_topic_partition_list *list);
+    const char *(*rebalance_protocol)(void *client);
+    int (*pause_partitions)(void *client, struct rd_kafka_topic_partition_list *list);
+    int (*resume_partitions)(void *client, struct rd_kafka_topic_partition_list *list);
+    int (*offsets_store)(void *client, struct rd_kafka_topic_partition_list *list);
+    int (*commit)(void *client, const struct rd_kafka_topic_partition_list *list, int is_async);
+    int (*get_watermark_offsets)(void *client, const char *topic, int32_t partition, int64_t *low, int64_t *high);
+    int (*fatal_error)(void *client, char *text, size_t text_bytes);
+    int (*consumer_close)(void *client);
 };
 
 /* Fills in the functions of the library that is this file. Returns 0, or -1 with what is missing in the text. */
