@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from mock_cluster import MockCluster, mock_cluster
 
 from trade_balancer import acknowledge, batches, columns, numbered
 from trade_balancer.errors import UnavailableError, UsageError
+from trade_balancer.kafka.inbox import Inbox
 from trade_balancer.kafka.source import Consumed, consume
 
 QUICK = {
@@ -108,6 +110,27 @@ def test_columns_come_as_from_a_pipe(cluster: MockCluster) -> None:
             if len(numbers) == 500:
                 source.leave()
     assert numbers == [11 * number + 1 for number in range(500)]
+
+
+def test_what_a_full_pipe_holds_up_comes_in_order_and_once(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_up = threading.Event()
+    pause = Inbox.pause
+
+    def noted(inbox: Inbox, is_paused: bool) -> None:
+        pause(inbox, is_paused)
+        held_up.set()
+
+    monkeypatch.setattr(Inbox, "pause", noted)
+    sent = [record(number)[:-1] + b',"x":"%s"}' % (b"x" * 300) for number in range(15_000)]
+    put(cluster, [(b"S%d" % (number % 11), one, f"{RUN}{number}") for number, one in enumerate(sent)])
+    with joined(cluster) as source:
+        held_up.wait()
+        found = take(source, len(sent))
+    assert len(found) == len(sent)
+    for symbol in range(11):
+        assert [one for one in found if b'"S%d"' % symbol in one] == sent[symbol::11]
 
 
 def committed(cluster: MockCluster) -> int:
