@@ -30,6 +30,7 @@ class _Lib:
     def outbox_error_name(self, outbox: Any, code: int) -> Any: ...
     def outbox_free(self, outbox: Any) -> None: ...
     INBOX_TEXT_BYTES: int
+    INBOX_SAMPLE_BYTES: int
 
     INBOX_DONE: int
     INBOX_ERR_FAULT: int

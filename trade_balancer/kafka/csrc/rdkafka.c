@@ -20,13 +20,13 @@ static const struct {
     FUNCTION(event_destroy), FUNCTION(conf_set_opaque), FUNCTION(conf_set_rebalance_cb),
     FUNCTION(conf_set_error_cb), FUNCTION(poll_set_consumer), FUNCTION(queue_get_consumer),
     FUNCTION(subscribe), FUNCTION(consume_batch_queue), FUNCTION(message_destroy),
-    FUNCTION(message_timestamp), FUNCTION(message_headers), FUNCTION(header_get_last), FUNCTION(topic_name),
-    FUNCTION(topic_partition_list_new), FUNCTION(topic_partition_list_copy), FUNCTION(topic_partition_list_add),
-    FUNCTION(topic_partition_list_destroy), FUNCTION(assignment), FUNCTION(assignment_lost),
-    FUNCTION(assign), FUNCTION(incremental_assign), FUNCTION(incremental_unassign),
-    FUNCTION(rebalance_protocol), FUNCTION(pause_partitions), FUNCTION(resume_partitions),
-    FUNCTION(offsets_store), FUNCTION(commit), FUNCTION(get_watermark_offsets),
-    FUNCTION(fatal_error), FUNCTION(consumer_close),
+    FUNCTION(message_timestamp), FUNCTION(message_headers), FUNCTION(header_get_last),
+    FUNCTION(topic_name), FUNCTION(topic_partition_list_new), FUNCTION(topic_partition_list_copy),
+    FUNCTION(topic_partition_list_add), FUNCTION(topic_partition_list_destroy), FUNCTION(assignment),
+    FUNCTION(assignment_lost), FUNCTION(assign), FUNCTION(incremental_assign),
+    FUNCTION(incremental_unassign), FUNCTION(rebalance_protocol), FUNCTION(pause_partitions),
+    FUNCTION(resume_partitions), FUNCTION(offsets_store), FUNCTION(commit),
+    FUNCTION(get_watermark_offsets), FUNCTION(fatal_error), FUNCTION(consumer_close),
 };
 
 _Static_assert(sizeof FUNCTIONS / sizeof *FUNCTIONS == sizeof(struct rdkafka) / sizeof(void *), "a name for each function");
