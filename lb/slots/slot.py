@@ -165,6 +165,7 @@ class Slot:
             "paused": self.is_paused,
             "pipes": list(self.pipes),
             "starts_total": self.starts_total,
+            "ready_total": self.ready_total,
             "failures": self.backoff.failures,
             "says": self.status,
             "ran_s": round((time.monotonic_ns() - self.started_ns) / 1e9, 3) if self.is_alive else None,

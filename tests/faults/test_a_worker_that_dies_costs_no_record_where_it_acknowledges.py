@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness.feed import Feed, message
 from harness.flood import Flood, numbers_of, record
@@ -41,18 +44,46 @@ def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Pa
         with feed.session() as peer, Flood(peer):
             kill_in_full_flight(lb, 2, times=10)
         end = lb.stop()
-    received = end.balance["received"]
-    assert_nothing_lost(end.balance, received)
     assert end.exit_code == 0
+    assert_each_record_is_finished(tmp_path, end.balance)
+
+
+def assert_each_record_is_finished(folder: Path, balance: Mapping[str, Any]) -> None:
+    received = balance["received"]
+    assert_nothing_lost(balance, received)
     redelivered = 0
-    for pipe, records in enumerate(handled(tmp_path)[fd] for fd in sorted(handled(tmp_path))):
+    for pipe, records in enumerate(handled(folder)[fd] for fd in sorted(handled(folder))):
         by_number = dict(records)
         assert set(records) == set(by_number.items())  # a number is one record, whoever gets it
         assert sorted(by_number) == list(range(len(by_number)))
         in_order = [by_number[number] for number in sorted(by_number)]
         assert numbers_of(in_order) == list(range(pipe, received, 2))
         redelivered += len(records) - len(by_number)
-    assert 0 < redelivered <= sum(end.balance["redelivered"])
+    assert 0 < redelivered <= sum(balance["redelivered"])
+
+
+def test_a_rolling_restart_costs_no_record(tmp_path: Path) -> None:
+    folder, path = tmp_path / "handled", tmp_path / "lb.sock"
+    folder.mkdir()
+    worker = (sys.executable, "-c", HANDLER, str(folder))
+    words = (*REDELIVER, *LITTLE, "--control", str(path))
+    with Feed() as feed, Lb(feed.url, 3, *words, worker=worker, constants=AT_ONCE) as lb:
+        with feed.session() as peer, Flood(peer):
+            rolling = subprocess.run(
+                [sys.executable, "-m", "trade_balancer.control.ctl", str(path), "restart", "all", "--rolling"],
+                capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+        end = lb.stop()
+    assert (rolling.returncode, rolling.stderr) == (0, "")
+    assert [line.split(":")[0] for line in rolling.stdout.splitlines()] == ["slot 0", "slot 1", "slot 2"]
+    happened = [
+        (line["message"], line["slot"])
+        for line in lb.lines
+        if line["message"] in ("worker ended", "worker started")
+    ]
+    assert happened[3:9] == [(what, slot) for slot in range(3) for what in ("worker ended", "worker started")]
+    assert end.exit_code == 0
+    assert_each_record_is_finished(folder, end.balance)
 
 
 def test_the_example_stores_every_record_once(tmp_path: Path) -> None:

@@ -89,6 +89,37 @@ def test_exit_codes(path: Path, tmp_path: Path) -> None:
     assert lbctl(path, "stop").returncode == 0
 
 
+def test_a_rolling_restart_ends_at_a_worker_that_does_not_come_back(tmp_path: Path) -> None:
+    path, broken = tmp_path / "lb.sock", tmp_path / "broken"
+    worker = inline(f"""
+        import os, sys
+        if os.path.exists({str(broken)!r}):
+            sys.exit(3)
+        while os.read(int(sys.argv[1]), 65536):
+            pass
+    """)
+    with Lb(NO_FEED, 3, "--control", str(path), worker=worker) as lb:
+        for _ in range(3):
+            lb.await_line("worker started")
+        broken.touch()
+        shown = lbctl(path, "restart", "all", "--rolling")
+        slots = json.loads(lbctl("--json", path, "status").stdout)["slots"]
+        broken.unlink()
+        assert lbctl(path, "restart", "all").returncode == 0
+        lb.await_line("worker ended", slot=2)
+    assert (shown.returncode, shown.stdout) == (69, "")
+    assert "slot 0: the new worker is not there: " in shown.stderr
+    assert "exit_code 3" in shown.stderr
+    assert "slots 1 to 2 keep theirs" in shown.stderr
+    assert [slot["starts_total"] for slot in slots[1:]] == [1, 1]
+
+
+def test_rolling_is_of_all_slots(path: Path) -> None:
+    for words in (["restart", "0", "--rolling"], ["status", "--rolling"]):
+        assert "--rolling is of: restart all" in lbctl(path, *words).stderr
+    assert lbctl(path, "restart", "every").returncode == 64
+
+
 def test_it_imports_nothing_of_lb() -> None:
     code = (
         "import sys, trade_balancer.control.ctl; print([m for m in sys.modules if m.split('.')[0] in ('lb', 'ktls')])"
