@@ -45,10 +45,11 @@ def test_workers_killed_in_full_flight_finish_every_record_together(tmp_path: Pa
             kill_in_full_flight(lb, 2, times=10)
         end = lb.stop()
     assert end.exit_code == 0
-    assert_each_record_is_finished(tmp_path, end.balance)
+    assert count_copies_where_each_is_finished(tmp_path, end.balance, 2) > 0
 
 
-def assert_each_record_is_finished(folder: Path, balance: Mapping[str, Any]) -> None:
+def count_copies_where_each_is_finished(folder: Path, balance: Mapping[str, Any], pipes: int) -> int:
+    """How many records were finished twice; checks that all were, and that `lb` knows of the copies."""
     received = balance["received"]
     assert_nothing_lost(balance, received)
     redelivered = 0
@@ -57,9 +58,10 @@ def assert_each_record_is_finished(folder: Path, balance: Mapping[str, Any]) -> 
         assert set(records) == set(by_number.items())  # a number is one record, whoever gets it
         assert sorted(by_number) == list(range(len(by_number)))
         in_order = [by_number[number] for number in sorted(by_number)]
-        assert numbers_of(in_order) == list(range(pipe, received, 2))
+        assert numbers_of(in_order) == list(range(pipe, received, pipes))
         redelivered += len(records) - len(by_number)
-    assert 0 < redelivered <= sum(balance["redelivered"])
+    assert redelivered <= sum(balance["redelivered"])
+    return redelivered
 
 
 def test_a_rolling_restart_costs_no_record(tmp_path: Path) -> None:
@@ -77,13 +79,11 @@ def test_a_rolling_restart_costs_no_record(tmp_path: Path) -> None:
     assert (rolling.returncode, rolling.stderr) == (0, "")
     assert [line.split(":")[0] for line in rolling.stdout.splitlines()] == ["slot 0", "slot 1", "slot 2"]
     happened = [
-        (line["message"], line["slot"])
-        for line in lb.lines
-        if line["message"] in ("worker ended", "worker started")
+        (line["message"], line["slot"]) for line in lb.lines if line["message"] in ("worker ended", "worker started")
     ]
     assert happened[3:9] == [(what, slot) for slot in range(3) for what in ("worker ended", "worker started")]
     assert end.exit_code == 0
-    assert_each_record_is_finished(folder, end.balance)
+    count_copies_where_each_is_finished(folder, end.balance, 3)
 
 
 def test_the_example_stores_every_record_once(tmp_path: Path) -> None:

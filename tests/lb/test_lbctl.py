@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 from harness import SOON, Feed, Lb, message
 from harness.flood import record
+from harness.lb_process import inline
 
+NO_FEED = "ws://127.0.0.1:1/stocks"
 LBCTL = [sys.executable, "-m", "trade_balancer.control.ctl"]
 
 
@@ -95,12 +97,12 @@ def test_a_rolling_restart_ends_at_a_worker_that_does_not_come_back(tmp_path: Pa
         import os, sys
         if os.path.exists({str(broken)!r}):
             sys.exit(3)
+        print("reads", flush=True)
         while os.read(int(sys.argv[1]), 65536):
             pass
     """)
-    with Lb(NO_FEED, 3, "--control", str(path), worker=worker) as lb:
-        for _ in range(3):
-            lb.await_line("worker started")
+    with Lb(NO_FEED, 3, "--spawn", "per-pipe", "--control", str(path), worker=worker) as lb:
+        lb.await_output_lines(3)
         broken.touch()
         shown = lbctl(path, "restart", "all", "--rolling")
         slots = json.loads(lbctl("--json", path, "status").stdout)["slots"]

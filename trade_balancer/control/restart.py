@@ -1,4 +1,4 @@
-"""New workers in all slots of a running lb: at once, or one by one. Law: asks and looks; what a restart is, lb knows."""
+"""New workers in all slots of a running lb: at once, or one by one. Law: asks and looks; lb knows what a restart is."""
 
 from __future__ import annotations
 
