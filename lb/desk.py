@@ -111,16 +111,15 @@ class Desk:
         """Whether nobody waits for an answer that only this program can give."""
         return self._server is None or self._server.is_settled
 
-    def hand_over(self) -> tuple[dict[str, Any], bytes]:
-        """For adopt() in another program; with the bytes that wait for readers. To be settled."""
-        readers, waiting = self._readers.hand_over()
+    def hand_over(self) -> dict[str, Any]:
+        """For adopt() in another program. To be settled."""
         clients = [] if self._server is None else self._server.hand_over()
-        return {"readers": readers, "clients": clients}, waiting
+        return {"readers": self._readers.hand_over(), "clients": clients}
 
-    def adopt(self, handed_over: Mapping[str, Any], waiting: bytes, answer: Mapping[str, object]) -> None:
+    def adopt(self, handed_over: Mapping[str, Any], answer: Mapping[str, object]) -> None:
         """Serve those who joined the program before. `answer`: what those are told who asked it for the upgrade."""
         try:
-            self._readers.adopt(handed_over["readers"], waiting)
+            self._readers.adopt(handed_over["readers"])
         except OSError as error:
             raise InternalError(f"a reader can't go on: {error.strerror}") from None
         clients = [] if self._server is None else self._server.adopt(handed_over["clients"], answer)

@@ -84,18 +84,13 @@ def jump(parts: Parts, obey: Callable[[], object]) -> None:
 
 def _leave(parts: Parts, began_ns: int) -> None:
     """A stand-in goes on with the pump until the other program has begun."""
-    desk, waiting = parts.desk.hand_over()
     document = _document(parts)
-    fds = [*_fds(parts)]
     with ExitStack() as stack:
-        file = stack.enter_context(os.fdopen(os.memfd_create("lb readers"), "wb"))
-        file.write(waiting)
-        file.flush()
         stand_in = StandIn(parts.pump)
         stack.callback(stand_in.stop)
-        fds += [file.fileno(), *([stand_in.stop_fd] if stand_in.hand_over() else [])]
-        own = {"desk": desk, "waiting_fd": file.fileno(), "stand_in": stand_in.hand_over(), "jumped_ns": began_ns}
-        document_fd = handover.leave({**document, **own, "fds": fds})
+        fds = [*_fds(parts), stand_in.stop_fd]
+        own = {"stand_in": stand_in.hand_over(), "jumped_ns": began_ns, "fds": fds}
+        document_fd = handover.leave({**document, **own})
         stack.callback(os.close, document_fd)
         handover.jump(document_fd, fds)
 
@@ -118,6 +113,7 @@ def _document(parts: Parts) -> dict[str, Any]:
         "redelivery": None if parts.redelivery is None else parts.redelivery.hand_over(),
         "slots": slots.hand_over(parts.supervisor),
         "keeper": feed.hand_over(parts.keeper),
+        "desk": parts.desk.hand_over(),
         "reporter": parts.reporter.hand_over(),
         "service": parts.service.hand_over(),
     }
@@ -139,18 +135,14 @@ def _fds(parts: Parts) -> Iterator[int]:
 def adopt(parts: Parts, document: Mapping[str, Any], stopped_ns: int) -> None:
     """Go on where the program before has left off. Its pipes, pump and sockets are in `parts` already; `stopped_ns`:
     when the stand-in was stopped."""
-    with os.fdopen(document["waiting_fd"], "rb") as file:
-        file.seek(0)
-        waiting = file.read()
     slots.adopt(parts.supervisor, document["slots"])
     feed.adopt(parts.keeper, document["keeper"], parts.pump.go_on)
     is_kept = feed.settled_session(parts.keeper) is not None
     if not is_kept:
         parts.pump.detach()
     answer = {"from": document["from"], "version": VERSION, "session": "kept" if is_kept else "opened anew"}
-    parts.desk.adopt(document["desk"], waiting, answer)
+    parts.desk.adopt(document["desk"], answer)
     parts.reporter.adopt(document["reporter"])
     parts.service.adopt(document["service"])
     now_ns, jumped_ns = time.monotonic_ns(), document["jumped_ns"]
-    stood_still_ns = now_ns - (stopped_ns if document["stand_in"] else jumped_ns)
-    logs.info("upgraded", **answer, took_s=(now_ns - jumped_ns) / 1e9, stood_still_s=stood_still_ns / 1e9)
+    logs.info("upgraded", **answer, took_s=(now_ns - jumped_ns) / 1e9, stood_still_s=(now_ns - stopped_ns) / 1e9)

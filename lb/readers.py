@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lb import logs
@@ -68,33 +68,28 @@ class Readers:
         logs.info("reader attached", reader=number, topics=list(wish.topics[:20]), pipe_size_bytes=size_bytes)
         return reader, read_fd
 
-    def hand_over(self) -> tuple[list[dict[str, Any]], bytes]:
-        """For adopt() in another process: what is known of each, and, one behind the other, the bytes that wait for
-        them."""
-        known, waiting = [], []
-        for number, reader in self._attached.items():
-            state, bytes_ = self._pump.reader_state(number)
-            wish = {**dataclasses.asdict(reader.wish), "policy": int(reader.wish.policy)}
-            own = {"number": number, "wish": wish, "topics": list(reader.topics), "state": state}
-            known.append({**own, "write_fd": reader.write_fd, "pipe_size_bytes": reader.pipe_size_bytes})
-            waiting.append(bytes_)
-        return known, b"".join(waiting)
+    def hand_over(self) -> list[dict[str, Any]]:
+        """For adopt() in another process: what is known of each besides what the pump knows."""
+        return [
+            {
+                "number": number,
+                "wish": {**dataclasses.asdict(reader.wish), "policy": int(reader.wish.policy)},
+                "topics": list(reader.topics),
+                "write_fd": reader.write_fd,
+                "pipe_size_bytes": reader.pipe_size_bytes,
+            }
+            for number, reader in self._attached.items()
+        ]
 
-    def adopt(self, handed_over: Iterable[Mapping[str, Any]], waiting: bytes) -> None:
+    def adopt(self, handed_over: Sequence[Mapping[str, Any]]) -> None:
         """Raises OSError where one can't go on."""
-        at = 0
+        self._pump.go_on_readers({known["number"]: known["write_fd"] for known in handed_over})
         for known in handed_over:
-            end = at + known["state"]["waiting_bytes"]
             wish = Wish(**{**known["wish"], "policy": Policy(known["wish"]["policy"])})
-            self._pump.restore_reader(
-                known["number"], known["write_fd"], wish.policy, has_markers=wish.has_markers,
-                backlog_bytes=wish.backlog_bytes, state=known["state"], waiting=waiting[at:end],
-            )  # fmt: skip
             meant = [*map(self._parse, known["topics"])]
             self._attached[known["number"]] = Reader(
                 known["number"], wish, known["topics"], meant, known["write_fd"], known["pipe_size_bytes"]
             )
-            at = end
 
     @property
     def fds(self) -> list[int]:

@@ -25,12 +25,9 @@ class StandIn:
             raise
         finally:
             os.close(stop_end)
-        if not self._pid:
-            os.close(self.stop_fd)
 
-    def hand_over(self) -> dict[str, int] | None:
-        """None: there is none, because there are readers."""
-        return {"pid": self._pid, "stop_fd": self.stop_fd} if self._pid else None
+    def hand_over(self) -> dict[str, int]:
+        return {"pid": self._pid, "stop_fd": self.stop_fd}
 
     def stop(self) -> None:
         stop(self.hand_over())

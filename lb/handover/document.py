@@ -19,6 +19,7 @@ from lb.errors import InternalError
 VERSION = 1
 """Of the document. To be raised where a program of the version before would misunderstand it."""
 _VARIABLE = "LB_HANDOVER"
+_NAME = Path("/proc/self/comm")  # what ps shows; execve(2) names a process after the file that it runs: the interpreter
 
 
 class HandOverRefused(InternalError):
@@ -41,7 +42,8 @@ def leave(document: Mapping[str, Any]) -> int:
     fd = os.memfd_create("lb hand-over")
     try:
         with os.fdopen(os.dup(fd), "wb") as file:
-            file.write(orjson.dumps({"version": VERSION, **document}, option=orjson.OPT_NON_STR_KEYS))
+            own = {"version": VERSION, "name": _NAME.read_text("latin-1").rstrip("\n")}
+            file.write(orjson.dumps({**own, **document}, option=orjson.OPT_NON_STR_KEYS))
     except BaseException:
         os.close(fd)
         raise
@@ -71,6 +73,7 @@ def take() -> dict[str, Any] | None:
     if not number.isdecimal():
         raise HandOverRefused(f"{_VARIABLE} is no number of a descriptor")
     document = read(int(number))
+    _NAME.write_text(document["name"], "latin-1")
     os.close(int(number))
     for fd in document["fds"]:
         os.set_inheritable(fd, False)

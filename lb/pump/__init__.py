@@ -179,7 +179,7 @@ class Pump:
         no wider ones, for the tests of each kind. `spill`: for Policy.SPILL, which wants it; not with `retains`.
 
         `memory_fd`: of a pump that another process had, made with the same words; taken over. What that one knew, this
-        one knows, but for readers, and sessions until go_on() or detach(). Raises MappingRefused.
+        one knows, but for readers until go_on_readers(), and sessions until go_on() or detach(). Raises MappingRefused.
         """
         config = ffi.new(
             "struct pump_config *",
@@ -226,8 +226,8 @@ class Pump:
         lib.pump_go_on(self._pump, fd)
 
     def stand_in(self, stop_fd: int) -> int:
-        """A child goes on with the pump until `stop_fd` is readable, or something is to be decided. Returns its pid;
-        0: there is none, for there are readers. Until it has ended, this pump is nobody's. Raises OSError."""
+        """A child goes on with the pump until `stop_fd` is readable, or something is to be decided. Returns its pid.
+        Until it has ended, this pump is nobody's. Raises OSError."""
         pid = lib.pump_stand_in(self._pump, stop_fd)
         if pid < 0:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
@@ -318,14 +318,22 @@ class Pump:
     def add_reader(self, fd: int, policy: Policy, *, has_markers: bool, backlog_bytes: int) -> int:
         """A reader with a pipe of its own, whose write end, O_NONBLOCK, stays the caller's. Returns its number.
 
-        It never holds up anything: at most `backlog_bytes` (rounded up to a power of two) wait for it, the rest is
-        dropped by its policy, Policy.DROP_OLDEST or DROP_NEWEST. With markers, a record {"ev":"lb","dropped":N} stands
-        in the place of what is missing. It gets nothing before set_topics(). Raises OSError.
+        It never holds up anything: at most `backlog_bytes` (64 MiB at most, rounded up to a power of two) wait for it,
+        the rest is dropped by its policy, Policy.DROP_OLDEST or DROP_NEWEST. With markers, a record {"ev":"lb","dropped":N}
+        stands in the place of what is missing. It gets nothing before set_topics(). Raises OSError.
         """
         number = lib.pump_add_reader(self._pump, fd, policy, has_markers, backlog_bytes)
         if number < 0:
             raise OSError(ffi.errno, os.strerror(ffi.errno))
         return number
+
+    def go_on_readers(self, write_fds: Mapping[int, int]) -> None:
+        """An adopted pump: of the readers that it had, these go on, by their numbers, and no others; each with what
+        waits for it. Raises OSError where one can't."""
+        for number, fd in write_fds.items():
+            if lib.pump_go_on_reader(self._pump, number, fd) < 0:
+                raise OSError(ffi.errno, os.strerror(ffi.errno))
+        lib.pump_forget_readers(self._pump)
 
     def reader_state(self, reader: int) -> tuple[dict[str, int], bytes]:
         """What another process must know to go on with a reader, and the bytes that wait for it: restore_reader()."""

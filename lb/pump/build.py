@@ -21,14 +21,14 @@ def declarations(header: Path) -> str:
     return str(text)
 
 
-MAPPED = ["pump.h", "pump_state.h", "scan.h", "utf8.h", "spill_state.h", "retain.h", "mapping.h"]
+_MAPPED = "pump pump_state scan utf8 spill_state retain mapping ring reader topics readers"
 """What says how the pump's mapping is laid out."""
 _COMMENTS = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
 def description() -> int:
     """A checksum of those, but for comments and white space: of another one, no mapping can be adopted."""
-    texts = (" ".join(_COMMENTS.sub(" ", (CSRC / name).read_text()).split()) for name in MAPPED)
+    texts = (" ".join(_COMMENTS.sub(" ", (CSRC / f"{name}.h").read_text()).split()) for name in _MAPPED.split())
     return zlib.crc32("\n".join(texts).encode())
 
 

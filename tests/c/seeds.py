@@ -166,7 +166,7 @@ def inputs(target: str) -> Iterator[bytes]:
                     bytes([number % 250 + at, number * 8 % 256, number % 9, at * 5 % 256, number % 256, 0])
                     for at in range(number % 4)
                 ]
-                config = bytes([number * 29 % 256, number % 16, number * 40 % 256, len(changes)])
+                config = bytes([number * 29 % 256, number * 7 % 256, number * 40 % 256, len(changes)])
                 yield config + b"".join(changes) + session
         case "spill":
             yield from segments()

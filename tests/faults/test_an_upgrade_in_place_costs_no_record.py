@@ -212,6 +212,20 @@ def test_what_workers_have_not_acknowledged_goes_along(tmp_path: Path) -> None:
         )
 
 
+def test_the_process_keeps_its_name(tmp_path: Path) -> None:
+    """execve(2) would name it after the interpreter."""
+    program = "import os\nif 'LB_HANDOVER' not in os.environ:\n    open('/proc/self/comm', 'w').write('lb é')\n"
+    (tmp_path / "sitecustomize.py").write_text(program)
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    with Feed() as feed, Lb(feed.url, 1, start_new_session=True, environment=environment) as lb, feed.session():
+        name = Path(f"/proc/{lb.pid}/comm")
+        assert name.read_text() == "lb é\n"
+        lb.await_workers(1)
+        upgrade(lb)
+        assert name.read_text() == "lb é\n"
+        assert lb.stop().exit_code == 0
+
+
 def test_workers_are_lb_s_children_as_before() -> None:
     """One that dies is replaced; and where lb is killed, they hear of it (PR_SET_PDEATHSIG)."""
     with Feed() as feed, Lb(feed.url, 1, start_new_session=True) as lb, feed.session():

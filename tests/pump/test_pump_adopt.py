@@ -17,7 +17,7 @@ from pumping import Rig, assert_delivered, modelled
 from reading import Reader
 
 from lb import pump
-from lb.pump import MappingRefused, Policy, Route, Source, Vectors
+from lb.pump import MappingRefused, Policy, ReaderGone, Route, Source, Vectors
 from lb.stand_in import StandIn
 
 TRADES = [b'{"ev":"T","sym":"S%d","i":%d,"pad":"%s"}' % (i % 7, i, b"x" * 60) for i in range(3000)]
@@ -88,7 +88,9 @@ def test_what_a_stand_in_deals_and_meets_is_there_for_who_adopts() -> None:
 
 
 @pytest.mark.parametrize("policy", [Policy.DROP_OLDEST, Policy.DROP_NEWEST])
-def test_readers_go_on_where_they_were(policy: Policy) -> None:
+@pytest.mark.parametrize("is_told", [False, True])
+def test_readers_go_on_where_they_were(policy: Policy, is_told: bool) -> None:
+    """In the mapping, or told in numbers and bytes."""
     with Rig(pipes=2, pipe_size_bytes=1 << 20, high_water_bytes=1 << 20) as rig:
         readers = [
             Reader(rig, [(b"T", None)], policy, has_markers=has_markers, pipe_size_bytes=4096)
@@ -100,11 +102,13 @@ def test_readers_go_on_where_they_were(policy: Policy) -> None:
             rig.send(SENT[at : at + 20_000])
             states = [(reader, *rig.pump.reader_state(reader.number)) for reader in readers]
             rig.adopt()
-            for reader, state, waiting in states:
+            rig.pump.go_on_readers({} if is_told else {reader.number: reader.write_fd for reader in readers})
+            for reader, state, waiting in states if is_told else ():
                 rig.pump.restore_reader(
                     reader.number, reader.write_fd, policy, has_markers=reader.has_markers, backlog_bytes=BACKLOG_BYTES,
                     state=state, waiting=waiting,
                 )  # fmt: skip
+            assert [rig.pump.reader_state(reader.number)[1] for reader in readers] == [state[2] for state in states]
             tell()
             readers[number % 4].read(3000)
         rig.read_all()
@@ -118,6 +122,45 @@ def test_readers_go_on_where_they_were(policy: Policy) -> None:
         rig.finish()
 
 
+def test_a_stand_in_deals_to_readers_and_one_that_goes_meanwhile_is_told() -> None:
+    with Rig(pipes=1, pipe_size_bytes=1 << 20) as rig:
+        stays, goes = (Reader(rig, [(b"T", None)]) for _ in range(2))
+        rig.pump.set_topics({reader.number: reader.topics for reader in (stays, goes)}, None)
+        rig.send_frames(FRAMES[:5])
+        assert stays.read()
+        assert goes.read()
+        assert rig.feed.send(wire := b"".join(map(model.wire, FRAMES[5:10]))) == len(wire)
+        stand_in = StandIn(rig.pump)
+        assert select.select([stays.read_fd], [], [], 60)[0], "the child has dealt nothing to readers"
+        os.dup2(stays.read_fd, goes.read_fd)  # that is its end, and the rig may close the number
+        stand_in.stop()
+        rig.adopt()
+        rig.pump.go_on_readers({reader.number: reader.write_fd for reader in (stays, goes)})
+        rig.pump.set_topics({reader.number: reader.topics for reader in (stays, goes)}, None)
+        rig.run()
+        assert rig.told == [ReaderGone(goes.number)]
+        rig.pump.remove_reader(goes.number)
+        rig.send_frames(FRAMES[10:15])
+        stays.read_all()
+        stays.check(TRADES[: 15 * 40])
+        rig.finish()
+
+
+def test_a_reader_that_does_not_go_on_leaves_its_place_and_nothing_else() -> None:
+    with Rig(pipes=1, pipe_size_bytes=4096) as rig:
+        gone = Reader(rig, [(b"T", None)], pipe_size_bytes=4096)
+        rig.pump.set_topics({gone.number: gone.topics}, None)
+        rig.send(SENT[:50_000])
+        held_bytes = os.fstat(rig.pump.memory_fd).st_blocks
+        rig.adopt()
+        rig.pump.go_on_readers({})
+        assert os.fstat(rig.pump.memory_fd).st_blocks < held_bytes, "its memory is given back"
+        next_one = Reader(rig, [(b"T", None)])
+        assert next_one.number == gone.number
+        assert next_one.counters.offered_total == next_one.counters.waiting_bytes == 0
+        rig.finish()
+
+
 def test_a_reader_s_state_that_can_not_be_is_refused() -> None:
     with Rig(pipes=1) as rig:
         reader = Reader(rig, [(b"T", None)], pipe_size_bytes=4096)
@@ -126,6 +169,9 @@ def test_a_reader_s_state_that_can_not_be_is_refused() -> None:
         state, waiting = rig.pump.reader_state(reader.number)
         assert waiting
         rig.adopt()
+        with pytest.raises(OSError, match="Invalid"):
+            rig.pump.go_on_readers({reader.number + 1: reader.write_fd})
+        rig.pump.go_on_readers({})
         for wrong in (
             {"begun_bytes": state["begun_bytes"] + 1}, {"offered_total": state["offered_total"] + 1}, {"marker_at": 1},
             {"waiting_bytes": 1 << 40},

@@ -16,6 +16,7 @@ from model import TEXT, Frame
 from pumping import KEY_MEMBER, Rig, assert_delivered, modelled
 from reading import Reader, Readers, market_total, matches
 
+from lb.control.verbs import LARGEST_BACKLOG_BYTES
 from lb.pump import MOST_READERS, Policy, ReaderGone, Route, Source, Topic, Vectors
 
 TRADES = [b'{"ev":"T","sym":"S%d","i":%d,"pad":"%s"}' % (i % 7, i, b"x" * 60) for i in range(6000)]
@@ -230,3 +231,10 @@ def test_a_pump_without_pipes_serves_readers() -> None:
         reader.check(TRADES)
         assert (rig.pump.counters().records_total, reader.counters.dropped_total) == (0, 0)
         assert reader.counters.delivered_total > 10
+
+
+def test_as_much_may_wait_for_each_as_a_program_may_ask_for_and_no_more() -> None:
+    with Rig() as rig:
+        Reader(rig, [(b"T", None)], backlog_bytes=LARGEST_BACKLOG_BYTES)
+        with pytest.raises(OSError, match="Invalid"):
+            Reader(rig, [(b"T", None)], backlog_bytes=LARGEST_BACKLOG_BYTES + 1)

@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "mapping.h"
 #include "outbox.h"
+#include "readers.h"
 #include "retain.h"
 #include "scan.h"
 #include "spill_state.h"
@@ -125,6 +126,7 @@ static int is_left_event(const struct pump *pump)
     case PUMP_EOF:
     case PUMP_STALLED:
     case PUMP_RESUMED:
+    case PUMP_READER_GONE:
         break;
     case PUMP_MALFORMED:
         if (detail->error > PUMP_ERR_NOT_ARRAY || detail->error < PUMP_ERR_RECORD_TOO_BIG)
@@ -134,7 +136,7 @@ static int is_left_event(const struct pump *pump)
         if (pump->left_event > 0)
             return 0;
     }
-    if (!is_number(pump, detail->pipe))
+    if (pump->left_event == PUMP_READER_GONE ? detail->pipe >= PUMP_READERS_MAX : !is_number(pump, detail->pipe))
         return 0;
     return pump->detail_offset <= end && detail->length <= end - pump->detail_offset &&
            (detail->length == 0 || pump->detail_offset >= pump->input_offset);
@@ -160,10 +162,11 @@ struct pump *pump_adopt(int memory_fd, const struct pump_config *config)
     struct pump *pump = mapping_of(memory_fd, config);
     if (!pump)
         return NULL;
-    pump->readers = NULL;
-    if (!is_pump(pump)) {
+    errno = EINVAL;
+    if (!is_pump(pump) || readers_adopt(pump) < 0) {
+        const int error = errno;
         mapping_unmap(pump);
-        errno = EINVAL;
+        errno = error;
         return NULL;
     }
     pump->feed_fd = -1;

@@ -1,4 +1,5 @@
 #include "mapping.h"
+#include "readers.h"
 #include "retain.h"
 #include "spill_state.h"
 
@@ -73,8 +74,8 @@ static uint64_t spills_bytes(const struct pump_config *config)
 
 /* Where the parts are. */
 struct plan {
-    uint64_t mapped_bytes;
-    uint64_t touched, backlogs, polled, input, spills, scratch, fronts, marks, outboxes;
+    uint64_t mapped_bytes, file_bytes;
+    uint64_t touched, backlogs, polled, input, spills, scratch, fronts, marks, outboxes, readers;
 };
 
 static struct plan plan_of(const struct pump_config *config)
@@ -91,7 +92,9 @@ static struct plan plan_of(const struct pump_config *config)
     plan.scratch = reserve(end, spills ? SPILL_SCRATCH_BYTES : 0);
     plan.fronts = reserve(end, spills ? config->pipes * whole_pages(spill_front_bytes(config)) : 0);
     plan.marks = reserve(end, config->pipes * marks_bytes(config));
+    plan.readers = reserve(end, sizeof(struct readers));
     plan.outboxes = reserve(end, config->pipes * outbox_part_bytes(config));
+    plan.file_bytes = plan.mapped_bytes + READERS_RINGS_BYTES;
     return plan;
 }
 
@@ -138,6 +141,8 @@ static void place_parts(struct pump *pump, const struct plan *plan)
     pump->input_capacity_bytes = input_bytes(&pump->config);
     pump->spills_offset = plan->spills;
     pump->spill_scratch_offset = plan->scratch;
+    pump->readers_offset = plan->readers;
+    pump->rings_offset = plan->mapped_bytes;
     for (uint32_t number = 0; number < pump->config.pipes; number++) {
         pump->pipe[number].begin = plan->outboxes + number * outbox_part_bytes(&pump->config);
         pump->pipe[number].marks_offset = plan->marks + number * marks_bytes(&pump->config);
@@ -149,7 +154,7 @@ static void place_parts(struct pump *pump, const struct plan *plan)
 struct pump *mapping_new(const struct pump_config *config)
 {
     const struct plan plan = plan_of(config);
-    const int memory_fd = new_memory(plan.mapped_bytes);
+    const int memory_fd = new_memory(plan.file_bytes);
     struct pump *pump = memory_fd < 0 ? NULL : map(memory_fd, plan.mapped_bytes);
     if (!pump) {
         const int error = errno;
@@ -191,7 +196,7 @@ struct pump *mapping_of(int memory_fd, const struct pump_config *config)
     if (seals < 0 || fstat(memory_fd, &about) < 0)
         return NULL;
     errno = EINVAL;
-    if ((seals & SEALS) != SEALS || (uint64_t)about.st_size != plan.mapped_bytes)
+    if ((seals & SEALS) != SEALS || (uint64_t)about.st_size != plan.file_bytes)
         return NULL;
     struct pump *pump = map(memory_fd, plan.mapped_bytes);
     if (!pump)

@@ -52,7 +52,7 @@ struct pump *pump_new(const struct pump_config *config)
 
 void pump_free(struct pump *pump)
 {
-    readers_free(pump);
+    readers_unmap(pump);
     mapping_free(pump);
 }
 

@@ -157,13 +157,13 @@ int pump_memory_fd(const struct pump *pump);
 
 /* The pump that another process had there, between two runs, with the same config but for wake_fd, spill_fd, vectors and
  * stall_ns; its padding is zero. It has neither pipes nor session nor readers until it is told: pump_set_pipe(),
- * pump_listen_again(), pump_go_on() or pump_detach(), pump_add_reader(). Takes the descriptor over. Returns NULL with
+ * pump_listen_again(), pump_go_on() or pump_detach(), pump_go_on_reader() and pump_forget_readers(). Takes the descriptor over. Returns NULL with
  * errno, and leaves it to the caller: EINVAL where the mapping is of another version, or is not what a pump leaves. */
 struct pump *pump_adopt(int memory_fd, const struct pump_config *config);
 
-/* Forks a child that goes on with the pump, but for readers, until stop_fd is readable or an event is to be told: that
- * comes from the next pump_run() of whoever has the mapping then. Returns its pid, 0 where there is none because there
- * are readers, or -1 with errno. Until it has ended, the pump is not to be touched. */
+/* Forks a child that goes on with the pump until stop_fd is readable or an event is to be told: that comes from the next
+ * pump_run() of whoever has the mapping then. Returns its pid, or -1 with errno. Until it has ended, the pump is not to be
+ * touched. */
 int pump_stand_in(struct pump *pump, int stop_fd);
 
 /* The session that it had is on this descriptor. */
@@ -224,7 +224,7 @@ uint64_t pump_count_waiting(const struct pump *pump, uint32_t pipe);
 
 /* Readers join while the pump runs. Each has a pipe, and never holds up anything: what it does not take is dropped by
  * its policy, PUMP_POLICY_DROP_OLDEST or PUMP_POLICY_DROP_NEWEST. */
-enum { PUMP_READERS_MAX = 64, PUMP_PIPES = 64 };
+enum { PUMP_READERS_MAX = 64, PUMP_PIPES = 64, PUMP_BACKLOG_MAX_BYTES = 67108864 }; /* a power of two */
 struct pump_reader_counters {
     uint64_t offered_total;             /* records of its topics: delivered_total + waiting_records + dropped_total */
     uint64_t delivered_total;           /* written to its pipe whole */
@@ -234,10 +234,18 @@ struct pump_reader_counters {
     uint64_t waiting_bytes;
 };
 
-/* fd: the write end of its pipe, O_NONBLOCK, the caller's. backlog_bytes: what may wait for it. has_markers: where records
+/* fd: the write end of its pipe, O_NONBLOCK, the caller's. backlog_bytes: what may wait for it, PUMP_BACKLOG_MAX_BYTES at
+ * most. has_markers: where records
  * are missing, {"ev":"lb","dropped":N} stands in their place. Returns its number, or -1 with errno (ENOSPC: there are
- * PUMP_READERS_MAX). It gets what topics say from then on. */
+ * PUMP_READERS_MAX; EINVAL). It gets what topics say from then on. */
 int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
+
+/* In an adopted pump, a reader that it had goes on, with what waits for it: its pipe is on this descriptor. Returns 0, or -1 with
+ * errno: EINVAL where there is none under this number, or it can't be one. */
+int pump_go_on_reader(struct pump *pump, uint32_t reader, int fd);
+
+/* Forgets those that did not. */
+void pump_forget_readers(struct pump *pump);
 
 /* What is known of a reader besides; places are bytes behind the first that waits. */
 struct pump_reader_state {

@@ -98,7 +98,9 @@ struct pump {
     struct pump_header header;
     uint64_t mapped_bytes;
     int memory_fd;              /* of the mapping: mapping.c */
-    struct readers *readers;    /* readers.c: NULL where there are none; no part of what outlives the process */
+    struct readers *readers;    /* readers.c: this process's, to its part of the mapping; NULL where there are none */
+    uint64_t readers_offset;    /* struct readers */
+    uint64_t rings_offset;      /* of their rings, in the file */
     struct pump_config config;
     struct pump_counters counters;
     struct pump_detail detail;

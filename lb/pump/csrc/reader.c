@@ -4,20 +4,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
+#define POSITION_MAX (UINT64_MAX / 4) /* no sum with it overflows */
+
+void reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers)
 {
     *reader = (struct reader){
-        .fd = -1, .policy = (uint8_t)policy, .has_markers = has_markers != 0, .marker_at = READER_NO_MARKER};
-    if (ring_new(&reader->ring, backlog_bytes) < 0)
-        return -1;
-    reader->fd = fd;
-    return 0;
-}
-
-void reader_end(struct reader *reader)
-{
-    ring_free(&reader->ring);
-    reader->fd = -1;
+        .fd = fd,
+        .policy = (uint8_t)policy,
+        .has_markers = has_markers != 0,
+        .ring = reader->ring,
+        .marker_at = READER_NO_MARKER,
+    };
 }
 
 static uint64_t framed_bytes(const struct reader *reader, uint64_t position)
@@ -41,13 +38,19 @@ void reader_state(const struct reader *reader, struct pump_reader_state *state, 
     memcpy(waiting, ring_at(&reader->ring, reader->head), waiting_bytes);
 }
 
-/* Whether frames stand one behind the other in the ring from `begun_bytes` on, a marker where one is said to be, and as
- * many records as are said to wait. */
-static int are_frames(const struct reader *reader, const struct pump_reader_state *state)
+int reader_is_capacity(uint64_t capacity)
 {
+    return capacity <= PUMP_BACKLOG_MAX_BYTES && capacity == ring_capacity(capacity);
+}
+
+/* Whether frames stand one behind the other from what was begun on, a marker where one is said to be, and as many records as are
+ * said to wait. */
+static int are_frames(const struct reader *reader)
+{
+    const struct pump_reader_counters *counters = &reader->counters;
     uint64_t records = reader->begun_bytes && !reader->is_begun_marker;
     int has_marker = reader->marker_at == READER_NO_MARKER;
-    for (uint64_t at = reader->begun_bytes; at < reader->tail;) {
+    for (uint64_t at = reader->head + reader->begun_bytes; at < reader->tail;) {
         const uint64_t left_bytes = reader->tail - at;
         if (left_bytes < READER_LENGTH_BYTES || framed_bytes(reader, at) > left_bytes)
             return 0;
@@ -55,13 +58,27 @@ static int are_frames(const struct reader *reader, const struct pump_reader_stat
         records += at != reader->marker_at;
         at += framed_bytes(reader, at);
     }
-    return has_marker && records == state->counters.offered_total - state->counters.delivered_total - state->counters.dropped_total;
+    return has_marker && records == counters->offered_total - counters->delivered_total - counters->dropped_total;
+}
+
+int reader_prove(struct reader *reader)
+{
+    if (reader->policy != PUMP_POLICY_DROP_OLDEST && reader->policy != PUMP_POLICY_DROP_NEWEST)
+        return 0;
+    if (reader->head > reader->tail || reader->tail > POSITION_MAX ||
+        reader->tail - reader->head > reader->ring.capacity - READER_COPY_BYTES ||
+        reader->begun_bytes > reader->tail - reader->head)
+        return 0;
+    reader->has_markers = reader->has_markers != 0;
+    reader->is_begun_marker = reader->is_begun_marker != 0;
+    reader->is_full = 0; /* what is full tells so again */
+    return are_frames(reader);
 }
 
 int reader_restore(struct reader *reader, const struct pump_reader_state *state, const uint8_t *waiting)
 {
     const uint64_t waiting_bytes = state->counters.waiting_bytes;
-    if (waiting_bytes > reader->ring.capacity - READER_SPARE_BYTES || state->begun_bytes > waiting_bytes)
+    if (waiting_bytes > reader->ring.capacity)
         return 0;
     memcpy(ring_at(&reader->ring, 0), waiting, waiting_bytes);
     reader->head = 0;
@@ -72,7 +89,7 @@ int reader_restore(struct reader *reader, const struct pump_reader_state *state,
     reader->marker_records = state->marker_records;
     reader->gap_records = state->gap_records;
     reader->counters = state->counters;
-    return are_frames(reader, state);
+    return reader_prove(reader);
 }
 
 /* All that waited was written: no look at any of it, which is out of the cache by then. From the ring's begin on again:

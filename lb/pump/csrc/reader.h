@@ -26,7 +26,7 @@ enum {
 #define READER_NO_MARKER UINT64_MAX
 
 struct reader {
-    int fd; /* the pipe's write end; -1: there is no reader */
+    int fd; /* the pipe's write end, this process's; -1: there is no reader */
     uint8_t policy;
     uint8_t has_markers;
     uint8_t is_full;         /* the last write met EAGAIN */
@@ -41,9 +41,14 @@ struct reader {
     struct pump_reader_counters counters;
 };
 
-/* Returns 0, or -1 with errno. */
-int reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
-void reader_end(struct reader *reader);
+/* One whose ring is mapped. */
+void reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers);
+
+/* Whether a ring has this capacity: of one that is not believed. */
+int reader_is_capacity(uint64_t capacity);
+
+/* Whether this is what a reader may be, but for `fd`; makes anew what can be. Its ring is mapped, and nothing else is believed. */
+int reader_prove(struct reader *reader);
 
 /* What another process knew of it, and the other way round: pump.h. reader_restore() returns whether that can be. */
 void reader_state(const struct reader *reader, struct pump_reader_state *state, uint8_t *waiting);

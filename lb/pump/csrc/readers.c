@@ -1,7 +1,6 @@
 #include "readers.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,71 +11,171 @@ enum {
     WORTH_BYTES = 32 * 1024    /* ... as this much is */
 };
 
-/* What there is, made where there is none. Returns NULL with errno. */
-static struct readers *get(struct pump *pump)
+static struct readers *part(const struct pump *pump)
 {
-    if (pump->readers)
-        return pump->readers;
-    struct readers *readers = calloc(1, sizeof *readers);
-    if (!readers)
+    return (struct readers *)(void *)pump_at(pump, pump->readers_offset);
+}
+
+/* Gives the part to this process: with no reader, and `left` of another's. Returns NULL with errno. */
+static struct readers *begin(struct pump *pump, uint64_t left)
+{
+    struct readers *readers = part(pump);
+    const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
         return NULL;
-    readers->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (readers->epoll_fd < 0) {
-        free(readers);
-        return NULL;
-    }
-    for (int number = 0; number < PUMP_READERS_MAX; number++)
-        readers->reader[number].fd = -1;
+    readers->left = left;
+    readers->attached = readers->waiting = readers->gone = readers->staged_bytes = 0;
+    readers->written_ns = readers->looked_ns = 0;
+    readers->epoll_fd = epoll_fd;
+    readers->limits_pipes = 0;
+    readers->topics = (struct topics){0};
     topics_clear(&readers->topics, 1);
+    for (uint32_t number = 0; number < PUMP_READERS_MAX; number++) {
+        readers->reader[number].fd = -1;
+        readers->reader[number].ring.bytes = NULL;
+    }
+    readers->is_used = 1;
     return pump->readers = readers;
 }
 
-void readers_free(struct pump *pump)
+/* What there is, made where there is none. Returns NULL with errno. */
+static struct readers *get(struct pump *pump)
+{
+    return pump->readers ? pump->readers : begin(pump, 0);
+}
+
+void readers_unmap(struct pump *pump)
 {
     struct readers *readers = pump->readers;
     if (!readers)
         return;
     for (int number = 0; number < PUMP_READERS_MAX; number++)
-        reader_end(&readers->reader[number]);
+        ring_unmap(&readers->reader[number].ring);
     topics_free(&readers->topics);
     close(readers->epoll_fd);
-    free(readers);
     pump->readers = NULL;
 }
 
-static void free_if_idle(struct pump *pump)
+static void end_if_idle(struct pump *pump)
 {
-    if (pump->readers && !pump->readers->attached && !pump->readers->gone && !pump->readers->limits_pipes)
-        readers_free(pump);
+    struct readers *readers = pump->readers;
+    if (readers && !readers->left && !readers->attached && !readers->gone && !readers->limits_pipes) {
+        readers_unmap(pump);
+        readers->is_used = 0;
+    }
 }
 
-/* Gives the free place of this number to a reader. Returns NULL with errno. */
-static struct reader *add(struct readers *readers, uint32_t number, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
+int readers_adopt(struct pump *pump)
 {
-    struct reader *reader = &readers->reader[number];
-    if (reader_init(reader, fd, policy, has_markers, backlog_bytes) < 0)
-        return NULL;
+    const struct readers *readers = part(pump);
+    uint64_t left = 0;
+    pump->readers = NULL;
+    for (uint32_t number = 0; readers->is_used && number < PUMP_READERS_MAX; number++)
+        left |= readers->reader[number].fd >= 0 ? UINT64_C(1) << number : 0;
+    left |= readers->is_used ? readers->left : 0;
+    return !left || begin(pump, left) ? 0 : -1;
+}
+
+/* Maps the ring of this number, of the capacity that it says. */
+static int map_ring(const struct pump *pump, uint32_t number)
+{
+    const uint64_t offset = pump->rings_offset + (uint64_t)number * PUMP_BACKLOG_MAX_BYTES;
+    return ring_map(&pump->readers->reader[number].ring, pump->memory_fd, offset);
+}
+
+/* The reader is there from now on. Returns 0, or -1 with errno. */
+static int attach(struct readers *readers, uint32_t number, int fd)
+{
     struct epoll_event wanted = {.events = EPOLLOUT | EPOLLET, .data.u32 = number};
-    if (epoll_ctl(readers->epoll_fd, EPOLL_CTL_ADD, fd, &wanted) < 0) {
-        reader_end(reader);
-        return NULL;
-    }
+    if (epoll_ctl(readers->epoll_fd, EPOLL_CTL_ADD, fd, &wanted) < 0)
+        return -1;
+    readers->reader[number].fd = fd;
     readers->attached |= UINT64_C(1) << number;
-    return reader;
+    readers->waiting |= readers->reader[number].head < readers->reader[number].tail ? UINT64_C(1) << number : 0;
+    return 0;
+}
+
+/* The place of this number is free again. */
+static void release(struct pump *pump, uint32_t number)
+{
+    struct reader *reader = &pump->readers->reader[number];
+    const int error = errno;
+    ring_free(&reader->ring);
+    reader->fd = -1;
+    end_if_idle(pump);
+    errno = error;
+}
+
+/* Gives the free place of this number to a reader, with what another process has told of it, where it has. Returns 0, or -1 with
+ * errno. */
+static int add(struct pump *pump, uint32_t number, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes,
+               const struct pump_reader_state *state, const uint8_t *waiting)
+{
+    struct reader *reader = &pump->readers->reader[number];
+    reader->ring.capacity = ring_capacity(backlog_bytes);
+    if (map_ring(pump, number) < 0) {
+        release(pump, number);
+        return -1;
+    }
+    reader_init(reader, -1, policy, has_markers);
+    errno = EINVAL;
+    if ((state && !reader_restore(reader, state, waiting)) || attach(pump->readers, number, fd) < 0) {
+        release(pump, number);
+        return -1;
+    }
+    return 0;
+}
+
+static int is_free(const struct readers *readers, uint32_t number)
+{
+    return readers->reader[number].fd < 0 && !(readers->left >> number & 1);
 }
 
 int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
 {
-    struct readers *readers = get(pump);
-    if (!readers)
-        return -1;
     uint32_t number = 0;
-    while (number < PUMP_READERS_MAX && readers->reader[number].fd >= 0)
+    errno = EINVAL;
+    if (backlog_bytes > PUMP_BACKLOG_MAX_BYTES || !get(pump))
+        return -1;
+    while (number < PUMP_READERS_MAX && !is_free(pump->readers, number))
         number++;
     errno = ENOSPC;
-    if (number == PUMP_READERS_MAX || !add(readers, number, fd, policy, has_markers, backlog_bytes))
+    if (number == PUMP_READERS_MAX || add(pump, number, fd, policy, has_markers, backlog_bytes, NULL, NULL) < 0)
         return -1;
     return (int)number;
+}
+
+int pump_go_on_reader(struct pump *pump, uint32_t number, int fd)
+{
+    struct readers *readers = pump->readers;
+    errno = EINVAL;
+    if (!readers || number >= PUMP_READERS_MAX || !(readers->left >> number & 1))
+        return -1;
+    struct reader *reader = &readers->reader[number];
+    if (!reader_is_capacity(reader->ring.capacity) || map_ring(pump, number) < 0)
+        return -1;
+    errno = EINVAL;
+    if (!reader_prove(reader) || attach(readers, number, fd) < 0) {
+        ring_unmap(&reader->ring);
+        return -1;
+    }
+    readers->left &= ~(UINT64_C(1) << number);
+    return 0;
+}
+
+void pump_forget_readers(struct pump *pump)
+{
+    struct readers *readers = pump->readers;
+    if (!readers)
+        return;
+    for (uint64_t bits = readers->left; bits; bits &= bits - 1) {
+        const uint32_t number = (uint32_t)__builtin_ctzll(bits);
+        readers->reader[number].ring.capacity = PUMP_BACKLOG_MAX_BYTES;
+        map_ring(pump, number); /* or what it had is given back later, when the place is used again */
+        ring_free(&readers->reader[number].ring);
+    }
+    readers->left = 0;
+    end_if_idle(pump);
 }
 
 void pump_reader_state(const struct pump *pump, uint32_t number, struct pump_reader_state *state, uint8_t *waiting)
@@ -88,21 +187,11 @@ void pump_reader_state(const struct pump *pump, uint32_t number, struct pump_rea
 int pump_restore_reader(struct pump *pump, uint32_t number, int fd, enum pump_policy policy, int has_markers,
                         uint64_t backlog_bytes, const struct pump_reader_state *state, const uint8_t *waiting)
 {
-    struct readers *readers = get(pump);
     errno = EINVAL;
-    if (!readers || number >= PUMP_READERS_MAX || readers->reader[number].fd >= 0)
+    if (number >= PUMP_READERS_MAX || backlog_bytes > PUMP_BACKLOG_MAX_BYTES || !get(pump))
         return -1;
-    struct reader *reader = add(readers, number, fd, policy, has_markers, backlog_bytes);
-    if (!reader)
-        return -1;
-    if (!reader_restore(reader, state, waiting)) {
-        reader->head = reader->tail = 0; /* nothing of it is written */
-        pump_remove_reader(pump, number);
-        errno = EINVAL;
-        return -1;
-    }
-    readers->waiting |= reader->head < reader->tail ? UINT64_C(1) << number : 0;
-    return 0;
+    errno = EINVAL;
+    return is_free(pump->readers, number) ? add(pump, number, fd, policy, has_markers, backlog_bytes, state, waiting) : -1;
 }
 
 void pump_remove_reader(struct pump *pump, uint32_t number)
@@ -113,11 +202,10 @@ void pump_remove_reader(struct pump *pump, uint32_t number)
         return;
     epoll_ctl(readers->epoll_fd, EPOLL_CTL_DEL, readers->reader[number].fd, NULL);
     reader_write(&readers->reader[number]);
-    reader_end(&readers->reader[number]);
     readers->attached &= ~bit;
     readers->waiting &= ~bit;
     readers->gone &= ~bit;
-    free_if_idle(pump);
+    release(pump, number);
 }
 
 int pump_clear_topics(struct pump *pump, int limits_pipes)
@@ -127,7 +215,7 @@ int pump_clear_topics(struct pump *pump, int limits_pipes)
         return limits_pipes ? -1 : 0;
     readers->limits_pipes = limits_pipes != 0;
     topics_clear(&readers->topics, !limits_pipes);
-    free_if_idle(pump);
+    end_if_idle(pump);
     return 0;
 }
 

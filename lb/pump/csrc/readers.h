@@ -1,7 +1,8 @@
 /* Readers: programs that join a pump that runs, each with a pipe and topics of its own. Readers never hold up anything.
  *
- * Law: what is known of them is made anew when they join again: it is apart from the pump's mapping, and there only
- * while there are readers, or while pipes want less than all. A pump without them deals as if they did not exist. */
+ * Law: what is known of them is in the mapping, and their rings are in its file, for another process to go on with them; topics,
+ * and what points to something, are this process's. All that is used only while there are readers, or while pipes want less
+ * than all: a pump without them deals as if they did not exist. */
 #ifndef READERS_H
 #define READERS_H
 
@@ -9,14 +10,19 @@
 #include "reader.h"
 #include "topics.h"
 
+/* In the file, behind the mapping: they are mapped apart from it. Most of it is never touched. */
+#define READERS_RINGS_BYTES ((uint64_t)PUMP_READERS_MAX * PUMP_BACKLOG_MAX_BYTES)
+
 struct readers {
-    uint64_t attached; /* a bit for each; this and the next two */
+    uint64_t left;     /* a bit for each that another process had and that does not go on yet */
+    uint64_t attached; /* a bit for each that goes on; this and the next two */
     uint64_t waiting;  /* something waits */
     uint64_t gone;     /* nobody reads any more, and that is still to be told */
     uint64_t staged_bytes; /* offered since the last flush */
     int64_t written_ns; /* when all was last written, as far as there was room */
     int64_t looked_ns;
     int epoll_fd;      /* readable when a full pipe has room, or a pipe's other end is closed */
+    uint8_t is_used;   /* whether anything of this means anything */
     uint8_t limits_pipes;
     struct topics topics;
     uint8_t scratch[FLAT_MAX_BYTES + DEAL_PAD_BYTES]; /* for records that no pipe wants */
@@ -38,7 +44,12 @@ void readers_look(struct readers *readers);
 /* PUMP_READER_GONE with detail.pipe, or 0. */
 int readers_event(struct pump *pump);
 
-void readers_free(struct pump *pump);
+/* Forgets this process's part of them. */
+void readers_unmap(struct pump *pump);
+
+/* Of those that another process had, only which there are is known from then on: pump_go_on_reader(). Returns 0, or -1 with
+ * errno. */
+int readers_adopt(struct pump *pump);
 
 /* Offers a record to the readers of these bits. Reads READER_COPY_BYTES behind it at most. */
 static inline __attribute__((always_inline)) void

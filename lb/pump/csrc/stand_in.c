@@ -35,8 +35,8 @@ int pump_stand_in(struct pump *pump, int stop_fd)
 {
     const pid_t parent = getpid();
     const int wake_fd = pump->config.wake_fd;
-    const pid_t pid = pump->readers ? 0 : fork();
-    if (pid != 0 || pump->readers)
+    const pid_t pid = fork();
+    if (pid != 0)
         return (int)pid;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
         stand_in(pump, stop_fd);
