@@ -25,7 +25,7 @@ from lb.errors import EX_IOERR, InternalError, LbError, SessionError
 from lb.feed import session, succession, venues
 from lb.feed.keeper import Keeper
 from lb.handing_over import Parts
-from lb.handover import Upgrade
+from lb.handover import Upgrade, Way
 from lb.lag import Lag
 from lb.lifecycle import Action, State, next_step
 from lb.lifecycle import Event as Happening
@@ -141,6 +141,7 @@ class Balancer:
             )
             for pipe in range(config.pipes):
                 pump.set_policy(pipe, _POLICIES[config.on_full])
+            handing_over.take_account(pump, adopted)
             if self._folder is not None and not adopted:
                 self._folder.take_over(config.pipes, pump.recover)
             self._redelivery = redelivery = self._new_redelivery()
@@ -190,21 +191,22 @@ class Balancer:
         return Upgrade(
             handover.Ports(
                 ask=lambda told: handover.Question(self._words, parts.allowance, watch, unwatch, told),
-                hold=self._hold_session,
+                settle=self._settle_session,
                 release=self._release_session,
                 unsettled=partial(handing_over.unsettled, parts),
                 jump=partial(handing_over.jump, parts, self._obey),
             )
         )
 
-    def _hold_session(self) -> None:
-        """No session is opened from now on, and one that another program can't go on with is closed."""
-        keeper = self._keeper
-        if self._config.once and succession.settled_session(keeper) is None:
+    def _settle_session(self, way: Way) -> None:
+        """No session is opened from now on, and one that another program can't go on with is closed, as soon as that
+        can be read to its end."""
+        keeper, keeps = self._keeper, way is Way.MAPPING
+        if self._config.once and not (keeps and succession.settled_session(keeper)):
             self._upgrade.refuse("--once, and its session can't be kept: see docs/upgrade.md")
             return
         keeper.is_held = True
-        succession.let_go(keeper)
+        succession.let_go(keeper, keeps=keeps)
 
     def _release_session(self) -> None:
         self._keeper.is_held = False

@@ -97,6 +97,10 @@ class Desk:
         """What there is to tell about each."""
         return self._readers.status()
 
+    @property
+    def reader_numbers(self) -> list[int]:
+        return self._readers.numbers
+
     def reader_gone(self, number: int) -> None:
         """The pump has found nobody at the other end of its pipe."""
         if reader := self._readers.get(number):

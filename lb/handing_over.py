@@ -20,8 +20,9 @@ from lb.control import Listener
 from lb.desk import Desk
 from lb.feed import succession as feed
 from lb.feed.keeper import Keeper
+from lb.handover import Way
 from lb.page import Page
-from lb.pump import Pump
+from lb.pump import Pump, account
 from lb.reporter import Reporter
 from lb.service import Manager, Service
 from lb.signals import CAUGHT
@@ -58,16 +59,17 @@ class Parts:
     began_ns: int
 
 
-def unsettled(parts: Parts) -> str | None:
+def unsettled(parts: Parts, way: Way) -> str | None:
     """What is to come to its end before another program can take over."""
-    if not feed.is_settled(parts.keeper):
-        return "the session's opening, or its end,"
+    if not feed.is_settled(parts.keeper, keeps=way is Way.MAPPING):
+        is_stopped = parts.pump.counters().stopped
+        return "a full pipe that stops the reading" if is_stopped else "the session's opening, or its end,"
     if not slots.is_settled(parts.supervisor):
         return "a worker's start, or its end,"
     return None if parts.desk.is_settled else "an answer to a program on the control socket"
 
 
-def jump(parts: Parts, obey: Callable[[], object]) -> None:
+def jump(parts: Parts, obey: Callable[[], object], way: Way) -> None:
     """The installed program takes the process over. Returns where `obey`, which does what signals ask for, has left
     something unsettled. Raises OSError."""
     began_ns = time.monotonic_ns()
@@ -75,24 +77,49 @@ def jump(parts: Parts, obey: Callable[[], object]) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
     try:
         obey()
-        if unsettled(parts) is None:
+        if unsettled(parts, way) is None:
             with parts.service.standing_still():
-                _leave(parts, began_ns)
+                _leave(parts, began_ns, way)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _leave(parts: Parts, began_ns: int) -> None:
-    """A stand-in goes on with the pump until the other program has begun."""
-    document = _document(parts)
+def _leave(parts: Parts, began_ns: int, way: Way) -> None:
+    document = {**_document(parts), "jumped_ns": began_ns}
     with ExitStack() as stack:
-        stand_in = StandIn(parts.pump)
-        stack.callback(stand_in.stop)
-        fds = [*_fds(parts), stand_in.stop_fd]
-        own = {"stand_in": stand_in.hand_over(), "jumped_ns": began_ns, "fds": fds}
+        left = _leave_account(parts, stack) if way is Way.ACCOUNT else _leave_mapping(parts, stack)
+        fds = [*_fds(parts), *left.pop("fds")]
+        own = {**left, "fds": fds}
         document_fd = handover.leave({**document, **own})
         stack.callback(os.close, document_fd)
         handover.jump(document_fd, fds)
+
+
+def _leave_mapping(parts: Parts, stack: ExitStack) -> dict[str, Any]:
+    """A stand-in goes on with the pump until the other program has begun."""
+    stand_in = StandIn(parts.pump)
+    stack.callback(stand_in.stop)
+    return {
+        "pump_fd": parts.pump.memory_fd,
+        "stand_in": stand_in.hand_over(),
+        "fds": [parts.pump.memory_fd, stand_in.stop_fd],
+    }
+
+
+def _leave_account(parts: Parts, stack: ExitStack) -> dict[str, Any]:
+    told, content = account.tell(parts.pump, parts.desk.reader_numbers)
+    file = stack.enter_context(os.fdopen(os.memfd_create("lb account"), "wb"))
+    file.write(content)
+    file.flush()
+    return {"account": told, "account_fd": file.fileno(), "fds": [file.fileno()]}
+
+
+def take_account(pump: Pump, document: Mapping[str, Any]) -> None:
+    """Where that is what the program before has left of its pump: this one, which is new, goes on with it."""
+    if "account" in document:
+        with os.fdopen(document["account_fd"], "rb") as file:
+            file.seek(0)
+            account.take(pump, document["account"], file.read())
 
 
 def _document(parts: Parts) -> dict[str, Any]:
@@ -107,7 +134,6 @@ def _document(parts: Parts) -> dict[str, Any]:
         "listener": None if parts.listener is None else parts.listener.hand_over(),
         "page_fd": None if parts.page is None else parts.page.fileno(),
         "pipes": parts.pipes.hand_over(),
-        "pump_fd": parts.pump.memory_fd,
         "high_water_bytes": parts.high_water_bytes,
         "spill_fd": None if parts.folder is None else parts.folder.fileno(),
         "redelivery": None if parts.redelivery is None else parts.redelivery.hand_over(),
@@ -121,7 +147,6 @@ def _document(parts: Parts) -> dict[str, Any]:
 
 def _fds(parts: Parts) -> Iterator[int]:
     """What stays open, but for what is standard."""
-    yield parts.pump.memory_fd
     yield from (*parts.pipes.read_fds, *parts.pipes.write_fds, *parts.desk.fds)
     yield from (slot.channel.fileno() for slot in parts.supervisor.slots if slot.channel is not None)
     if parts.listener is not None:
@@ -134,7 +159,7 @@ def _fds(parts: Parts) -> Iterator[int]:
 
 def adopt(parts: Parts, document: Mapping[str, Any], stopped_ns: int) -> None:
     """Go on where the program before has left off. Its pipes, pump and sockets are in `parts` already; `stopped_ns`:
-    when the stand-in was stopped."""
+    when the stand-in was stopped, where there was one."""
     slots.adopt(parts.supervisor, document["slots"])
     feed.adopt(parts.keeper, document["keeper"], parts.pump.go_on)
     is_kept = feed.settled_session(parts.keeper) is not None
@@ -145,4 +170,5 @@ def adopt(parts: Parts, document: Mapping[str, Any], stopped_ns: int) -> None:
     parts.reporter.adopt(document["reporter"])
     parts.service.adopt(document["service"])
     now_ns, jumped_ns = time.monotonic_ns(), document["jumped_ns"]
-    logs.info("upgraded", **answer, took_s=(now_ns - jumped_ns) / 1e9, stood_still_s=(now_ns - stopped_ns) / 1e9)
+    began_ns = stopped_ns if "stand_in" in document else jumped_ns
+    logs.info("upgraded", **answer, took_s=(now_ns - jumped_ns) / 1e9, stood_still_s=(now_ns - began_ns) / 1e9)

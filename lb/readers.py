@@ -95,6 +95,10 @@ class Readers:
     def fds(self) -> list[int]:
         return [reader.write_fd for reader in self._attached.values()]
 
+    @property
+    def numbers(self) -> list[int]:
+        return list(self._attached)
+
     def get(self, number: int) -> Reader | None:
         return self._attached.get(number)
 

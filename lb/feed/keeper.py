@@ -453,8 +453,9 @@ class Keeper:
         if not error.retry:
             self.lost(error)
         elif isinstance(self.state, Talking | Open):
-            (logs.info if isinstance(error, SessionLetGo) else logs.error)(str(error))
-            self.state = Ending.of(self.state, error, ENDING_S, ENDING_S)
+            is_ours = isinstance(error, SessionLetGo)
+            (logs.info if is_ours else logs.error)(str(error))
+            self.state = Ending.of(self.state, error, ENDING_S, LONGEST_ENDING_S if is_ours else ENDING_S)
 
     def _send(self, opcode: int, payload: bytes) -> None:
         if isinstance(self.state, Talking | Open):

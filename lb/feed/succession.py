@@ -26,20 +26,30 @@ def settled_session(keeper: Keeper) -> Session | None:
     return state.session if isinstance(state, Open) and state.session.can_be_handed_over else None
 
 
-def is_settled(keeper: Keeper) -> bool:
-    """Whether another program can take this over: with an open session, and no second one beside it, or none."""
-    is_waiting = isinstance(keeper.state, Waiting) and not keeper._pump.has_input
-    return is_waiting or (settled_session(keeper) is not None and keeper._renewal.successor is None)
+def is_settled(keeper: Keeper, *, keeps: bool) -> bool:
+    """Whether another program can take this over: with an open session, and no second one beside it, or none. `keeps`:
+    whether it can go on with a session."""
+    if isinstance(keeper.state, Waiting):
+        return not keeper._pump.has_input
+    return keeps and settled_session(keeper) is not None and keeper._renewal.successor is None
 
 
-def let_go(keeper: Keeper) -> None:
-    """Close the session, where another program can't go on with it; what the feed has sent is read to its end. A second
-    session beside it is left for later, unless it goes on already."""
-    if isinstance(keeper.state, Open):
-        keeper._renewal.postpone(time.monotonic_ns())
-    if isinstance(keeper.state, Open) and not keeper.state.session.can_be_handed_over:
-        keeper._send(frames.CLOSE, frames.close_payload(frames.GOING_AWAY))
-        keeper._end(SessionLetGo("closed for the upgrade: the keys of TLS in userspace end with the program"))
+def let_go(keeper: Keeper, *, keeps: bool) -> None:
+    """Close the session, where another program can't go on with it; what the feed has sent is read to its end. That is
+    not begun while a full pipe stops the reading. A second session beside it is left for later, unless it goes on
+    already."""
+    if not isinstance(keeper.state, Open):
+        return
+    keeper._renewal.postpone(time.monotonic_ns())
+    if (keeps and keeper.state.session.can_be_handed_over) or keeper._pump.counters().stopped:
+        return
+    keeper._send(frames.CLOSE, frames.close_payload(frames.GOING_AWAY))
+    why = (
+        "the keys of TLS in userspace end with the program"
+        if keeps
+        else "the other program's pump is laid out otherwise"
+    )
+    keeper._end(SessionLetGo(f"closed for the upgrade: {why}"))
 
 
 def hand_over(keeper: Keeper) -> dict[str, Any]:

@@ -6,5 +6,18 @@ Law: knows nothing of what it hands over but that it is JSON, and which descript
 from lb.handover.document import VERSION, HandOverRefused, jump, leave, take
 from lb.handover.question import ARGUMENT, Question, answer
 from lb.handover.upgrade import Ports, Upgrade
+from lb.handover.way import Way
 
-__all__ = ["ARGUMENT", "VERSION", "HandOverRefused", "Ports", "Question", "Upgrade", "answer", "jump", "leave", "take"]
+__all__ = [
+    "ARGUMENT",
+    "VERSION",
+    "HandOverRefused",
+    "Ports",
+    "Question",
+    "Upgrade",
+    "Way",
+    "answer",
+    "jump",
+    "leave",
+    "take",
+]

@@ -1,8 +1,9 @@
 """Before a program takes the process over, it is asked whether it can: `lb --check-handover QUESTION ANSWER`.
 
 It is started beside this one, with two descriptors. In the first it finds the versions of what it is to take over, and
-the command line; in the second it says in a line of JSON whether it would start with them. A program that knows no such
-question, does not start, or says nothing in time can't. Law: it gets no key, and neither session nor pipes.
+the command line; in the second it says in a line of JSON whether it would start with them, and in which way it takes
+the pump over: its mapping, or, where that looks otherwise, its account. A program that knows no such question, does not
+start, or says nothing in time can't. Law: it gets no key, and neither session nor pipes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import orjson
 from lb import options
 from lb.errors import LbError
 from lb.handover import document
+from lb.handover.way import Way
 from lb.key import Key
-from lb.pump import description
+from lb.pump import account, description
 from lb.slots.allowance import Allowance
 from lb.slots.spawn import Order, report, spawn
 
@@ -39,7 +41,16 @@ def answer(words: Sequence[str]) -> int:
     try:
         question = document.read(question_fd)
         options.parse(question["words"], Key("none"))
-        said = {"can": question["mapping"] == description(), "why": "its pump is laid out otherwise"}
+        ways = {
+            Way.MAPPING: question["mapping"] == description(),
+            Way.ACCOUNT: question.get("account") == account.VERSION,
+        }
+        way = next((way for way, is_open in ways.items() if is_open), None)
+        said = {
+            "can": way is not None,
+            "way": way,
+            "why": "its pump is laid out otherwise, and tells of itself otherwise",
+        }
     except LbError as error:
         said = {"can": False, "why": str(error)}
     os.write(answer_fd, orjson.dumps(said))
@@ -47,7 +58,7 @@ def answer(words: Sequence[str]) -> int:
 
 
 class Question:
-    """Asks at once. `told` is called, once, with why the program can't; None: it can. To be closed."""
+    """Asks at once. `told` is called, once, with the way that the program can go, or why it can't. To be closed."""
 
     def __init__(
         self,
@@ -55,7 +66,7 @@ class Question:
         allowance: Allowance,
         watch: Callable[[int, Callable[[], None]], object],
         unwatch: Callable[[int], object],
-        told: Callable[[str | None], object],
+        told: Callable[[Way | str], object],
     ) -> None:
         """Raises OSError."""
         self._unwatch = unwatch
@@ -63,7 +74,7 @@ class Question:
         self._said = b""
         self._process_fd: int | None = None
         self.until_ns = time.monotonic_ns() + int(ANSWER_S * 1e9)
-        question_fd = document.leave({"words": list(words), "mapping": description()})
+        question_fd = document.leave({"words": list(words), "mapping": description(), "account": account.VERSION})
         self._answer_fd, answer_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._report_fd, report_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -104,7 +115,7 @@ class Question:
         if not data or len(self._said) > _LONGEST_BYTES:
             self._end(self._meaning())
 
-    def _meaning(self) -> str | None:
+    def _meaning(self) -> Way | str:
         with contextlib.suppress(BlockingIOError):
             if (fault := report(self._order, self._report_fd)) is not None:
                 return str(fault)
@@ -113,16 +124,18 @@ class Question:
         except orjson.JSONDecodeError:
             said = None
         match said:
+            case {"can": True, "way": Way.ACCOUNT.value}:
+                return Way.ACCOUNT
             case {"can": True}:
-                return None
+                return Way.MAPPING  # one from before there were two says no more
             case {"can": False, "why": str(why)}:
                 return why
             case _:
                 return "it does not start, or knows no such question: see its last words on standard error"
 
-    def _end(self, why: str | None) -> None:
+    def _end(self, said: Way | str) -> None:
         self.close()
-        self._told(why)
+        self._told(said)
 
 
 def _order(fds: Sequence[int], allowance: Allowance) -> Order:

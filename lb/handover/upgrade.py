@@ -3,6 +3,7 @@
     state      what happens                          next state
     IDLE       somebody asks for an upgrade          ASKING: the installed program is asked whether it can
     ASKING     it can                                SETTLING: no session is opened, one that can't be kept is closed
+                                                     as soon as no full pipe keeps it from being read to its end
                it can't, or says nothing in time     IDLE, told
     SETTLING   all that goes on has come to an end   (the other program)
                that takes more than SETTLE_S         IDLE, told
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from lb import logs
 from lb.control import Later, Refusal
 from lb.handover.question import Question
+from lb.handover.way import Way
 
 SETTLE_S = 30.0
 """How long a dialogue, a worker's start or end, or an answer to another program is waited for."""
@@ -40,14 +42,15 @@ class State(enum.Enum):
 class Ports:
     """What the balancer does for it."""
 
-    ask: Callable[[Callable[[str | None], object]], Question]
+    ask: Callable[[Callable[[Way | str], object]], Question]
     """Raises OSError."""
-    hold: Callable[[], object]
-    """No session is opened from now on, and one that can't be kept is closed."""
+    settle: Callable[[Way], object]
+    """No session is opened from now on, and one that can't be kept is closed as soon as that loses nothing. To be
+    called again and again."""
     release: Callable[[], object]
-    unsettled: Callable[[], str | None]
+    unsettled: Callable[[Way], str | None]
     """What is waited for."""
-    jump: Callable[[], object]
+    jump: Callable[[Way], object]
     """Does not return where it goes well; where it returns, it is tried again. Raises OSError."""
 
 
@@ -58,6 +61,7 @@ class Upgrade:
         self._ports = ports
         self.state = State.IDLE
         self._question: Question | None = None
+        self._way = Way.MAPPING
         self._until_ns = _NEVER_NS
         self._number = 0
         self._why = ""
@@ -114,30 +118,33 @@ class Upgrade:
             case State.ASKING if self._question is not None:
                 return self._question.until_ns
             case State.SETTLING:
-                return 0 if self._ports.unsettled() is None else self._until_ns
+                return 0 if self._ports.unsettled(self._way) is None else self._until_ns
         return _NEVER_NS
 
     def tend(self, now_ns: int) -> None:
         if self.state is State.ASKING and self._question is not None:
             self._question.tend(now_ns)
         if self.state is State.SETTLING:
-            what = self._ports.unsettled()
+            self._ports.settle(self._way)
+        if self.state is State.SETTLING:
+            what = self._ports.unsettled(self._way)
             if what is None:
                 self._jump()
             elif now_ns >= self._until_ns:
                 self.refuse(f"{what} has not come to its end within {SETTLE_S:g} s")
 
-    def _answered(self, why_not: str | None) -> None:
+    def _answered(self, said: Way | str) -> None:
         self._question = None
-        if why_not is not None:
-            self.refuse(why_not)
+        if not isinstance(said, Way):
+            self.refuse(said)
             return
+        self._way = said
         self.state = State.SETTLING
         self._until_ns = time.monotonic_ns() + int(SETTLE_S * 1e9)
-        self._ports.hold()
+        self._ports.settle(said)
 
     def _jump(self) -> None:
         try:
-            self._ports.jump()
+            self._ports.jump(self._way)
         except OSError as error:
             self.refuse(f"the program can't be run: {error.strerror}")

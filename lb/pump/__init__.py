@@ -107,6 +107,10 @@ class MappingRefused(InternalError):
     """What another process has left is no mapping that this pump can go on with."""
 
 
+class AccountRefused(InternalError):
+    """What another process has told of its pump is nothing that this one can go on with: account.py."""
+
+
 class SegmentRefused(Unavailable):
     """Spilled records that this pump can't deliver."""
 
@@ -115,7 +119,6 @@ MOST_READERS = lib.PUMP_READERS_MAX
 KEY_MEMBER_MAX_BYTES = 63
 
 _SAMPLE_BYTES = 120
-_READER_STATE = ("begun_bytes", "marker_at", "marker_records", "gap_records", "is_begun_marker")
 _WAKES = frozenset(Wake)
 
 _PROTOCOL_FAULTS = {
@@ -205,6 +208,7 @@ class Pump:
         if pump == ffi.NULL:
             raise InternalError(f"no memory for {len(pipe_fds)} pipes: {os.strerror(ffi.errno)}")
         self._pump = ffi.gc(pump, lib.pump_free)
+        self._pipes = len(pipe_fds)
         self._max_frame_bytes = max_frame_bytes
         self._detail = ffi.new("struct pump_detail *")
         self._counters = ffi.new("struct pump_counters *")
@@ -318,8 +322,8 @@ class Pump:
     def add_reader(self, fd: int, policy: Policy, *, has_markers: bool, backlog_bytes: int) -> int:
         """A reader with a pipe of its own, whose write end, O_NONBLOCK, stays the caller's. Returns its number.
 
-        It never holds up anything: at most `backlog_bytes` (64 MiB at most, rounded up to a power of two) wait for it,
-        the rest is dropped by its policy, Policy.DROP_OLDEST or DROP_NEWEST. With markers, a record {"ev":"lb","dropped":N}
+        It never holds up anything: at most `backlog_bytes` (64 MiB at most, rounded up to a power of two) wait for it.
+        The rest is dropped by its policy, Policy.DROP_OLDEST or DROP_NEWEST. With markers, {"ev":"lb","dropped":N}
         stands in the place of what is missing. It gets nothing before set_topics(). Raises OSError.
         """
         number = lib.pump_add_reader(self._pump, fd, policy, has_markers, backlog_bytes)
@@ -334,30 +338,6 @@ class Pump:
             if lib.pump_go_on_reader(self._pump, number, fd) < 0:
                 raise OSError(ffi.errno, os.strerror(ffi.errno))
         lib.pump_forget_readers(self._pump)
-
-    def reader_state(self, reader: int) -> tuple[dict[str, int], bytes]:
-        """What another process must know to go on with a reader, and the bytes that wait for it: restore_reader()."""
-        waiting = ffi.new("uint8_t[]", max(self.reader_counters(reader).waiting_bytes, 1))
-        state = ffi.new("struct pump_reader_state *")
-        lib.pump_reader_state(self._pump, reader, state, waiting)
-        counters = state.counters
-        numbers = {name: getattr(counters, name) for name in ReaderCounters.__slots__}
-        numbers |= {name: getattr(state, name) for name in _READER_STATE}
-        return numbers, bytes(ffi.buffer(waiting, counters.waiting_bytes))
-
-    def restore_reader(
-        self, reader: int, fd: int, policy: Policy, *, has_markers: bool, backlog_bytes: int,
-        state: Mapping[str, int], waiting: bytes,
-    ) -> None:  # fmt: skip
-        """As add_reader(), for one that another process had. Raises OSError, also where that can't be its state."""
-        counters = {name: state[name] for name in ReaderCounters.__slots__}
-        if counters["waiting_bytes"] != len(waiting):
-            raise OSError(EINVAL, os.strerror(EINVAL))
-        c_state = ffi.new(
-            "struct pump_reader_state *", {"counters": counters, **{name: state[name] for name in _READER_STATE}}
-        )
-        if lib.pump_restore_reader(self._pump, reader, fd, policy, has_markers, backlog_bytes, c_state, waiting) < 0:
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
 
     def remove_reader(self, reader: int) -> None:
         """Write what its pipe has room for, and forget it."""

@@ -8,14 +8,17 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from harness import Authority, Feed, Flood, Lb, message
-from harness.feed import AUTH_SUCCESS, CLOSE, CONNECTED, SUBSCRIBED
+from harness.feed import AUTH_SUCCESS, CLOSE, CONNECTED, SUBSCRIBED, Peer
 from harness.flood import numbers_of, record
 from harness.joining import Joined
-from harness.lb_process import KEY, End, hold
+from harness.lb_process import KEY, End, hold, inline
+from harness.other_layout import built
 from harness.redelivering import LITTLE, REDELIVER, assert_nothing_lost
 from test_a_worker_that_dies_costs_no_record_where_it_acknowledges import HANDLER, handled
 
@@ -38,18 +41,41 @@ def assert_all_delivered(lb: Lb, end: End, pipes: int = PIPES) -> None:
         assert numbers_of(lb.recording.pipes[pipe]) == list(range(pipe, received, pipes))
 
 
-def test_in_the_middle_of_a_flood_again_and_again() -> None:
-    with Feed() as feed, Lb(feed.url, PIPES, start_new_session=True) as lb, feed.session() as peer, Flood(peer):
-        pids = lb.await_workers(1)
-        for _ in range(3):
-            lb.await_records(lb.recording.total + 1000)
+DIGESTS = inline("""
+    import hashlib, os, selectors, sys
+    selector = selectors.DefaultSelector()
+    for fd in map(int, sys.argv[1:]):
+        selector.register(fd, selectors.EVENT_READ, hashlib.sha256())
+    while selector.get_map():
+        for key, _ in selector.select():
+            if data := os.read(key.fd, 1 << 20):
+                key.data.update(data)
+            else:
+                selector.unregister(key.fd)
+                print(key.data.hexdigest(), flush=True)
+""")
+"""Of all that a pipe brings, in the order in which pipes end."""
+
+
+def test_again_and_again_in_full_flight_every_byte_is_the_same() -> None:
+    with (
+        Feed() as feed,
+        Lb(feed.url, PIPES, worker=DIGESTS, start_new_session=True) as lb,
+        feed.session() as peer,
+        Flood(peer, pause_s=0.005),
+    ):
+        for _ in range(20):
             assert upgrade(lb)["session"] == "kept"
-        lb.await_records(lb.recording.total + 1000)
         end = lb.stop()
-    assert list(lb.recording.by_pid) == pids, "the workers have not noticed anything"
+    assert end.exit_code == 0
     assert end.statistics["reconnects"] == end.statistics["restarts"] == 0
-    assert end.statistics["records"] == end.balance["received"], "the statistics are of the whole run"
-    assert_all_delivered(lb, end)
+    assert end.statistics["records"] == end.balance["received"] == end.balance["written"]
+    assert end.balance["exact"]
+    digests = [sha256() for _ in range(PIPES)]
+    for number in range(end.balance["received"]):
+        text = record(number)
+        digests[number % PIPES].update(len(text).to_bytes(4, "little") + text)
+    assert sorted(lb.output.decode().split()) == sorted(digest.hexdigest() for digest in digests)
 
 
 @pytest.mark.parametrize("policy", ["block", "spill"])
@@ -168,6 +194,136 @@ def test_a_program_that_can_not_is_not_let_in(tmp_path: Path, program: str) -> N
         end = lb.stop()
         lb.lines = [line for line in lb.lines if line["level"] != "text"]  # of the program that does not start
     assert_all_delivered(lb, end, pipes=2)
+
+
+@pytest.fixture(scope="session")
+def other_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with an lb whose pump is laid out otherwise; for all processes of pytest-xdist one."""
+    mine = tmp_path_factory.getbasetemp()
+    return built((mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "other-layout")
+
+
+class Installed:
+    """Where programs are installed while lb runs: that of this checkout at first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = folder / "installed"
+        self.run = {"environment": {"PYTHONPATH": f"{self._place}:{ROOT}"}, "cwd": folder, "start_new_session": True}
+
+    def put(self, other: Path) -> None:
+        self._place.symlink_to(other)
+
+    def take_back(self) -> None:
+        self._place.unlink()
+
+
+def end_as_asked(peer: Peer, late: bytes) -> None:
+    """A feed that is asked for the session's end, and has sent something more before it hears of that."""
+    while (received := peer.receive()).opcode != CLOSE:
+        pass
+    assert received.close_code == 1001
+    peer.say(late)
+    peer.close(1001)
+
+
+def test_to_another_layout_and_back_the_session_is_opened_anew_and_what_waits_goes_along(
+    tmp_path: Path, other_layout: Path
+) -> None:
+    """Also what waits for a worker that does not read, and for a reader."""
+    installed, path = Installed(tmp_path), tmp_path / "lb.sock"
+    words = ("--pipe-size", "4096", "--backlog", "4000000", "--control", str(path))
+    with Feed() as feed, Lb(feed.url, 2, *words, **installed.run) as lb, ExitStack() as stack:
+        with feed.session() as peer:
+            (pid,) = lb.await_workers(1)
+            client = stack.enter_context(Joined(path))
+            client.send(b'{"v":1,"id":0,"verb":"attach","topics":["T.*"],"pipe_size":4096}\n')
+            _, (read_fd,), _, _ = socket.recv_fds(client.socket, 1 << 16, 1)
+            reader = stack.enter_context(os.fdopen(read_fd, "rb"))
+            hold(pid)
+            peer.say(message(map(record, range(500))))
+            await_received(lb, 500)
+            waiting = lb.balance()["waiting"]
+            assert waiting > 0
+            installed.put(other_layout)
+            lb.send_signal(signal.SIGHUP)
+            end_as_asked(peer, message(map(record, range(500, 1000))))
+        with feed.session() as peer:
+            assert lb.await_line("closed for the upgrade: the other program's pump is laid out otherwise")
+            assert lb.await_line("upgraded")["session"] == "opened anew"
+            assert lb.balance()["waiting"] > waiting
+            peer.say(message(map(record, range(1000, 1500))))
+            await_received(lb, 1500)
+            assert upgrade(lb)["session"] == "kept", "with the layout that it has now"
+            installed.take_back()
+            lb.send_signal(signal.SIGHUP)
+            end_as_asked(peer, message(map(record, range(1500, 2000))))
+        with feed.session() as peer:
+            assert lb.await_line("upgraded")["session"] == "opened anew"
+            peer.say(message(map(record, range(2000, 2500))))
+            os.kill(pid, signal.SIGCONT)
+            assert numbers_of([_record_of(reader) for _ in range(2500)]) == list(range(2500))
+            lb.await_records(2500)
+            end = lb.stop()
+    assert end.statistics["restarts"] == 0
+    assert_all_delivered(lb, end, pipes=2)
+
+
+def await_received(lb: Lb, total: int) -> None:
+    while lb.balance()["received"] < total:
+        pass
+
+
+@pytest.mark.parametrize("policy", ["spill", "redeliver"])
+def test_to_another_layout_what_is_on_disk_or_not_acknowledged_goes_along(
+    tmp_path: Path, other_layout: Path, policy: str
+) -> None:
+    installed = Installed(tmp_path)
+    words = ("--on-full", f"spill={tmp_path / 'disk'}") if policy == "spill" else REDELIVER
+    worker = {} if policy == "spill" else {"worker": (sys.executable, "-c", HANDLER, str(tmp_path))}
+    with Feed() as feed, Lb(feed.url, 1, "--pipe-size", "4096", *words, **installed.run, **worker) as lb:  # type: ignore[arg-type]
+        with feed.session() as peer:
+            pid = lb.await_line("worker started")["pid"]
+            hold(pid)
+            peer.say(message(map(record, range(500))))
+            await_received(lb, 500)
+            installed.put(other_layout)
+            lb.send_signal(signal.SIGHUP)
+            end_as_asked(peer, message(map(record, range(500, 1000))))
+        with feed.session():
+            assert lb.await_line("upgraded")["session"] == "opened anew"
+            if policy == "redeliver":
+                os.kill(pid, signal.SIGKILL)
+                lb.await_line("worker ended", pid=pid)
+                lb.await_line("worker started")
+            else:
+                os.kill(pid, signal.SIGCONT)
+                lb.await_records(1000)
+            end = lb.stop()
+    if policy == "spill":
+        assert_all_delivered(lb, end, pipes=1)
+    else:
+        assert_nothing_lost(end.balance, 1000)
+
+
+def test_to_another_layout_a_full_pipe_that_stops_the_reading_is_waited_for(tmp_path: Path, other_layout: Path) -> None:
+    """The session is not closed before it can be read to its end; where that takes too long, there is no upgrade."""
+    installed, limit = Installed(tmp_path), 3000
+    words = ("--pipe-size", "4096", "--backlog", "8192")
+    constants = {"lb.handover.upgrade.SETTLE_S": 0.3}
+    with Feed() as feed, Lb(feed.url, 1, *words, constants=constants, **installed.run) as lb, feed.session() as peer:
+        (pid,) = lb.await_workers(1)
+        hold(pid)
+        with Flood(peer, limit=limit):
+            lb.await_line("a full pipe stops the reading")
+            installed.put(other_layout)
+            lb.send_signal(signal.SIGHUP)
+            refused = lb.await_line("no upgrade: this program goes on")
+            assert refused["why"] == "a full pipe that stops the reading has not come to its end within 0.3 s"
+            os.kill(pid, signal.SIGCONT)
+            lb.await_records(limit)
+        end = lb.stop()
+    assert end.statistics["reconnects"] == 0
+    assert_all_delivered(lb, end, pipes=1)
 
 
 def test_with_tls_in_userspace_the_session_is_read_to_its_end_and_opened_anew(authority: Authority) -> None:

@@ -27,14 +27,22 @@ def numbers_of(records: Sequence[bytes]) -> list[int]:
 
 
 class Flood:
-    """Sends from its own thread while entered: records 0, 1, 2 ..., or up to `limit`, as `make` makes them."""
+    """Sends from its own thread while entered: records 0, 1, 2 ..., or up to `limit`, as `make` makes them. `pause_s`:
+    between two hundred of them, where the machine has something else to do besides."""
 
     def __init__(
-        self, peer: Peer, *, begin: int = 0, limit: int | None = None, make: Callable[[int], bytes] = record
+        self,
+        peer: Peer,
+        *,
+        begin: int = 0,
+        limit: int | None = None,
+        make: Callable[[int], bytes] = record,
+        pause_s: float = 0.0,
     ) -> None:
         self._peer = peer
         self._make = make
         self._limit = limit
+        self._pause_s = pause_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(begin,))
         self.sent = begin
@@ -61,3 +69,4 @@ class Flood:
                 self._peer.send(frame(message(self._make(number + k) for k in range(count))))
                 number += count
                 self.sent = number
+                self._over.wait(self._pause_s)

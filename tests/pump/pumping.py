@@ -20,6 +20,7 @@ from termios import FIONREAD
 from typing import Self
 
 import model
+import orjson
 from model import Control, Event, Failure, Fault, Frame, Status
 
 from lb.errors import ProtocolError
@@ -41,6 +42,7 @@ from lb.pump import (
     Stalled,
     Vectors,
     Wake,
+    account,
 )
 
 VENUES = {Layout.POLYGON: model.POLYGON, Layout.BINANCE: model.BINANCE, Layout.BITSTAMP: model.BITSTAMP}
@@ -92,6 +94,7 @@ class Rig:
     ) -> None:
         self.source = source
         self.high_water_bytes = high_water_bytes
+        self.policy = policy
         self.events: list[Event] = []
         """What run() met, in the model's words; a Fault's rest may be shorter than there."""
         self.told: list[PipeDrained | Stalled | Resumed | ReaderGone] = []
@@ -159,6 +162,21 @@ class Rig:
         if not self.has_ended:
             self.pump.go_on(self.session.fileno())
         self.check_balance()
+
+    def take_account(self) -> None:
+        """Another pump goes on by what this one tells of itself, in a new session."""
+        while self._unsent or self.pump.has_input:
+            self.read_all()
+            self.send(b"")
+        self.detach()
+        told, content = account.tell(self.pump, [])
+        del self.pump
+        self.pump = self._new_pump()
+        for pipe in range(len(self.write_fds)):
+            self.pump.set_policy(pipe, self.policy)
+        account.take(self.pump, orjson.loads(orjson.dumps(told)), content)
+        self.check_balance()
+        self.attach()
 
     def attach(self) -> None:
         """Begin a session, the first or another."""

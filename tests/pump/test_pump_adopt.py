@@ -17,12 +17,12 @@ from pumping import Rig, assert_delivered, modelled
 from reading import Reader
 
 from lb import pump
-from lb.pump import MappingRefused, Policy, ReaderGone, Route, Source, Vectors
+from lb.pump import AccountRefused, MappingRefused, Policy, ReaderGone, Route, Source, Vectors
+from lb.pump.account import reader_state, restore_reader
 from lb.stand_in import StandIn
 
 TRADES = [b'{"ev":"T","sym":"S%d","i":%d,"pad":"%s"}' % (i % 7, i, b"x" * 60) for i in range(3000)]
 FRAMES = [Frame(TEXT, b"[" + b",".join(TRADES[at : at + 40]) + b"]") for at in range(0, len(TRADES), 40)]
-BACKLOG_BYTES = 1 << 16
 SENT = b"".join(map(model.wire, FRAMES))
 
 
@@ -100,15 +100,12 @@ def test_readers_go_on_where_they_were(policy: Policy, is_told: bool) -> None:
         tell()
         for number, at in enumerate(range(0, len(SENT), 20_000)):
             rig.send(SENT[at : at + 20_000])
-            states = [(reader, *rig.pump.reader_state(reader.number)) for reader in readers]
+            states = [(reader, *reader_state(rig.pump, reader.number)) for reader in readers]
             rig.adopt()
             rig.pump.go_on_readers({} if is_told else {reader.number: reader.write_fd for reader in readers})
             for reader, state, waiting in states if is_told else ():
-                rig.pump.restore_reader(
-                    reader.number, reader.write_fd, policy, has_markers=reader.has_markers, backlog_bytes=BACKLOG_BYTES,
-                    state=state, waiting=waiting,
-                )  # fmt: skip
-            assert [rig.pump.reader_state(reader.number)[1] for reader in readers] == [state[2] for state in states]
+                restore_reader(rig.pump, reader.number, state, waiting)
+            assert [reader_state(rig.pump, reader.number)[1] for reader in readers] == [state[2] for state in states]
             tell()
             readers[number % 4].read(3000)
         rig.read_all()
@@ -166,21 +163,20 @@ def test_a_reader_s_state_that_can_not_be_is_refused() -> None:
         reader = Reader(rig, [(b"T", None)], pipe_size_bytes=4096)
         rig.pump.set_topics({reader.number: reader.topics}, None)
         rig.send(SENT[:30_000])
-        state, waiting = rig.pump.reader_state(reader.number)
+        state, waiting = reader_state(rig.pump, reader.number)
         assert waiting
         rig.adopt()
         with pytest.raises(OSError, match="Invalid"):
             rig.pump.go_on_readers({reader.number + 1: reader.write_fd})
         rig.pump.go_on_readers({})
+        counters = state["counters"]
         for wrong in (
-            {"begun_bytes": state["begun_bytes"] + 1}, {"offered_total": state["offered_total"] + 1}, {"marker_at": 1},
-            {"waiting_bytes": 1 << 40},
+            {"begun_bytes": state["begun_bytes"] + 1}, {"marker_at": 1}, {"policy": Policy.BLOCK}, {"fd": -1},
+            {"backlog_bytes": 1 << 40}, {"counters": counters | {"offered_total": counters["offered_total"] + 1}},
+            {"counters": counters | {"waiting_bytes": 1 << 40}},
         ):  # fmt: skip
-            with pytest.raises(OSError, match="Invalid"):
-                rig.pump.restore_reader(
-                    reader.number, reader.write_fd, Policy.DROP_OLDEST, has_markers=False, backlog_bytes=1 << 16,
-                    state=state | wrong, waiting=waiting,
-                )  # fmt: skip
+            with pytest.raises(AccountRefused):
+                restore_reader(rig.pump, reader.number, state | wrong, waiting)
 
 
 def test_a_pump_made_with_other_words_refuses_it() -> None:

@@ -4,6 +4,7 @@
  * and to fit the others; what can be made anew is; numbers that only count are taken as they are, and texts are what a
  * feed might have sent. One that does not pass is refused, whatever the reason: a half-believed one would write records
  * that nobody sent. */
+#include "adopt.h"
 #include "backlog.h"
 #include "layout.h"
 #include "mapping.h"
@@ -70,7 +71,7 @@ static int is_spill(const struct pump *pump, const struct pump_pipe *pipe, const
     return frames > 0 && (uint64_t)frames <= spill->records && spill->begun_bytes < pump_framed_bytes(pump, spill->frame);
 }
 
-static int is_pipe(const struct pump *pump, uint32_t number)
+int adopt_is_pipe(const struct pump *pump, uint32_t number)
 {
     const struct pump_pipe *pipe = &pump->pipe[number];
     const int has_spill = spill_is_on(&pump->config);
@@ -152,7 +153,7 @@ static int is_pump(const struct pump *pump)
         !is_number(pump, pump->counters.full_pipe) || pump->counters.stopped > 1)
         return 0;
     for (uint32_t number = 0; number < pump->config.pipes; number++)
-        if (!is_pipe(pump, number))
+        if (!adopt_is_pipe(pump, number))
             return 0;
     return 1;
 }

@@ -54,6 +54,14 @@ void outbox_init(struct pump *pump, uint32_t number)
     set_limit(pump, &pump->pipe[number], 0);
 }
 
+void outbox_go_on(struct pump *pump, uint32_t number)
+{
+    struct pump_pipe *pipe = &pump->pipe[number];
+    set_limit(pump, pipe, 0);
+    if (pipe->is_spilled || pipe->head < pipe->tail)
+        outbox_touch(pump, pipe);
+}
+
 void outbox_adopt(struct pump *pump)
 {
     pump->touched_count = pump->full_count = pump->paused_count = 0;
@@ -63,9 +71,7 @@ void outbox_adopt(struct pump *pump)
         pipe->touched = 0;
         pipe->fd = pipe->channel_fd = -1;
         pipe->first_mark = pipe->mark_count = 0;
-        set_limit(pump, pipe, 0);
-        if (pipe->is_spilled || pipe->head < pipe->tail)
-            outbox_touch(pump, pipe);
+        outbox_go_on(pump, number);
     }
 }
 

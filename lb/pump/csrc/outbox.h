@@ -29,6 +29,9 @@ void outbox_init(struct pump *pump, uint32_t pipe);
 /* Of a pump that is adopted, whose frames are proven: what is known of each pipe but for its frames is made anew. */
 void outbox_adopt(struct pump *pump);
 
+/* The same of one pipe that has nothing yet but its frames. */
+void outbox_go_on(struct pump *pump, uint32_t pipe);
+
 /* What was found on disk comes before all that is dealt. */
 void outbox_begin_spilled(struct pump *pump, uint32_t pipe);
 

@@ -166,6 +166,40 @@ struct pump *pump_adopt(int memory_fd, const struct pump_config *config);
  * touched. */
 int pump_stand_in(struct pump *pump, int stop_fd);
 
+/* A pump's account: the numbers that another one must know to go on, where its mapping looks otherwise. Of one without a
+ * session, and with nothing to deal. */
+struct pump_account {
+    struct pump_counters counters;
+    uint32_t next_pipe;                 /* PUMP_ROUTE_ROUND_ROBIN: whose turn it is */
+    uint64_t arrivals_total;            /* pump_newest() */
+};
+void pump_tell(const struct pump *pump, struct pump_account *account);
+
+/* For a pump that is new. Its pipes follow: pump_take_pipe(). */
+void pump_take(struct pump *pump, const struct pump_account *account);
+
+/* Of a pipe. What is spilled stays on disk, and that is told by where. */
+struct pump_pipe_account {
+    uint64_t dealt_total, written_total, written_bytes_total, dropped_total, dropped_bytes_total, spilled_total;
+    uint64_t acknowledged_total, first_record, redelivered_total;
+    int64_t stopped_ns_total;
+    uint64_t retained_bytes;            /* of frames that were written and not acknowledged */
+    uint64_t waiting_bytes;             /* of those behind them, the one that was begun to be written included */
+    uint64_t begun_bytes;               /* of that, were written */
+    uint64_t front_bytes;               /* of frames that were read back from disk, the one that was begun included */
+    uint64_t front_begun_bytes;
+    uint64_t spill_records, spill_bytes, spill_written_total, recovered_total, damaged_total;
+    uint64_t read_segment, read_offset, read_index, read_first, write_segment, write_offset, write_index;
+    uint32_t is_spilled;
+};
+void pump_tell_pipe(const struct pump *pump, uint32_t pipe, struct pump_pipe_account *account);
+
+/* Its frames: retained_bytes, waiting_bytes, front_bytes. */
+void pump_tell_frames(const struct pump *pump, uint32_t pipe, uint8_t *frames);
+
+/* Returns 0, or -1 with errno: EINVAL where that can't be a pipe's account, or there is no room for it. */
+int pump_take_pipe(struct pump *pump, uint32_t pipe, const struct pump_pipe_account *account, const uint8_t *frames);
+
 /* The session that it had is on this descriptor. */
 void pump_go_on(struct pump *pump, int fd);
 
@@ -241,13 +275,13 @@ struct pump_reader_counters {
 int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
 
 /* In an adopted pump, a reader that it had goes on, with what waits for it: its pipe is on this descriptor. Returns 0, or -1 with
- * errno: EINVAL where there is none under this number, or it can't be one. */
+ * errno: EINVAL where there is none under this number, or it can't be one. One that does already goes on. */
 int pump_go_on_reader(struct pump *pump, uint32_t reader, int fd);
 
 /* Forgets those that did not. */
 void pump_forget_readers(struct pump *pump);
 
-/* What is known of a reader besides; places are bytes behind the first that waits. */
+/* Of a reader; places are bytes behind the first that waits. */
 struct pump_reader_state {
     struct pump_reader_counters counters;
     uint64_t begun_bytes;               /* what waits of a frame that was begun to be written */
@@ -255,6 +289,10 @@ struct pump_reader_state {
     uint64_t marker_records;
     uint64_t gap_records;
     uint32_t is_begun_marker;
+    uint32_t policy;
+    uint32_t has_markers;
+    uint64_t backlog_bytes;
+    int fd;                             /* of its pipe */
 };
 
 /* Fills *state, and `waiting` with the counters.waiting_bytes that wait. */
@@ -262,8 +300,7 @@ void pump_reader_state(const struct pump *pump, uint32_t reader, struct pump_rea
 
 /* As pump_add_reader(), for one that another process had under this number. Returns 0, or -1 with errno: EINVAL where that
  * can't be its state. */
-int pump_restore_reader(struct pump *pump, uint32_t reader, int fd, enum pump_policy policy, int has_markers,
-                        uint64_t backlog_bytes, const struct pump_reader_state *state, const uint8_t *waiting);
+int pump_restore_reader(struct pump *pump, uint32_t reader, const struct pump_reader_state *state, const uint8_t *waiting);
 
 /* Writes what there is room for, and forgets it. */
 void pump_remove_reader(struct pump *pump, uint32_t reader);

@@ -6,13 +6,13 @@
 
 #define POSITION_MAX (UINT64_MAX / 4) /* no sum with it overflows */
 
-void reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers)
+struct reader reader_of(int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes)
 {
-    *reader = (struct reader){
+    return (struct reader){
         .fd = fd,
         .policy = (uint8_t)policy,
         .has_markers = has_markers != 0,
-        .ring = reader->ring,
+        .ring = {.capacity = ring_capacity(backlog_bytes)},
         .marker_at = READER_NO_MARKER,
     };
 }
@@ -34,6 +34,10 @@ void reader_state(const struct reader *reader, struct pump_reader_state *state, 
         .marker_records = reader->marker_records,
         .gap_records = reader->gap_records,
         .is_begun_marker = reader->is_begun_marker,
+        .policy = reader->policy,
+        .has_markers = reader->has_markers,
+        .backlog_bytes = reader->ring.capacity,
+        .fd = reader->fd,
     };
     memcpy(waiting, ring_at(&reader->ring, reader->head), waiting_bytes);
 }

@@ -41,8 +41,8 @@ struct reader {
     struct pump_reader_counters counters;
 };
 
-/* One whose ring is mapped. */
-void reader_init(struct reader *reader, int fd, enum pump_policy policy, int has_markers);
+/* A new one, whose ring is still to be mapped. */
+struct reader reader_of(int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes);
 
 /* Whether a ring has this capacity: of one that is not believed. */
 int reader_is_capacity(uint64_t capacity);
@@ -50,7 +50,7 @@ int reader_is_capacity(uint64_t capacity);
 /* Whether this is what a reader may be, but for `fd`; makes anew what can be. Its ring is mapped, and nothing else is believed. */
 int reader_prove(struct reader *reader);
 
-/* What another process knew of it, and the other way round: pump.h. reader_restore() returns whether that can be. */
+/* What another process must know of it, and the other way round: pump.h. reader_restore() returns whether that can be. */
 void reader_state(const struct reader *reader, struct pump_reader_state *state, uint8_t *waiting);
 int reader_restore(struct reader *reader, const struct pump_reader_state *state, const uint8_t *waiting);
 

@@ -106,20 +106,19 @@ static void release(struct pump *pump, uint32_t number)
     errno = error;
 }
 
-/* Gives the free place of this number to a reader, with what another process has told of it, where it has. Returns 0, or -1 with
+/* Gives the free place of this number to a reader; `state`: what another process has told of it, or NULL. Returns 0, or -1 with
  * errno. */
-static int add(struct pump *pump, uint32_t number, int fd, enum pump_policy policy, int has_markers, uint64_t backlog_bytes,
-               const struct pump_reader_state *state, const uint8_t *waiting)
+static int add(struct pump *pump, uint32_t number, const struct reader *wanted, const struct pump_reader_state *state, const uint8_t *waiting)
 {
     struct reader *reader = &pump->readers->reader[number];
-    reader->ring.capacity = ring_capacity(backlog_bytes);
+    *reader = *wanted;
+    reader->fd = -1;
     if (map_ring(pump, number) < 0) {
         release(pump, number);
         return -1;
     }
-    reader_init(reader, -1, policy, has_markers);
     errno = EINVAL;
-    if ((state && !reader_restore(reader, state, waiting)) || attach(pump->readers, number, fd) < 0) {
+    if ((state && !reader_restore(reader, state, waiting)) || attach(pump->readers, number, wanted->fd) < 0) {
         release(pump, number);
         return -1;
     }
@@ -140,14 +139,15 @@ int pump_add_reader(struct pump *pump, int fd, enum pump_policy policy, int has_
     while (number < PUMP_READERS_MAX && !is_free(pump->readers, number))
         number++;
     errno = ENOSPC;
-    if (number == PUMP_READERS_MAX || add(pump, number, fd, policy, has_markers, backlog_bytes, NULL, NULL) < 0)
-        return -1;
-    return (int)number;
+    const struct reader wanted = reader_of(fd, policy, has_markers, backlog_bytes);
+    return number == PUMP_READERS_MAX || add(pump, number, &wanted, NULL, NULL) < 0 ? -1 : (int)number;
 }
 
 int pump_go_on_reader(struct pump *pump, uint32_t number, int fd)
 {
     struct readers *readers = pump->readers;
+    if (readers && number < PUMP_READERS_MAX && readers->reader[number].fd >= 0 && readers->reader[number].fd == fd)
+        return 0; /* goes on already: pump_restore_reader() */
     errno = EINVAL;
     if (!readers || number >= PUMP_READERS_MAX || !(readers->left >> number & 1))
         return -1;
@@ -184,14 +184,15 @@ void pump_reader_state(const struct pump *pump, uint32_t number, struct pump_rea
     pump_reader_counters(pump, number, &state->counters);
 }
 
-int pump_restore_reader(struct pump *pump, uint32_t number, int fd, enum pump_policy policy, int has_markers,
-                        uint64_t backlog_bytes, const struct pump_reader_state *state, const uint8_t *waiting)
+int pump_restore_reader(struct pump *pump, uint32_t number, const struct pump_reader_state *state, const uint8_t *waiting)
 {
     errno = EINVAL;
-    if (number >= PUMP_READERS_MAX || backlog_bytes > PUMP_BACKLOG_MAX_BYTES || !get(pump))
+    if (number >= PUMP_READERS_MAX || state->backlog_bytes > PUMP_BACKLOG_MAX_BYTES || !get(pump))
         return -1;
     errno = EINVAL;
-    return is_free(pump->readers, number) ? add(pump, number, fd, policy, has_markers, backlog_bytes, state, waiting) : -1;
+    const struct reader wanted =
+        reader_of(state->fd, (enum pump_policy)state->policy, state->has_markers != 0, state->backlog_bytes);
+    return is_free(pump->readers, number) ? add(pump, number, &wanted, state, waiting) : -1;
 }
 
 void pump_remove_reader(struct pump *pump, uint32_t number)
