@@ -102,6 +102,7 @@ EXTRAS = {
     "trade_balancer.control.screen": {"rich"},
     "trade_balancer.books.exposition": {"prometheus_client"},
     "trade_balancer.kafka.library": {"confluent_kafka"},
+    "trade_balancer.kafka.plain_outbox": {"confluent_kafka"},
     "trade_balancer.kafka.topics": {"confluent_kafka"},
     "trade_balancer.ledger.export_parquet": {"pyarrow"},
     "trade_balancer.ledger.partitions": {"confluent_kafka"},

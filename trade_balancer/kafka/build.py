@@ -11,7 +11,7 @@ from cffi import FFI
 
 CSRC = Path("trade_balancer/kafka/csrc")  # relative to setup.py, as setuptools wants sources
 JSON = Path("trade_balancer/columnar/csrc")  # the reader of JSON is the column decoder's
-HEADERS = [CSRC / "inbox.h", CSRC / "outbox.h"]
+HEADERS = [CSRC / "inbox.h", CSRC / "outbox.h", CSRC / "subject.h"]
 
 _DECLARATIONS = re.compile(r"/\* cffi: begin \*/(.*?)/\* cffi: end \*/", re.DOTALL)
 

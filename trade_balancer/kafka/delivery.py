@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from trade_balancer.acknowledgement import EVERY_S, Mark, Unfinished
 from trade_balancer.kafka.health import Health
-from trade_balancer.kafka.outbox import Account, Outbox
+from trade_balancer.kafka.outbox import Account, AnyOutbox
 
 _WAIT_MS = 100
 """For reports of librdkafka's, where there is nothing else to do."""
@@ -23,7 +23,7 @@ _NEVER_S = float("inf")
 class Delivery:
     """By one outbox; `unfinished` is told what is finished. Records are kept for so long (s) to be packed; 0: not."""
 
-    def __init__(self, outbox: Outbox, unfinished: Unfinished, pack_s: float) -> None:
+    def __init__(self, outbox: AnyOutbox, unfinished: Unfinished, pack_s: float) -> None:
         self.outbox = outbox
         self._unfinished = unfinished
         self._pack_s = pack_s

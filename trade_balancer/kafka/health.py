@@ -9,13 +9,13 @@ import time
 
 from trade_balancer.channel import say
 from trade_balancer.errors import tell
-from trade_balancer.kafka.outbox import Outbox
+from trade_balancer.kafka.outbox import AnyOutbox
 
 
 class Health:
     """Of one outbox; `look` is to be called about once a second."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: AnyOutbox) -> None:
         self._outbox = outbox
         self._before = outbox.account()
         self._away_since_s: float | None = None

@@ -14,6 +14,8 @@ try:
 except ImportError:
     raise MissingExtraError("what reads and writes Kafka", "confluent-kafka", "kafka") from None
 
+NAME = "/librdkafka"
+
 
 def library() -> str:
     """The file of the librdkafka that confluent-kafka has loaded into this process: its wheel's, or the system's.
@@ -23,7 +25,7 @@ def library() -> str:
     """
     for line in Path("/proc/self/maps").read_text().splitlines():
         name = line.split(maxsplit=5)[-1]
-        if "/librdkafka" in name and ".so" in name:
+        if NAME in name and ".so" in name:
             return name
     raise UnavailableError(
         f"confluent-kafka {confluent_kafka.version()} has no librdkafka of its own that can be opened"

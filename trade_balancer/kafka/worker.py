@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from trade_balancer.channel import first_number, wants_acknowledgement
 from trade_balancer.command import natural
-from trade_balancer.errors import OutputError, UsageError
+from trade_balancer.errors import OutputError, UnavailableError, UsageError, tell
 from trade_balancer.kafka import rules, settings
 from trade_balancer.kafka.delivery import Delivery
-from trade_balancer.kafka.outbox import Account, Outbox
+from trade_balancer.kafka.outbox import Account, AnyOutbox, Outbox
 from trade_balancer.pipes import COLUMNS_READ_BYTES, Pipes
 from trade_balancer.ready_made import Worker
 from trade_balancer.tally import Tally, stamp_ms_of
@@ -70,10 +70,9 @@ then in the pipes. `lb-kafka setup` makes the topics."""
 
     def __init__(self, output: Settings) -> None:
         super().__init__(output)
-        from trade_balancer.kafka.library import library  # only here: an extra
-
-        outbox = Outbox(library(), output.kafka, output.rules, output.pack_s > 0, output.message_bytes)
-        self._delivery = Delivery(outbox, self.unfinished, output.pack_s)
+        outbox = _outbox_for(output)
+        pack_s = output.pack_s if isinstance(outbox, Outbox) else 0
+        self._delivery = Delivery(outbox, self.unfinished, pack_s)
         self._pipes: dict[int, int] = {}
 
     @classmethod
@@ -156,6 +155,19 @@ then in the pipes. `lb-kafka setup` makes the topics."""
     @staticmethod
     def conclude(total: Tally, output: Any) -> dict[str, Any]:
         return {name: total.results[name] for name in ("acknowledged", "failed", "waiting", "messages")}
+
+
+def _outbox_for(output: Settings) -> AnyOutbox:
+    from trade_balancer.kafka.library import library  # only here: an extra
+
+    try:
+        return Outbox(library(), output.kafka, output.rules, output.pack_s > 0, output.message_bytes)
+    except UnavailableError as fault:
+        from trade_balancer.kafka.plain_outbox import PlainOutbox
+
+        told = "; nothing is packed" if output.pack_s else ""
+        tell(f"{fault}: each record costs a call of Python's, which is slow{told}")
+        return PlainOutbox(output.kafka, output.rules)
 
 
 def _results(account: Account) -> dict[str, int]:

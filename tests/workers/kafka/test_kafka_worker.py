@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 from feeding import Finished, framed, ready_worker, run_worker
+from harness.lb_process import with_constants
 from mock_cluster import PRODUCE, MockCluster, mock_cluster
 from topic_reader import Message, messages
 
@@ -22,6 +23,8 @@ from trade_balancer.kafka.rules import Rules, rules_of
 from trade_balancer.kafka.settings import settings_of
 
 KAFKA = ["-m", "trade_balancer.kafka.program"]
+IN_PYTHON = with_constants("trade_balancer.kafka.program", {"trade_balancer.kafka.library.NAME": "/no such file"})
+"""The same where librdkafka itself can't be opened."""
 KNOWN = ["-X", "message.max.bytes=1000000"]
 """These brokers do not answer the question for it."""
 NOT_LEADER, TIMED_OUT, TOO_LARGE, NOT_ALLOWED = 6, 7, 10, 29
@@ -37,8 +40,14 @@ def cluster() -> Iterator[MockCluster]:
         yield brokers
 
 
-def options(cluster: MockCluster, *more: str) -> list[str]:
-    return [*KAFKA, "--brokers", cluster.brokers, *KNOWN, "--topic", "trades", *more]
+@pytest.fixture(params=[KAFKA, IN_PYTHON], ids=["", "in-python"])
+def program(request: pytest.FixtureRequest) -> list[str]:
+    words: list[str] = request.param
+    return words
+
+
+def options(cluster: MockCluster, *more: str, program: Sequence[str] = KAFKA) -> list[str]:
+    return [*program, "--brokers", cluster.brokers, *KNOWN, "--topic", "trades", *more]
 
 
 def trade(number: int) -> bytes:
@@ -77,11 +86,12 @@ def forged(chance: random.Random) -> bytes:
     return orjson.dumps(members)
 
 
-def test_each_record_is_a_message_of_its_symbol(cluster: MockCluster, tmp_path: Path) -> None:
+def test_each_record_is_a_message_of_its_symbol(cluster: MockCluster, tmp_path: Path, program: list[str]) -> None:
     chance = random.Random(1)
     sent = [forged(chance) for _ in range(800)] + [b"", b"no JSON", b'{"ev"', b"[1]", b"x" * 300_000]
     before_ns = time.time_ns()
-    summary = ended(options(cluster, "--topic", "T=t,Q=q"), [sent[::2], sent[1::2]], tmp_path)
+    summary = ended(options(cluster, "--topic", "T=t,Q=q", program=program), [sent[::2], sent[1::2]], tmp_path)
+    assert ("each record costs a call of Python's" in summary["err"]) is (program is IN_PYTHON)
     found = messages(cluster.brokers, ["trades", "t", "q"])
     assert summary["acknowledged"] == summary["messages"] == len(sent) == len(found)
     by_pipe: dict[str, dict[int, Message]] = {}
@@ -139,27 +149,37 @@ def test_what_brokers_refuse_for_a_while_is_there_once(cluster: MockCluster, tmp
     assert_in_order(found)
 
 
-@pytest.mark.parametrize("packing", [[], ["--pack-ms", "5"]], ids=["single", "packed"])
-def test_brokers_that_are_slow_hold_up_the_pipe(cluster: MockCluster, packing: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "packing"),
+    [(KAFKA, []), (KAFKA, ["--pack-ms", "5"]), (IN_PYTHON, [])],
+    ids=["single", "packed", "in-python"],
+)
+def test_brokers_that_are_slow_hold_up_the_pipe(
+    cluster: MockCluster, program: list[str], packing: list[str], tmp_path: Path
+) -> None:
     """The queue has room for 50 messages, and each answer takes 20 ms."""
     cluster.set_round_trip_ms(1, 20)
     sent = [b'{"ev":"T","sym":"S%d"}' % number for number in range(600)]
-    ended(options(cluster, "--queue", "50", "--linger-ms", "0", *packing), [sent], tmp_path)
+    ended(options(cluster, "--queue", "50", "--linger-ms", "0", *packing, program=program), [sent], tmp_path)
     assert sorted(message.value for message in messages(cluster.brokers, ["trades"])) == sorted(sent)
 
 
-def test_a_record_that_is_too_large_has_failed_and_no_other(cluster: MockCluster, tmp_path: Path) -> None:
+def test_a_record_that_is_too_large_has_failed_and_no_other(
+    cluster: MockCluster, tmp_path: Path, program: list[str]
+) -> None:
     sent = [trade(1), b'{"ev":"T","sym":"S1","x":"%s"}' % (b"x" * 1_000_000), trade(38)]
     for packing in ([], ["--pack-ms", "5"]):
-        summary = ended(options(cluster, *packing), [sent], tmp_path, code=74)
+        summary = ended(options(cluster, *packing, program=program), [sent], tmp_path, code=74)
         assert (summary["acknowledged"], summary["failed"], summary["waiting"]) == (2, 1, 0)
         assert "1 records were refused for good: Broker: Message size too large" in summary["err"]
     assert sorted(message.value for message in messages(cluster.brokers, ["trades"])) == sorted([sent[0], sent[2]] * 2)
 
 
-def test_a_topic_that_may_not_be_written_ends_the_worker(cluster: MockCluster, tmp_path: Path) -> None:
+def test_a_topic_that_may_not_be_written_ends_the_worker(
+    cluster: MockCluster, tmp_path: Path, program: list[str]
+) -> None:
     cluster.push_errors(PRODUCE, [NOT_ALLOWED])
-    summary = ended(options(cluster), [[trade(1)]], tmp_path, code=74)
+    summary = ended(options(cluster, program=program), [[trade(1)]], tmp_path, code=74)
     assert summary["failed"] == 1
     assert "Kafka takes no more: Broker: Topic authorization failed" in summary["err"]
 

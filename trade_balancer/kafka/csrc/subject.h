@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* cffi: begin */
 struct subject {
     const uint8_t *event, *symbol; /* as the record spells them, between the quotes */
     size_t event_bytes, symbol_bytes;      /* 0: there is none */
 };
 
 struct subject subject_of(const uint8_t *record, size_t bytes);
+/* cffi: end */
 
 #endif
