@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from trade_balancer.channel import first_number, retained_bytes, say, wants_acknowledgement
+from trade_balancer.channel import first_number, retained_bytes, say_finished, wants_acknowledgement
 from trade_balancer.frames import FrameCutter
 
 EVERY_S = 0.02
@@ -31,7 +31,7 @@ def acknowledge(fd: int, number: int) -> None:
     Raises nothing: that lb has gone is no error, the pipes end then.
     """
     if wants_acknowledgement(fd):
-        say(b"ACK %d %d" % (fd, number - first_number(fd)), waits=True)
+        say_finished(fd, number - first_number(fd), waits=True)
 
 
 class Acknowledger:
@@ -61,7 +61,7 @@ class Acknowledger:
         for fd, cutter in self._cutters.items():
             records = cutter.records_total
             if records != self._told[fd]:
-                if not say(b"ACK %d %d" % (fd, records), waits=waits):
+                if not say_finished(fd, records, waits=waits):
                     return False
                 self._told[fd] = records
                 self._told_bytes[fd] = cutter.bytes_total
@@ -100,5 +100,5 @@ class Unfinished:
         """What had been read at the mark is finished: lb may forget it."""
         for fd, (records, bytes_) in mark.items():
             if records != self._finished[fd][0]:
-                say(b"ACK %d %d" % (fd, records), waits=True)
+                say_finished(fd, records, waits=True)
                 self._finished[fd] = (records, bytes_)

@@ -24,6 +24,8 @@ class _Lb:
     first: dict[int, int] = field(default_factory=dict)
     """By pipe, the number of the first record that comes; empty where lb wants no acknowledgement."""
     retain_bytes: int | None = None
+    stand_ins: dict[int, int] = field(default_factory=dict)
+    """By pipe, whom else it is from, by the fd of a socket as lb's."""
 
 
 _lb = _Lb()
@@ -63,21 +65,31 @@ def say_ready(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def stand_in_for_lb(channel: int | None, pipe: int) -> None:
-    """From now on this process's words go to that socket, and it wants to know what of the pipe is finished; None: no
-    more. Its records are numbered from 0 on, in a run (LB_RUN) of their own."""
-    _lb.fd = channel
+    """From now on this process's words about the pipe go to that socket, and it wants to know what of it is finished;
+    None: no more. Its records are numbered from 0 on, in a run (LB_RUN) of their own."""
     if channel is None:
+        _lb.stand_ins.pop(pipe, None)
         _lb.first.pop(pipe, None)
     else:
+        _lb.stand_ins[pipe] = channel
         _lb.first[pipe] = 0
         os.environ["LB_RUN"] = os.urandom(8).hex()
 
 
+def say_finished(pipe: int, records: int, *, waits: bool) -> bool:
+    """So many of the pipe's records, from the first that this process got, are finished. Returns as `say`."""
+    return _send(_lb.stand_ins.get(pipe, _lb.fd), b"ACK %d %d" % (pipe, records), waits)
+
+
 def say(message: bytes, *, waits: bool) -> bool:
     """Sends one message. Returns False where lb would have to be waited for, and was not."""
-    if _lb.fd is None:
+    return _send(_lb.fd, message, waits)
+
+
+def _send(fd: int | None, message: bytes, waits: bool) -> bool:
+    if fd is None:
         return True
-    channel = socket.socket(fileno=_lb.fd)
+    channel = socket.socket(fileno=fd)
     try:
         channel.send(message, 0 if waits else socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -12,11 +12,13 @@ from harness.feed import Peer, frame, message
 
 _PADS = [b"x" * (7 * number % 211) for number in range(64)]
 _BATCH = 100
+SYMBOLS = 50
+"""Record N is of the symbol SM, M = N % 50."""
 
 
 def record(number: int) -> bytes:
     """The record with this number; lengths vary from one to the next."""
-    return b'{"ev":"T","sym":"S%d","n":%d,"pad":"%s"}' % (number % 50, number, _PADS[number % 64])
+    return b'{"ev":"T","sym":"S%d","n":%d,"pad":"%s"}' % (number % SYMBOLS, number, _PADS[number % 64])
 
 
 def numbers_of(records: Sequence[bytes]) -> list[int]:

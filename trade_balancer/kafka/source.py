@@ -76,11 +76,13 @@ def consume(
 
     given = {"bootstrap.servers": brokers, **(settings or {})}
     is_classic = given.get("group.protocol", "classic") == "classic"
-    if member and not is_classic:
-        raise UsageError("--member: group.protocol=consumer refuses a member that was killed and comes back")
+    if member:
+        given = {"group.instance.id": member, **given}
+    if "group.instance.id" in given and not is_classic:
+        name = "--member" if member else "-X group.instance.id"
+        raise UsageError(f"{name}: group.protocol=consumer refuses a member that was killed and comes back")
     Topics(given).check(topics)
-    of_member = {"group.instance.id": member} if member else {}
-    chosen = _DEFAULTS | (_CLASSIC if is_classic else {}) | of_member | {"group.id": group}
+    chosen = _DEFAULTS | (_CLASSIC if is_classic else {}) | {"group.id": group}
     return Consumed({**chosen, **given}, topics, note)
 
 

@@ -39,6 +39,8 @@ class MockCluster:
         at = ctypes.cast(self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster), ctypes.c_char_p)
         assert at.value is not None
         self.brokers = at.value.decode()
+        # Else the first members of a group wait 3 s for others.
+        self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
 
     def _call(self, name: str, *arguments: Any) -> None:
         assert getattr(self._lib, name)(self._cluster, *arguments) == 0, name

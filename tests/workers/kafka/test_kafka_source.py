@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from feeding import ROOT
+from group_member import Member, have_all, member_of
+from harness import flood
+from harness.flood import SYMBOLS
+from harness.lb_process import hold
 from mock_cluster import MockCluster, mock_cluster
 
 from trade_balancer import acknowledge, batches, columns, numbered
 from trade_balancer.errors import UnavailableError, UsageError
-from trade_balancer.kafka.inbox import Inbox
+from trade_balancer.kafka import source as source_module
+from trade_balancer.kafka.inbox import Inbox, Place
 from trade_balancer.kafka.source import Consumed, consume
 
 QUICK = {
@@ -161,31 +165,9 @@ def test_the_next_begins_behind_what_is_finished(cluster: MockCluster) -> None:
     assert sorted(rest) == sorted(map(record, range(150, 300)))
 
 
-HANDLER = """
-import sys
-from trade_balancer import run
-def handler(records, fd):
-    sys.stdout.write("".join(f"{record['sym']} {record.get('q', record.get('n'))}\\n" for record in records))
-    sys.stdout.flush()
-run(handler, batch=True)
-"""
-
-
 def options(brokers: str, topic: str, *more: str) -> list[str]:
     words = [word for name, value in QUICK.items() for word in ("-X", f"{name}={value}")]
     return ["--kafka", brokers, "--topic", topic, "--group", "g", *words, *more]
-
-
-@contextmanager
-def member_of(*more: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", HANDLER, *more]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def member(cluster: MockCluster) -> AbstractContextManager[subprocess.Popen[str]]:
@@ -249,5 +231,92 @@ def test_what_can_not_be_read_is_told(cluster: MockCluster) -> None:
         consume(cluster.brokers, ["absent"], "group")
     with pytest.raises(UsageError, match="--member"):
         consume(cluster.brokers, ["trades"], "group", member="a", settings={"group.protocol": "consumer"})
+    named = {"group.protocol": "consumer", "group.instance.id": "a"}
+    with pytest.raises(UsageError, match=r"group\.instance\.id"):
+        consume(cluster.brokers, ["trades"], "group", settings=named)
     with pytest.raises(UsageError, match=r"no\.such"):
         consume(cluster.brokers, ["trades"], "group", settings={"no.such": "1"})
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["finished-in-time", "given-up"])
+def test_a_partition_is_given_away_when_what_was_read_of_it_is_finished(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """To one who joins while all is read and nothing is finished. Where that takes too long, it gets that again."""
+    is_asked, finish = threading.Event(), Consumed._finish
+
+    def note(source: Consumed, places: set[Place]) -> None:
+        is_asked.set()
+        finish(source, places)
+
+    monkeypatch.setattr(Consumed, "_finish", note)
+    monkeypatch.setattr(source_module, "_GIVE_AWAY_S", 60 if waits else 0)
+    put(cluster, of_records(range(200)))
+    with joined(cluster) as first, ThreadPoolExecutor() as threads:
+        reading = numbered(first.fds, acknowledge=False)
+        begun: list[bytes] = []
+        while len(begun) < 200:
+            begun += next(reading)[2]
+        with joined(cluster) as second:
+            assert is_asked.wait(30)
+            assert committed(cluster) == 0
+            if waits:
+                acknowledge(first.fd, 200)
+            put(cluster, of_records(range(200, 300)))
+            first_rest, second_all = Found(), Found()
+            futures = [
+                threads.submit(first_rest.read, (records for _, _, records in reading)),
+                threads.submit(second_all.read, (records for _, records in batches(second.fds))),
+            ]
+            wanted = set(map(record, range(300))) - set(begun)
+            while not wanted <= {*first_rest.records, *second_all.records} or not second_all.records:
+                threading.Event().wait(0.01)
+            for source in (first, second):
+                source.leave()
+            for future in futures:
+                future.result()
+    came_again = {*second_all.records, *first_rest.records} & set(begun)
+    assert bool(came_again) is not waits
+
+
+class Found:
+    """What was read in another thread."""
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+
+    def read(self, some: Iterable[list[bytes]]) -> None:
+        for records in some:
+            self.records += records
+
+
+def test_a_member_that_stood_still_for_too_long_goes_on(cluster: MockCluster) -> None:
+    """Others have what it had; it finishes what it has in hand, and says nothing any more of how far they are."""
+    words = ("-X", "session.timeout.ms=1000")
+    with ExitStack() as stack:
+        held, other = (stack.enter_context(Member(cluster.brokers, "trades", *words)) for _ in range(2))
+        sent = 0
+
+        def send_until(has_come: Callable[[], bool]) -> None:
+            nonlocal sent
+            while not has_come():
+                put(cluster, [flooded(number) for number in range(sent, sent + SYMBOLS)])
+                sent += SYMBOLS
+
+        send_until(lambda: bool(held.count and other.count))
+        hold(held.process.pid)
+        theirs = set(held.by_symbol)
+        send_until(lambda: theirs <= other.by_symbol.keys())
+        held.process.send_signal(signal.SIGCONT)
+        before = held.count
+        send_until(lambda: held.count > before + SYMBOLS)
+        for member in (held, other):
+            member.wait_until(lambda: have_all([held, other], sent))
+        for member in (held, other):
+            member.process.send_signal(signal.SIGTERM)
+            assert member.process.wait() == 0
+    assert {*held.numbers, *other.numbers} == set(range(sent))
+
+
+def flooded(number: int) -> tuple[bytes, bytes, str]:
+    return b"S%d" % (number % SYMBOLS), flood.record(number), f"{RUN}{number}"
