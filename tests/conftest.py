@@ -46,6 +46,14 @@ def no_leaked_fds() -> Iterator[None]:
     assert not leaked, f"left open: {sorted(leaked)}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured, as record_property("measured", text)."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties if report.when == "call" else ():
+            if name == "measured":
+                terminalreporter.write_line(f"measured: {text}")
+
+
 @pytest.fixture(autouse=True)
 def log_as_ever() -> Iterator[None]:
     """The log is the process's, and a program that a test runs within it may set its level."""

@@ -17,6 +17,7 @@ import database_server
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from feeding import ROOT, framed, run_worker
+from group_member import member_of
 from harness.emitting import Emit
 from harness.feed import Feed
 from harness.flood import Flood, record
@@ -25,7 +26,6 @@ from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost
 from harness.replay import replay
 from kafka_server import PASSWORD, Server
 from test_kafka_redelivery import assert_all_there
-from test_kafka_source import member_of
 from topic_reader import messages
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ KAFKA = ["-m", "trade_balancer.kafka.program"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with database_server.running(Server) as broker:
+    with database_server.running(Server, may_lack=False) as broker:
         yield broker
 
 
