@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from trade_balancer.acknowledgement import EVERY_S, Mark, Unfinished
+from trade_balancer.errors import OutputError
 from trade_balancer.kafka.health import Health
 from trade_balancer.kafka.outbox import Account, AnyOutbox
 
@@ -36,17 +37,17 @@ class Delivery:
         self._look_at_s = 0.0
 
     def take(self, pipe: int, frames: memoryview) -> tuple[int, int, bytes]:
-        """Takes all frames that are whole. Returns their bytes, how many there are, and the last one's record.
-
-        Raises:
-            OutputError: as `Outbox.poll`.
-        """
+        """Takes all frames that are whole, or fewer, and then `serve` raises. Returns their bytes, how many there are,
+        and the last one's record."""
         begin = records = 0
         while (taken := self.outbox.take(pipe, frames[begin:])).is_full:
             begin += taken.consumed_bytes
             records += taken.records
             if not (self._pack_s and self.outbox.flush()):
-                self._hear(_WAIT_MS)
+                try:
+                    self._hear(_WAIT_MS)
+                except OutputError:  # it is raised again, when what was taken is counted
+                    return begin, records, bytes(taken.newest)
         records += taken.records
         if records:
             self._close_at_s = min(self._close_at_s, time.monotonic() + self._pack_s)

@@ -28,8 +28,10 @@ class Topics:
     """
 
     def __init__(self, kafka: Mapping[str, str]) -> None:
+        self._reason = ""
         try:
-            self._admin = AdminClient({"log_level": "2", **kafka})
+            settings: dict[str, Any] = {"log_level": "2", **kafka, "error_cb": self._note_error}
+            self._admin = AdminClient(settings)
         except KafkaException as fault:
             raise UsageError(f"-X: {_text(fault)}") from fault
 
@@ -76,11 +78,16 @@ class Topics:
         try:
             found = self._admin.list_topics(topic, timeout=_ANSWER_S).topics[topic]
         except KafkaException as fault:
-            raise UnavailableError(f"no answer from the brokers: {_text(fault)}") from fault
+            self._admin.poll(0)  # librdkafka tells the reason only so: a password, a certificate
+            raise UnavailableError(f"no answer from the brokers: {self._reason or _text(fault)}") from fault
         if found.error is not None:
             hint = "; `lb-kafka setup` makes it" if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
             raise UnavailableError(f"topic {topic}: {found.error.str()}{hint}")
         return found
+
+    def _note_error(self, error: Any) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._reason = error.str()
 
     def _settings(self, topic: str) -> dict[str, str | None]:
         """Nothing where we are not allowed to read them: who may write a topic need not be."""

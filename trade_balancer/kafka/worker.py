@@ -132,8 +132,8 @@ then in the pipes. `lb-kafka setup` makes the topics."""
             return
         cutter = pipes.cutters[fd]
         begun, start = cutter.lead(chunk)
-        if begun:
-            self._delivery.take(self._pipes[fd], memoryview(begun))
+        if begun and not self._delivery.take(self._pipes[fd], memoryview(begun))[0]:
+            return  # those behind it must not get its number
         taken_bytes, records, newest = self._delivery.take(self._pipes[fd], chunk[start:])
         cutter.keep(chunk, begun, start, start + taken_bytes, records)
         if records and (stamp_ms := stamp_ms_of(newest)) is not None:

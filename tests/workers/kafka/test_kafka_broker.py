@@ -3,6 +3,8 @@ compose.yaml starts."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import secrets
@@ -16,12 +18,13 @@ import composed
 import database_server
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from feeding import ROOT, framed, run_worker
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from feeding import ROOT, framed, ready_worker, run_worker
 from group_member import member_of
 from harness.emitting import Emit
 from harness.feed import Feed
 from harness.flood import Flood, record
-from harness.lb_process import Lb
+from harness.lb_process import Lb, with_constants
 from harness.redelivering import AT_ONCE, LITTLE, REDELIVER, assert_nothing_lost, kill_in_full_flight
 from harness.replay import replay
 from kafka_server import PASSWORD, Server
@@ -182,3 +185,53 @@ def test_what_compose_yaml_starts_works_and_each_hop_is_told(server: Server, tmp
             _, said = bars.communicate()
             assert bars.returncode == 0, said
     assert (tmp_path / "bars.jsonl").read_text().count("\n") > 0
+
+
+def test_batches_are_smaller_than_what_the_topic_allows(server: Server, topic: str, tmp_path: Path) -> None:
+    """Brokers refuse a batch as a whole."""
+    admin = AdminClient({"bootstrap.servers": server.brokers})
+    limit = ConfigEntry("max.message.bytes", "20000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[limit])
+    admin.incremental_alter_configs([resource])[resource].result()
+    sent = [record(number) for number in range(5000)] + [b'{"ev":"T","sym":"S1","pad":"%s"}' % (b"x" * 20_000)]
+    for packing in ([], ["--pack-ms", "50"]):
+        words = [*KAFKA, "--brokers", server.brokers, "--topic", topic, "--compression", "none", *packing]
+        path = tmp_path / "summary"
+        done = run_worker([*words, "--summary", str(path)], [framed(sent)])
+        summary = json.loads(path.read_text())
+        assert (done.code, summary["acknowledged"], summary["failed"]) == (74, 5000, 1), done.err
+
+
+def test_a_topic_that_is_deleted_ends_the_worker(server: Server, topic: str, tmp_path: Path) -> None:
+    """When librdkafka has seen for so long that it is not there, by default 30 s."""
+    admin = AdminClient({"bootstrap.servers": server.brokers})
+    path = tmp_path / "summary"
+    words = [*KAFKA, "--brokers", server.brokers, "--topic", topic, "--summary", str(path)]
+    words += ["-X", "topic.metadata.propagation.max.ms=500", "-X", "topic.metadata.refresh.interval.ms=500"]
+    with ready_worker(words) as (worker, [pipe]):
+        os.write(pipe, framed([record(0)]))
+        while not messages(server.brokers, [topic]):
+            pass
+        admin.delete_topics([topic])[topic].result()
+        number = 1
+        with contextlib.suppress(BrokenPipeError):
+            while worker.poll() is None:
+                os.write(pipe, framed([record(number)]))
+                number += 1
+        os.close(pipe)
+        _, err = worker.communicate()
+    assert worker.returncode == 74, err
+    assert re.search(r"Kafka takes no more: .*[Uu]nknown", err), err
+    summary = json.loads(path.read_text())
+    assert summary["records"] == summary["acknowledged"] + summary["waiting"] + summary["failed"]
+    assert summary["failed"] > 0
+
+
+def test_a_password_that_is_wrong_is_told_at_the_start(server: Server, topic: str, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=lb\nsasl.password=x\n")
+    command = [*with_constants("trade_balancer.kafka.program", {"trade_balancer.kafka.topics._ANSWER_S": 3})]
+    command += ["--brokers", server.sasl_brokers, "-X", f"@{settings}", "--topic", topic]
+    done = run_worker(command, [b""])
+    assert done.code == 69
+    assert re.search(r"no answer from the brokers: .*[Aa]uthentication failed", done.err), done.err
