@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ import orjson
 import pytest
 from harness import Feed, Lb
 from harness.feed import CLOSE, PING, PONG, Peer, asked, frame
+from harness.joining import Joined
+from harness.lb_process import hold
 from harness.takeover import NEVER_DUE, VENUE, assert_taken_over_without_a_hole
 
 from lb.feed.session import frames
@@ -88,6 +91,32 @@ def test_the_second_goes_on_where_the_first_ends() -> None:
     assert counted == [2, 0, 0]
     assert end.balance["exact"]
     assert end.exit_code == 0
+
+
+def test_it_is_not_taken_while_a_full_pipe_holds_up_what_the_first_has_brought(tmp_path: Path) -> None:
+    """That is still to be dealt; where the second begins, what is left of the input is forgotten."""
+    constants = {**NEVER_DUE, "lb.feed.keeper.LONGEST_ENDING_S": 0.3, "lb.balancer.STALLED_AFTER_S": 0.01}
+    words = ("--pipe-size", "4096", "--backlog", "8192", "--control", str(tmp_path / "lb.sock"))
+    with two_sessions(constants, *words) as (_, lb, first, second), Joined(tmp_path / "lb.sock") as client:
+        converse(second)
+        second.say(trade(2))
+        first.say(trade(1))
+        lb.await_records(1)
+        first.say(trade(2))
+        assert first.receive().close_code == frames.NORMAL_CLOSURE
+        (pid,) = lb.await_workers(1)
+        hold(pid)
+        hold(lb.pid)  # so that it reads all of this at once
+        first.send(b"".join(frame(trade(number)) for number in range(3, 400)))
+        lb.send_signal(signal.SIGCONT)
+        lb.await_line("a full pipe stops the reading")
+        first.send(frame(trade(400)))  # is not read
+        while client.result("status")["session"]["socket_bytes"]:
+            pass  # the first session is not over yet
+        os.kill(pid, signal.SIGCONT)
+        lb.await_line("session taken over")
+        second.say(trade(401))
+        assert numbers(lb.await_records(401).pipes[0]) == [*range(1, 400), 2, 401]
 
 
 def test_it_is_not_taken_before_it_brings_all_that_the_first_does() -> None:
