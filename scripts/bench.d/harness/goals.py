@@ -27,6 +27,8 @@ from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.rows import RowResults
 from harness.trial import Trial
+from harness.upgrade.gap import UPGRADE
+from harness.upgrade.memory import MEMFD
 from harness.workers import WorkerResults
 
 MEMORY_RECORDS = 100_000_000
@@ -98,6 +100,11 @@ def fault_figures(faults: RowResults, results: Results) -> list[Figure]:
         _fault(faults, SPILL, Bound(">=", 3, "M/s")),
         _to_peer(results, "everything off, throughput to the commit before", Bound(">=", 0.99)),
     ]
+
+
+def upgrade_figures(upgrades: RowResults, _: Results) -> list[Figure]:
+    """Of the part `upgrade`."""
+    return [_fault(upgrades, UPGRADE, Bound("<=", 50, "ms")), _fault(upgrades, MEMFD, Bound(">=", 0.98))]
 
 
 def attach_figures(readers: RowResults, results: Results) -> list[Figure]:

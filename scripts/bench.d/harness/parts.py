@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from harness import attach, books, emit, faults, goals, kafka, ledger
+from harness import attach, books, emit, faults, goals, kafka, ledger, upgrade
 from harness.goals import Figure
 from harness.results import Results
 from harness.rows import RowResults, Terms
@@ -30,4 +30,5 @@ ROW_PARTS: Mapping[str, Part] = {
     "emit": Part("very many clients of lb-emit, in about three", emit.ROWS.measure, goals.emit_figures),
     "kafka": Part("records to a broker of Kafka's and back, in about three", kafka.ROWS.measure, goals.kafka_figures),
     "ledger": Part("accounts, in about two", ledger.ROWS.measure, goals.ledger_figures),
+    "upgrade": Part("lb replaced while it runs, in about one", upgrade.ROWS.measure, goals.upgrade_figures, True),
 }

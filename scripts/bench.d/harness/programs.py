@@ -20,6 +20,8 @@ SOURCES = {
     "one-write-per-record": ("one_write_per_record.c", "balancer.c", *_WIRE),
 }
 """Program name -> its sources."""
+PRIVATE_MEMORY = "private_memory.so"
+"""To be preloaded."""
 
 
 def build(folder: Path) -> None:
@@ -31,6 +33,8 @@ def build(folder: Path) -> None:
     compiler = os.environ.get("CC", "cc")
     if not shutil.which(compiler):
         raise SetupError(f"no C compiler '{compiler}': install gcc or clang, or name one in CC")
+    preloaded = ("-shared", "-fPIC")
+    compile_program(compiler, folder / PRIVATE_MEMORY, [CSRC / "private_memory.c"], preloaded)
     for name, sources in SOURCES.items():
         compile_program(compiler, folder / name, [CSRC / source for source in sources], ("-lssl", "-lcrypto"))
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,9 @@ def wanted_option(words: str) -> None:
 
 
 @contextlib.contextmanager
-def playing(terms: Terms, setting: Setting, *options: str) -> Iterator[Play]:
+def playing(
+    terms: Terms, setting: Setting, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Play]:
     """Everybody is connected and ready, and the feed has not begun."""
     with tempfile.TemporaryDirectory(dir=terms.build, prefix="play-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -87,7 +89,8 @@ def playing(terms: Terms, setting: Setting, *options: str) -> Iterator[Play]:
         command += ["--spawn", "per-pipe", "--pipe-size", str(1 << 20), *options]
         command += ["benchmark", f"ws://127.0.0.1:{port}/stocks", str(setting.pipes), str(folder)]
         command += [str(terms.build / "worker"), setting.mode, str(tallies)]
-        lb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=_environment())
+        own = {**_environment(), **(environment or {})}
+        lb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=own)
         stack.callback(_end, lb, tallies)
         try:
             feeder.event("subscribed", _READY_S, lambda: _check_alive(lb))
