@@ -17,11 +17,12 @@ from functools import partial
 from typing import Any
 
 from lb import config as configuration
-from lb import handing_over, handover, logs, stand_in
+from lb import estate, handing_over, handover, logs, stand_in
 from lb.config import Config
 from lb.control import Later, Refusal
 from lb.desk import Desk, listen
 from lb.errors import EX_IOERR, InternalError, LbError, SessionError
+from lb.estate import Estate
 from lb.feed import session, succession, venues
 from lb.feed.keeper import Keeper
 from lb.handing_over import Parts
@@ -174,9 +175,13 @@ class Balancer:
                 config, self._words, self._manager, allowance, listener, page, pipes, pump, self._folder, redelivery,
                 supervisor, self._keeper, self._desk, self._reporter, self._service, high_water_bytes, self._began_ns,
             )  # fmt: skip
+            self._estate = Estate(parts, adopted if adopted.get("is_killed") else adopted.get("estate"))
+            stack.callback(self._estate.abandon)
             self._upgrade = self._new_upgrade(parts)
             stack.callback(self._upgrade.close)
-            if adopted:
+            if adopted.get("is_killed"):
+                estate.adopt(parts, adopted)
+            elif adopted:
                 handing_over.adopt(parts, adopted, stopped_ns)
                 supervisor.reap()
             else:
@@ -194,7 +199,7 @@ class Balancer:
                 settle=self._settle_session,
                 release=self._release_session,
                 unsettled=partial(handing_over.unsettled, parts),
-                jump=partial(handing_over.jump, parts, self._obey),
+                jump=partial(handing_over.jump, parts, self._obey, self._estate.hand_over),
             )
         )
 
@@ -273,6 +278,7 @@ class Balancer:
         self._desk.tend(now_ns)
         self._service.tend(now_ns)
         self._upgrade.tend(now_ns)
+        self._estate.tend(now_ns)
 
     def _work(self) -> None:
         """Let the pump run, or wait for the workers' end, until something happens."""
@@ -321,6 +327,7 @@ class Balancer:
                 self._keeper.notice(event)
             case TlsRecord():
                 self._keeper.tls_record(event)
+                self._estate.touch()  # it may have changed the session's secrets
             case ControlFrame():
                 self._keeper.control(event)
             case Malformed():
@@ -390,6 +397,8 @@ class Balancer:
         action, state = next_step(self._state, event)
         if self._state is State.RUNNING and state is not State.RUNNING and self._upgrade.is_begun:
             self._upgrade.refuse("lb stops")
+        if state is not State.RUNNING:
+            self._estate.abandon()
         if state is not self._state:
             self._state = state
             time_s = {State.KILLING: KILL_AFTER_S}.get(state, self._config.grace_s)

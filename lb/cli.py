@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lb import handover, logs, options
+from lb import estate, handover, logs, options
 from lb.balancer import Balancer
 from lb.config import Config, LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
 from lb.key import Key, hide_key_in
+from lb.pump import MappingRefused
 from lb.secret import hide_all
 from lb.service import Manager
 
@@ -31,6 +32,12 @@ def main() -> int:
     try:
         if (adopted := handover.take()) is not None:
             return _go_on(adopted)
+        if (left := estate.take(manager, words)) is not None:
+            try:
+                return _go_on_behind(left, manager, words)
+            except MappingRefused as error:
+                fds = (left[name] for name in ("document_fd", "pump_fd", "session_fd"))
+                estate.refuse(manager, error, [fd for fd in fds if fd is not None])
         config = options.parse(words)
         _tell(config, manager, config.log_level)
         return Balancer(config, manager, words).run()
@@ -53,6 +60,13 @@ def _go_on(adopted: Mapping[str, Any]) -> int:
     manager = Manager.adopt(adopted["manager"])
     _tell(config, manager, LogLevel(adopted["log_level"]))
     return Balancer(config, manager, adopted["words"], adopted).run()
+
+
+def _go_on_behind(left: Mapping[str, Any], manager: Manager, words: Sequence[str]) -> int:
+    """Behind a process that was killed."""
+    config = options.parse(words, Key.adopt(left["key"]))
+    _tell(config, manager, config.log_level)
+    return Balancer(config, manager, words, left).run()
 
 
 def _tell(config: Config, manager: Manager, log_level: LogLevel) -> None:

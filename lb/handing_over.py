@@ -69,9 +69,9 @@ def unsettled(parts: Parts, way: Way) -> str | None:
     return None if parts.desk.is_settled else "an answer to a program on the control socket"
 
 
-def jump(parts: Parts, obey: Callable[[], object], way: Way) -> None:
+def jump(parts: Parts, obey: Callable[[], object], estate: Callable[[], Mapping[str, Any] | None], way: Way) -> None:
     """The installed program takes the process over. Returns where `obey`, which does what signals ask for, has left
-    something unsettled. Raises OSError."""
+    something unsettled. `estate`: what that hands over. Raises OSError."""
     began_ns = time.monotonic_ns()
     # A signal from here on waits for the other program: by default it would end the process.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
@@ -79,16 +79,16 @@ def jump(parts: Parts, obey: Callable[[], object], way: Way) -> None:
         obey()
         if unsettled(parts, way) is None:
             with parts.service.standing_still():
-                _leave(parts, began_ns, way)
+                _leave(parts, began_ns, estate(), way)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _leave(parts: Parts, began_ns: int, way: Way) -> None:
-    document = {**_document(parts), "jumped_ns": began_ns}
+def _leave(parts: Parts, began_ns: int, estate: Mapping[str, Any] | None, way: Way) -> None:
+    document = {**_document(parts), "jumped_ns": began_ns, "estate": estate}
     with ExitStack() as stack:
         left = _leave_account(parts, stack) if way is Way.ACCOUNT else _leave_mapping(parts, stack)
-        fds = [*_fds(parts), *left.pop("fds")]
+        fds = [*_fds(parts), *left.pop("fds"), *([] if estate is None else [estate["document_fd"]])]
         own = {**left, "fds": fds}
         document_fd = handover.leave({**document, **own})
         stack.callback(os.close, document_fd)

@@ -188,9 +188,9 @@ def test_only_the_command_line_knows_the_balancer() -> None:
     assert importers("lb.cli", among="lb") <= {"lb.__main__"}
 
 
-WHERE_THE_SIDES_MEET = {"lb.balancer", "lb.desk", "lb.handing_over"}
-"""The loop around all of them, what it leaves to another program, and where other programs' wishes, which concern all
-of them, are carried out."""
+WHERE_THE_SIDES_MEET = {"lb.balancer", "lb.desk", "lb.handing_over", "lb.estate"}
+"""The loop around all of them, what it leaves to another program, or to the next start, and where other programs'
+wishes, which concern all of them, are carried out."""
 
 
 def test_the_parts_do_not_know_each_other() -> None:

@@ -101,6 +101,11 @@ class Subscriptions:
         return self._asked | self._leaving
 
     @property
+    def counts(self) -> tuple[int, int, int]:
+        """Of topics that were asked for, are leaving, are acknowledged."""
+        return len(self._asked), len(self._leaving), len(self._acknowledged)
+
+    @property
     def acknowledged(self) -> set[str]:
         return set(self._acknowledged)
 

@@ -52,10 +52,36 @@ def let_go(keeper: Keeper, *, keeps: bool) -> None:
     keeper._end(SessionLetGo(f"closed for the upgrade: {why}"))
 
 
+def mark(keeper: Keeper) -> object:
+    """Another one where something has changed that whoever comes after a kill must know; cheap."""
+    said = keeper.topics.subscriptions
+    return id(keeper.state), said.wanted, *said.counts, keeper.history.sessions_total
+
+
+def bequeath(keeper: Keeper) -> dict[str, Any]:
+    """In any state, for inherit() in another process: a session that is not open, or can't be kept, is opened anew."""
+    is_kept = settled_session(keeper) is not None
+    return hand_over(keeper) if is_kept else {**_parts(keeper), "state": {"due_ns": 0}}
+
+
+def inherit(keeper: Keeper, left: Mapping[str, Any], session_fd: int | None, go_on: Callable[[int], None]) -> bool:
+    """As adopt(), after a kill. Returns whether the session goes on: `session_fd` is its own, or None."""
+    state = dict(left["state"])
+    is_kept = "session" in state and session_fd is not None
+    state = state | {"session": state["session"] | {"fd": session_fd}} if is_kept else {"due_ns": 0}
+    adopt(keeper, {**left, "state": state}, go_on)
+    keeper.topics.is_retuned = True
+    return is_kept
+
+
 def hand_over(keeper: Keeper) -> dict[str, Any]:
     """In the states Waiting and Open."""
+    return {**_parts(keeper), "state": _state(keeper)}
+
+
+def _parts(keeper: Keeper) -> dict[str, Any]:
     parts = {name: getattr(keeper, name).hand_over() for name in _PARTS}
-    return {**parts, "tls": keeper.tls, "failures": keeper._backoff.failures, "state": _state(keeper)}
+    return {**parts, "tls": keeper.tls, "failures": keeper._backoff.failures}
 
 
 def adopt(keeper: Keeper, handed_over: Mapping[str, Any], go_on: Callable[[int], None]) -> None:

@@ -229,6 +229,17 @@ class Pump:
         """An adopted pump: the session that it had is on this socket."""
         lib.pump_go_on(self._pump, fd)
 
+    @property
+    def sessions_total(self) -> int:
+        """That were attached, by whoever had this pump."""
+        return int(lib.pump_sessions_total(self._pump))
+
+    def settle_write(self, pipe: int, read_fd: int) -> None:
+        """An adopted pump whose process was killed: where that was amid a write to this pipe, finds out how much the
+        pipe took. Before all else; nobody reads the pipe meanwhile."""
+        if lib.pump_write_in_flight(self._pump) == pipe:
+            lib.pump_settle_write(self._pump, read_fd)
+
     def stand_in(self, stop_fd: int) -> int:
         """A child goes on with the pump until `stop_fd` is readable, or something is to be decided. Returns its pid.
         Until it has ended, this pump is nobody's. Raises OSError."""

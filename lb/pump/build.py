@@ -21,7 +21,7 @@ def declarations(header: Path) -> str:
     return str(text)
 
 
-_MAPPED = "pump pump_state scan utf8 spill_state retain mapping ring reader topics readers"
+_MAPPED = "pump pump_state scan utf8 spill_state retain mapping ring reader topics readers checkpoint"
 """What says how the pump's mapping is laid out."""
 _COMMENTS = re.compile(r"/\*.*?\*/", re.DOTALL)
 

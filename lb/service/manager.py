@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping, MutableMapping
+from array import array
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 _LONGEST_BYTES = 4000
@@ -17,13 +18,15 @@ _LONGEST_BYTES = 4000
 
 
 class Manager:
-    """`watchdog_ns`: how soon after the last WATCHDOG=1 it takes lb for dead; None: it does not look."""
+    """`watchdog_ns`: how soon after the last WATCHDOG=1 it takes lb for dead; None: it does not look. `most_kept`: how
+    many descriptors it keeps for the next start (FDSTORE of systemd.exec(5))."""
 
-    def __init__(self, address: str = "", watchdog_ns: int | None = None) -> None:
+    def __init__(self, address: str = "", watchdog_ns: int | None = None, most_kept: int = 0) -> None:
         """`address`: a path, or `@` and the name of an abstract socket (unix(7)); others are nobody's."""
         self.hide: Callable[[str], str] = str
         """Takes secrets out of a text."""
         self.watchdog_ns = watchdog_ns
+        self.most_kept = most_kept
         self._told_address = address
         self._socket: socket.socket | None = None
         if address[:1] in ("/", "@"):
@@ -36,16 +39,17 @@ class Manager:
         address = environment.pop("NOTIFY_SOCKET", "")
         watchdog_us = environment.pop("WATCHDOG_USEC", "")
         watched = environment.pop("WATCHDOG_PID", "")
+        kept = environment.pop("FDSTORE", "")
         is_watched = watchdog_us.isdecimal() and int(watchdog_us) > 0 and watched in ("", str(os.getpid()))
-        return cls(address, int(watchdog_us) * 1000 if is_watched else None)
+        return cls(address, int(watchdog_us) * 1000 if is_watched else None, int(kept) if kept.isdecimal() else 0)
 
     def hand_over(self) -> dict[str, Any]:
         """For adopt() in another process."""
-        return {"address": self._told_address, "watchdog_ns": self.watchdog_ns}
+        return {"address": self._told_address, "watchdog_ns": self.watchdog_ns, "most_kept": self.most_kept}
 
     @classmethod
     def adopt(cls, handed_over: Mapping[str, Any]) -> Manager:
-        return cls(handed_over["address"], handed_over["watchdog_ns"])
+        return cls(handed_over["address"], handed_over["watchdog_ns"], handed_over.get("most_kept", 0))
 
     @property
     def listens(self) -> bool:
@@ -57,6 +61,17 @@ class Manager:
             lines = (f"{name}={_line(self.hide(str(value)))}" for name, value in assignments.items())
             with contextlib.suppress(OSError):
                 self._socket.sendto("\n".join(lines).encode(errors="replace"), self._address)
+
+    def send(self, fds: Sequence[int], lines: str) -> bool:
+        """Descriptors, with what is to be done with them. Returns whether they could be sent at once."""
+        if self._socket is None:
+            return False
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+        try:
+            self._socket.sendmsg([lines.encode()], rights, 0, self._address)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         if self._socket is not None:

@@ -26,6 +26,10 @@ _HANDED_OVER = (
 """What another program that takes the process over is told as it is."""
 
 
+_OUTLIVES = ("starts_total", "last_end", "ends_total", "ready_total", "unknown_messages_total", "is_excess_told")
+"""What whoever comes after a kill is told as it is."""
+
+
 class State(enum.Enum):
     EMPTY = "no process"
     STARTING = "forked, and does not run its program yet"
@@ -131,6 +135,20 @@ class Slot:
         self.channel = None if handed_over["channel_fd"] is None else Channel(handed_over["channel_fd"])
         self.acknowledged = dict(handed_over["acknowledged"])
         self.first_record = dict(handed_over["first_record"])
+
+    def bequeath(self) -> dict[str, Any]:
+        """For inherit() in another process, after a kill."""
+        told = {name: getattr(self, name) for name in _OUTLIVES}
+        return {**told, "failures": self.backoff.failures, "crashes": self.crashes.hand_over()}
+
+    def inherit(self, left: Mapping[str, Any]) -> None:
+        """Its worker is gone, and how far it has read is not known."""
+        for name in _OUTLIVES:
+            setattr(self, name, left[name])
+        self.ends_total = Counter(self.ends_total)
+        self.backoff.failures = left["failures"]
+        self.crashes.adopt(left["crashes"])
+        self.unaligned = list(self.pipes)
 
     @property
     def is_alive(self) -> bool:

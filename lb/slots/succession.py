@@ -44,3 +44,23 @@ def adopt(supervisor: Supervisor, handed_over: Mapping[str, Any]) -> None:
             supervisor._by_pid[slot.pid] = slot
         if slot.restart_ns < NEVER_NS:
             supervisor._due.add(slot, slot.restart_ns)
+
+
+def mark(supervisor: Supervisor) -> object:
+    """Another one where a worker has been started, or has ended."""
+    return [(slot.pid, slot.state) for slot in supervisor.slots]
+
+
+def bequeath(supervisor: Supervisor) -> dict[str, Any]:
+    """At any time, for inherit() in another process, whose children the workers are not."""
+    totals = {"stuck_total": supervisor.stuck_total, "failures_total": supervisor.failures_total}
+    return {"slots": [slot.bequeath() for slot in supervisor.slots], **totals}
+
+
+def inherit(supervisor: Supervisor, left: Mapping[str, Any]) -> None:
+    """Instead of start(): every worker is to be started, and its pipes may begin with the rest of a record."""
+    supervisor.stuck_total, supervisor.failures_total = left["stuck_total"], left["failures_total"]
+    supervisor._has_run = True
+    for slot, of_slot in zip(supervisor.slots, left["slots"], strict=True):
+        slot.inherit(of_slot)
+    supervisor.start()

@@ -4,6 +4,7 @@
  *
  * Input: a byte each for the config, the high-water mark and readers, the first part of the session, and how many changes there are; of each
  * change a byte for where, two for the place there, one for its kind, two for the value; then the session. */
+#include "checkpoint.h"
 #include "input.h"
 #include "mapping.h"
 #include "readers.h"
@@ -83,9 +84,11 @@ static void change(struct pump *pump, uint32_t pipes, uint64_t mapped_bytes, uin
     const uint64_t place = how[1] | how[2] << 8;
     const uint64_t small = how[4] | how[5] << 8;
     const struct pump_pipe *pipe = &pump->pipe[how[0] % pipes];
-    const uint64_t struct_bytes = sizeof *pump + pipes * sizeof *pipe;
+    const uint64_t saved = pump->checkpoints_offset, saved_pipes = saved + 2 * sizeof(struct saved_pump);
+    const uint64_t behind_saved = offsetof(struct pump, generation);
     const uint64_t readers_at = pump->readers_offset;
-    const uint64_t at[] = {place % struct_bytes, sizeof *pump + place % (struct_bytes - sizeof *pump), pipe->kept + place % 256,
+    const uint64_t at[] = {how[0] & 64 ? saved + place % (2 * sizeof(struct saved_pump)) : behind_saved + place % (sizeof *pump - behind_saved),
+                           saved_pipes + place % (2 * pipes * sizeof(struct saved_pipe)), pipe->kept + place % 256,
                            pump->input_offset + pump->text_begin + place % 256, readers_at + place % sizeof(struct readers),
                            readers_at + offsetof(struct readers, reader) + place % (READERS_MAX * sizeof(struct reader))};
     const uint64_t last = mapped_bytes - sizeof(uint64_t); /* an earlier change may have led astray */

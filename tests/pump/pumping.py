@@ -159,6 +159,8 @@ class Rig:
         except MappingRefused:
             os.close(memory_fd)
             raise
+        for pipe, read_fd in enumerate(self.read_fds):
+            self.pump.settle_write(pipe, read_fd)
         if not self.has_ended:
             self.pump.go_on(self.session.fileno())
         self.check_balance()

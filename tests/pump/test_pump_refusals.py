@@ -198,7 +198,7 @@ def test_a_poll_that_is_refused_is_waited_out(refusal: Callable[[], None]) -> No
 def test_what_the_kernels_tls_refuses_is_told_apart_from_what_the_network_does(errno: int, is_of_tls: bool) -> None:
     def work() -> None:
         with Rig(source=Source.KTLS) as rig:
-            refuse("recvmsg", errno, 2, 0, 1 << 31)
+            refuse("recvmmsg", errno, 2, 0, 1 << 31)
             with pytest.raises(SessionLost, match="receiving failed: ") as raised:
                 rig.send(text(1))
             assert isinstance(raised.value, KernelTlsFailed) == is_of_tls

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from lb.setup import host
 from lb.setup.cli import main
 from lb.setup.finding import State
 from lb.setup.instance import key
-from lb.setup.workers import await_workers
 
 __all__ = ["authority"]
 
@@ -124,15 +122,3 @@ def test_a_port_that_nobody_listens_on(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_no_check_shows_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "a-key" not in json.dumps(looked_at(tmp_path, capsys, "LB_URL=nonsense", "LB_NPIPES=1"))
-
-
-def test_workers_that_an_lb_has_left_are_awaited(tmp_path: Path) -> None:
-    group = tmp_path / "sys/fs/cgroup/lb.service"
-    group.mkdir(parents=True)
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text("0::/lb.service\n")
-    (group / "cgroup.procs").write_text(f"{os.getpid()}\n")
-    assert await_workers(tmp_path) == 0
-    (group / "cgroup.procs").write_text(f"{os.getpid()}\n4711\n")
-    assert await_workers(tmp_path, longest_s=0.2) == 1
-    assert await_workers(tmp_path / "none") == 0

@@ -4,6 +4,7 @@
  * out. What is taken is proven as what is adopted is. */
 #include "adopt.h"
 #include "backlog.h"
+#include "checkpoint.h"
 #include "mapping.h"
 #include "outbox.h"
 #include "retain.h"
@@ -143,5 +144,6 @@ int pump_take_pipe(struct pump *pump, uint32_t number, const struct pump_pipe_ac
     if (!adopt_is_pipe(pump, number))
         return -1;
     outbox_go_on(pump, number);
+    checkpoint_pipe(pump, number);
     return 0;
 }

@@ -1,4 +1,5 @@
 /* What a pipe's readers say of the records they were given, and what follows for the outbox. */
+#include "checkpoint.h"
 #include "outbox.h"
 #include "peek.h"
 #include "retain.h"
@@ -26,6 +27,7 @@ void pump_listen(struct pump *pump, uint32_t number, int channel_fd, int reader_
 {
     pump_listen_again(pump, number, channel_fd, reader_fd);
     pump->pipe[number].first_record = pump->pipe[number].acknowledged_total;
+    checkpoint_pipe(pump, number);
 }
 
 int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)
@@ -46,5 +48,6 @@ int64_t pump_redeliver(struct pump *pump, uint32_t number, int read_fd)
     pipe->redelivered_total += again;
     pipe->head = pipe->frame = pipe->kept;
     outbox_touch(pump, pipe);
+    checkpoint_pipe(pump, number);
     return (int64_t)again;
 }

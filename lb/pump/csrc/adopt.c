@@ -6,13 +6,17 @@
  * that nobody sent. */
 #include "adopt.h"
 #include "backlog.h"
+#include "checkpoint.h"
+#include "in_flight.h"
 #include "layout.h"
 #include "mapping.h"
+#include "move.h"
 #include "outbox.h"
 #include "readers.h"
+#include "receive.h"
 #include "retain.h"
 #include "scan.h"
-#include "spill_state.h"
+#include "spill_file.h"
 
 #include <errno.h>
 
@@ -158,22 +162,54 @@ static int is_pump(const struct pump *pump)
     return 1;
 }
 
+/* An event that the last process was told of, and may not have come to. */
+static void tell_again(struct pump *pump)
+{
+    const int event = pump->told_event;
+    if (pump->left_event == 0 && (event == PUMP_NOTICE || event == PUMP_CONTROL || event == PUMP_TLS_RECORD))
+        pump->left_event = event;
+    pump->told_event = 0;
+}
+
+/* What its process has begun behind the last checkpoint, and not ended. Returns 0, or -1 where that can't be. */
+static int finish(struct pump *pump)
+{
+    tell_again(pump);
+    const int read = receive_left(pump);
+    if (read == PUMP_TLS_RECORD)
+        pump->left_event = read;
+    for (uint32_t number = 0; spill_is_on(&pump->config) && number < pump->config.pipes; number++)
+        spill_file_take_back(pump, number);
+    return read < 0 ? -1 : in_flight_take(pump);
+}
+
+/* Returns 0, or -1. */
+static int go_on(struct pump *pump)
+{
+    if (mapping_restore(pump) < 0 || move_finish(pump) < 0 || !is_pump(pump))
+        return -1;
+    pump->feed_fd = -1;
+    pump->is_saved = 0;
+    pump->drain_at = pump->undrained_count = 0;
+    layout_init(pump, pump->config.vectors);
+    outbox_adopt(pump);
+    backlog_look_again(pump);
+    return finish(pump);
+}
+
 struct pump *pump_adopt(int memory_fd, const struct pump_config *config)
 {
     struct pump *pump = mapping_of(memory_fd, config);
     if (!pump)
         return NULL;
     errno = EINVAL;
-    if (!is_pump(pump) || readers_adopt(pump) < 0) {
+    if (go_on(pump) < 0 || readers_adopt(pump) < 0) {
         const int error = errno;
         mapping_unmap(pump);
         errno = error;
         return NULL;
     }
-    pump->feed_fd = -1;
-    layout_init(pump, config->vectors);
-    outbox_adopt(pump);
-    backlog_look_again(pump);
+    checkpoint_all(pump);
     return pump;
 }
 

@@ -31,7 +31,7 @@ static void note(struct pump *pump, uint64_t frame)
  * read. One copy per flush, whatever the number of records. */
 void arrivals_note(struct pump *pump)
 {
-    const uint32_t *touched = outbox_touched(pump);
+    const uint32_t *touched = pump_touched(pump);
     for (uint32_t at = 0; at < pump->touched_count; at++) {
         const struct pump_pipe *pipe = &pump->pipe[touched[at]];
         if (!pipe->full && pipe->head == pipe->frame && pipe->head < pipe->tail) {

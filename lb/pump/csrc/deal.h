@@ -44,8 +44,11 @@ static inline int deal_without_room(struct pump *pump, uint32_t number, int room
 {
     if (room < 0)
         return room;
-    if (pump->pipe[number].policy == PUMP_POLICY_DROP_NEWEST || pump->pipe[number].policy == PUMP_POLICY_DROP_OLDEST) {
-        pump->pipe[number].dropped_total++;
+    struct pump_pipe *pipe = &pump->pipe[number];
+    if (pipe->policy == PUMP_POLICY_DROP_NEWEST || pipe->policy == PUMP_POLICY_DROP_OLDEST) {
+        pump->held_bytes = 0;
+        pipe->dropped_total++;
+        outbox_touch(pump, pipe); /* its counters are part of the next checkpoint */
         deal_next_turn(pump);
         return 0;
     }
@@ -54,14 +57,18 @@ static inline int deal_without_room(struct pump *pump, uint32_t number, int room
 }
 
 /* Puts one record into the outbox of this pipe. Returns 0, DEAL_FULL, or an error. */
-static inline int deal_record(struct pump *pump, uint32_t number, const uint8_t *record, size_t length)
+static inline int deal_record(struct pump *pump, uint32_t number, const uint8_t *record, size_t length, int cut)
 {
     struct pump_pipe *pipe = &pump->pipe[number];
     const size_t framed = PUMP_LENGTH_BYTES + length;
     if (__builtin_expect(pipe->tail + framed > pipe->limit, 0)) {
+        pump->held_bytes = length; /* to make room, bytes are written: whoever adopts the pump then deals this record next */
+        pump->held_cut = (uint8_t)cut;
         const int room = outbox_make_room(pump, number, framed);
+        pump->is_saved = 0;
         if (room <= 0)
             return deal_without_room(pump, number, room);
+        pump->held_bytes = 0;
     }
     uint8_t *frame = pump_at(pump, pipe->tail);
     const uint32_t wire_length = htole32((uint32_t)length);

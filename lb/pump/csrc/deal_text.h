@@ -98,13 +98,10 @@ static int deal_text(struct pump *pump)
         if (LAYOUT(is_notice)(record, length))
             return deal_notice(pump, length);
         const struct wanted wanted = wanted_of(pump, record, length);
-        const int rc = wanted.pipes ? deal_record(pump, pipe_of(pump, record, length), record, length)
+        const int rc = wanted.pipes ? deal_record(pump, pipe_of(pump, record, length), record, length, cut)
                                     : deal_to_no_pipe(pump);
-        if (rc) {
-            pump->held_bytes = length;
-            pump->held_cut = (uint8_t)cut;
+        if (rc)
             return rc;
-        }
         if (wanted.readers)
             readers_offer(pump->readers, wanted.readers, record, length);
         pump->counters.records_exact_total += wanted.pipes && cut != CUT_FLAT;

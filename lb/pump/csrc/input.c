@@ -1,4 +1,6 @@
 #include "input.h"
+#include "checkpoint.h"
+#include "move.h"
 #include "ws_frame.h"
 
 #include <string.h>
@@ -10,32 +12,43 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
+static void book_payload(struct pump *pump, size_t take)
+{
+    pump->text_end += take;
+    pump->raw_begin += take;
+    pump->frame_left_bytes -= take;
+    pump->message_bytes += take;
+}
+
 /* Joins the text in hand and `take` payload bytes at raw_begin by moving the shorter of the two, so that no byte of
  * a message in however small fragments is moved more often than it was received. */
 static void close_gap(struct pump *pump, size_t take)
 {
     const size_t kept = pump->text_end - pump->text_begin;
+    const uint64_t input = pump->input_offset;
     if (kept <= take) {
-        memmove(pump_at(pump, pump->input_offset + pump->raw_begin - kept), pump_text(pump), kept);
+        move_plan(pump, input + pump->raw_begin - kept, input + pump->text_begin, kept);
         pump->text_begin = pump->raw_begin - kept;
         pump->text_end = pump->raw_begin;
     } else {
-        uint8_t *input = pump_at(pump, pump->input_offset);
-        memmove(input + pump->text_end, input + pump->raw_begin, take);
+        move_plan(pump, input + pump->text_end, input + pump->raw_begin, take);
     }
+    book_payload(pump, take);
+    checkpoint(pump);
+    move_go(pump);
+    pump->is_saved = 0; /* dealing goes on */
 }
 
 static void take_payload(struct pump *pump)
 {
     const size_t take = least(pump->frame_left_bytes, pump->raw_end - pump->raw_begin);
+    if (pump->text_begin != pump->text_end && pump->text_end != pump->raw_begin) {
+        close_gap(pump, take);
+        return;
+    }
     if (pump->text_begin == pump->text_end)
         pump->text_begin = pump->text_end = pump->raw_begin;
-    else if (pump->text_end != pump->raw_begin)
-        close_gap(pump, take);
-    pump->text_end += take;
-    pump->raw_begin += take;
-    pump->frame_left_bytes -= take;
-    pump->message_bytes += take;
+    book_payload(pump, take);
 }
 
 /* The message in hand has a fault: its first is told. Returns PUMP_MALFORMED, or 0. */
@@ -203,6 +216,7 @@ void input_reset(struct pump *pump)
     pump->text_begin = pump->text_end = pump->raw_begin = pump->raw_end = 0;
     pump->frame_left_bytes = 0;
     pump->held_bytes = 0;
+    pump->reset_errno = 0;
     pump->has_work = 0;
     pump->in_message = 0;
     pump->scan = (struct scan){0};

@@ -1,4 +1,5 @@
 #include "mapping.h"
+#include "checkpoint.h"
 #include "readers.h"
 #include "retain.h"
 #include "spill_state.h"
@@ -75,7 +76,7 @@ static uint64_t spills_bytes(const struct pump_config *config)
 /* Where the parts are. */
 struct plan {
     uint64_t mapped_bytes, file_bytes;
-    uint64_t touched, backlogs, polled, input, spills, scratch, fronts, marks, outboxes, readers;
+    uint64_t checkpoints, touched, backlogs, polled, input, spills, scratch, fronts, marks, outboxes, readers;
 };
 
 static struct plan plan_of(const struct pump_config *config)
@@ -84,6 +85,7 @@ static struct plan plan_of(const struct pump_config *config)
     const int spills = spill_is_on(config);
     uint64_t *end = &plan.mapped_bytes;
     reserve(end, sizeof(struct pump) + config->pipes * sizeof(struct pump_pipe));
+    plan.checkpoints = reserve(end, checkpoint_bytes(config));
     plan.touched = reserve(end, config->pipes * sizeof(uint32_t));
     plan.backlogs = reserve(end, config->pipes * sizeof(uint64_t));
     plan.polled = reserve(end, (config->pipes + 3) * sizeof(struct pollfd));
@@ -134,6 +136,7 @@ static int new_memory(uint64_t bytes)
 static void place_parts(struct pump *pump, const struct plan *plan)
 {
     pump->mapped_bytes = plan->mapped_bytes;
+    pump->checkpoints_offset = plan->checkpoints;
     pump->touched_offset = plan->touched;
     pump->backlogs_offset = plan->backlogs;
     pump->polled_offset = plan->polled;
@@ -210,6 +213,15 @@ struct pump *mapping_of(int memory_fd, const struct pump_config *config)
     pump->config = *config;
     place_parts(pump, &plan);
     return pump;
+}
+
+int mapping_restore(struct pump *pump)
+{
+    const struct plan plan = plan_of(&pump->config);
+    if (checkpoint_restore(pump) < 0)
+        return -1;
+    place_parts(pump, &plan);
+    return 0;
 }
 
 void mapping_unmap(struct pump *pump)

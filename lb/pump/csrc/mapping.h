@@ -5,7 +5,7 @@
 #include "pump_state.h"
 
 /* Of what is in a mapping. To be raised where that changes and its structs do not: what an offset or a state means. */
-enum { PUMP_MAPPING_VERSION = 1 };
+enum { PUMP_MAPPING_VERSION = 2 };
 
 /* A checksum of the text of the structs, without comments: lb/pump/build.py says it. */
 #ifndef PUMP_MAPPING_DESCRIPTION
@@ -25,6 +25,9 @@ void mapping_free(struct pump *pump);
 /* Maps what another process has left. Returns NULL with errno: EINVAL where it is no mapping of this version, for this
  * config. All but its header, its config and where its parts are is still to be proven: adopt.c. */
 struct pump *mapping_of(int memory_fd, const struct pump_config *config);
+
+/* Takes what the last checkpoint says, but for where the parts are. Returns 0, or -1 where there is none. */
+int mapping_restore(struct pump *pump);
 
 /* Leaves the descriptor open. */
 void mapping_unmap(struct pump *pump);

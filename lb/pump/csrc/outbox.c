@@ -1,6 +1,8 @@
 #include "outbox.h"
+#include "checkpoint.h"
 #include "hear.h"
 #include "mapping.h"
+#include "move.h"
 #include "retain.h"
 #include "spill.h"
 
@@ -12,6 +14,7 @@ enum {
     RETAIN_STEP_BYTES = 256 * 1024, /* dealt between two looks at what was acknowledged: little, to stay in the cache */
     RETAIN_TOUCHED_BYTES = 8 * 1024 * 1024, /* of an outbox that retains: this memory is kept for good */
     RETAIN_FREE_PER_HELD = 3, /* it is moved when so many times what it holds is free before that */
+    WRITE_BYTES = 1024 * 1024, /* offered at once: so much may be lost of a write that nobody comes back from (in_flight.c) */
     SPILL_STEP_BYTES = 1024 * 1024, /* of a spilled pipe: so much waits until it goes to the disk, at once */
     SPILL_LOADS_PER_FLUSH = 4       /* of one pipe: then the others have their turn */
 };
@@ -95,12 +98,17 @@ static void give_back(struct pump *pump, const struct pump_pipe *pipe, uint64_t 
         mapping_give_back(pump, begin + DEAL_PAD_BYTES, touched_end + DEAL_PAD_BYTES);
 }
 
+static uint32_t number_of(const struct pump *pump, const struct pump_pipe *pipe)
+{
+    return (uint32_t)(pipe - pump->pipe);
+}
+
 /* Moves what may be wanted again to the outbox's begin, and with it the bound of what it may hold. */
 static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
 {
     const uint64_t touched_end = pipe->tail;
     const uint64_t free_bytes = pipe->kept - pipe->begin;
-    memmove(pump_at(pump, pipe->begin), pump_at(pump, pipe->kept), pipe->tail - pipe->kept);
+    move_plan(pump, pipe->begin, pipe->kept, pipe->tail - pipe->kept);
     pipe->kept -= free_bytes;
     pipe->frame -= free_bytes;
     pipe->head -= free_bytes;
@@ -108,6 +116,8 @@ static void move_to_begin(struct pump *pump, struct pump_pipe *pipe)
     pipe->moved_bytes_total += free_bytes;
     if (pump->config.retains)
         set_limit(pump, pipe, 0);
+    checkpoint_pipe(pump, number_of(pump, pipe));
+    move_go(pump);
     give_back(pump, pipe, touched_end);
 }
 
@@ -127,6 +137,8 @@ void outbox_settle(struct pump *pump, struct pump_pipe *pipe)
         pipe->kept = pipe->frame;
     if (pipe->kept == pipe->tail)
         move_to_begin(pump, pipe);
+    else
+        checkpoint_pipe(pump, number_of(pump, pipe));
 }
 
 static void set_full(struct pump *pump, struct pump_pipe *pipe, enum pipe_full full)
@@ -155,11 +167,32 @@ static int failed(struct pump *pump, uint32_t number)
     return PUMP_ERR_PIPE;
 }
 
+/* Notes what is about to be written, for whoever adopts the pump if nobody comes back from there. */
+static void begin_write(struct pump *pump, uint32_t number, uint64_t offset, size_t bytes)
+{
+    struct pump_write *write = &pump->write;
+    checkpoint_before_call(pump);
+    *write = (struct pump_write){.offset = offset, .bytes = bytes, .pipe = number};
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    write->generation = pump->generation;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void end_write(struct pump *pump, size_t taken)
+{
+    pump->write.bytes = taken;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    pump->write.is_known = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Returns how many of these bytes were taken; 0 where none are taken now, or -1 with errno. */
 static ssize_t write_some(struct pump *pump, struct pump_pipe *pipe, uint64_t offset, size_t bytes)
 {
     while (!pipe->full && pipe->fd >= 0) {
+        begin_write(pump, number_of(pump, pipe), offset, bytes);
         const ssize_t written = write(pipe->fd, pump_at(pump, offset), bytes);
+        end_write(pump, written > 0 ? (size_t)written : 0);
         if (written >= 0) {
             pipe->written_bytes_total += (uint64_t)written;
             return written;
@@ -179,10 +212,13 @@ static int write_out(struct pump *pump, struct pump_pipe *pipe)
 {
     ssize_t taken = 1;
     while (taken > 0 && pipe->head < pipe->tail) {
-        taken = write_some(pump, pipe, pipe->head, pipe->tail - pipe->head);
-        pipe->head += taken > 0 ? (size_t)taken : 0;
+        const uint64_t due_bytes = pipe->tail - pipe->head;
+        taken = write_some(pump, pipe, pipe->head, due_bytes < WRITE_BYTES ? due_bytes : WRITE_BYTES);
+        if (taken > 0) {
+            pipe->head += (size_t)taken;
+            outbox_settle(pump, pipe);
+        }
     }
-    outbox_settle(pump, pipe);
     return taken < 0 ? -1 : 0;
 }
 
@@ -198,6 +234,7 @@ static int write_back(struct pump *pump, uint32_t number)
             if (taken <= 0)
                 return (int)taken;
             spill_written(pump, number, (size_t)taken);
+            checkpoint_pipe(pump, number);
         } else if (pump->draining) {
             return 0;
         } else if (loads++ == SPILL_LOADS_PER_FLUSH) {
@@ -209,6 +246,7 @@ static int write_back(struct pump *pump, uint32_t number)
                 pause_pipe(pump, pipe);
             else if (rc == 0)
                 set_limit(pump, pipe, 0);
+            checkpoint_pipe(pump, number);
         }
     }
     return 0;
@@ -243,7 +281,7 @@ void outbox_begin_spilled(struct pump *pump, uint32_t number)
     struct pump_pipe *pipe = &pump->pipe[number];
     pipe->is_spilled = 1;
     set_limit(pump, pipe, 0);
-    outbox_touch(pump, pipe);
+    outbox_touch(pump, pipe); /* so the next checkpoint saves it */
 }
 
 uint64_t outbox_begun_bytes(const struct pump *pump, uint32_t number)
@@ -259,6 +297,7 @@ void outbox_rewind(struct pump *pump, uint32_t number)
         spill_of(pump, number)->begun_bytes = 0;
     else
         pipe->head = pipe->frame;
+    checkpoint_pipe(pump, number);
 }
 
 int outbox_is_drained(struct pump *pump, uint32_t number)
@@ -278,7 +317,7 @@ int outbox_flush_full(struct pump *pump, uint32_t number)
 int outbox_flush_touched(struct pump *pump)
 {
     const uint32_t count = pump->touched_count;
-    const uint32_t *touched = outbox_touched(pump);
+    const uint32_t *touched = pump_touched(pump);
     int rc = 0, error = errno;
     pump->touched_count = 0;
     for (uint32_t at = 0; at < count; at++) { /* those that fail go back into the list, never beyond what was read of it */
@@ -320,8 +359,10 @@ static void drop_oldest(struct pump *pump, struct pump_pipe *pipe, size_t bytes)
         pipe->dropped_total++;
         pipe->dropped_bytes_total += framed - PUMP_LENGTH_BYTES;
     }
-    memmove(pump_at(pump, begin), pump_at(pump, end), pipe->tail - end);
+    move_plan(pump, begin, end, pipe->tail - end);
     pipe->tail -= end - begin;
+    checkpoint_pipe(pump, number_of(pump, pipe));
+    move_go(pump);
 }
 
 /* Only when half is free: moving more bytes than were freed would cost more with every page that the reader takes.

@@ -4,18 +4,13 @@
 
 #include "pump_state.h"
 
-static inline uint32_t *outbox_touched(struct pump *pump)
-{
-    return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
-}
-
 /* Puts an outbox into the list of those to be written. */
 static inline __attribute__((always_inline)) void outbox_touch(struct pump *pump, struct pump_pipe *pipe)
 {
     if (pipe->touched)
         return;
     pipe->touched = 1;
-    outbox_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
+    pump_touched(pump)[pump->touched_count++] = (uint32_t)(pipe - pump->pipe);
 }
 
 /* A record longer than the outbox may be alone in it. */

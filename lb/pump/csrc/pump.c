@@ -16,6 +16,7 @@
  * end is told (PUMP_BUDGET). */
 #include "arrivals.h"
 #include "backlog.h"
+#include "checkpoint.h"
 #include "drain.h"
 #include "input.h"
 #include "mapping.h"
@@ -47,6 +48,7 @@ struct pump *pump_new(const struct pump_config *config)
     layout_init(pump, config->vectors);
     for (uint32_t number = 0; number < config->pipes; number++)
         outbox_init(pump, number);
+    checkpoint_all(pump);
     return pump;
 }
 
@@ -72,6 +74,7 @@ void pump_attach(struct pump *pump, enum pump_source source, int fd)
     input_reset(pump);
     arrivals_begin(pump);
     pump->source = source;
+    pump->sessions_total++;
     pump->feed_fd = fd;
     pump->last_read = READ_FULL; /* what the session's begin has brought is read at once */
     pump->is_readable = pump->has_polled = 0;
@@ -84,6 +87,16 @@ void pump_detach(struct pump *pump)
     pump->feed_fd = -1;
     if (!pump->has_work)
         input_reset(pump);
+}
+
+enum pump_source pump_source(const struct pump *pump)
+{
+    return (enum pump_source)pump->source;
+}
+
+uint64_t pump_sessions_total(const struct pump *pump)
+{
+    return pump->sessions_total;
 }
 
 int pump_has_input(const struct pump *pump)
@@ -106,6 +119,7 @@ void pump_counters(const struct pump *pump, struct pump_counters *counters)
 static int work(struct pump *pump)
 {
     backlog_end_portion(pump);
+    pump->is_saved = 0;
     const int rc = input_parse(pump);
     const int ends_session = (rc < 0 && rc != PUMP_ERR_PIPE) || (rc == PUMP_CONTROL && pump->detail.opcode == WS_CLOSE);
     pump->has_work = rc != 0 && !ends_session; /* what follows a close frame is discarded (RFC 6455 section 1.4) */
@@ -125,6 +139,10 @@ static int flush(struct pump *pump, int rc)
 {
     const int error = errno; /* of the read that rc is about */
     arrivals_note(pump);
+    if (rc > 0)
+        pump->told_event = rc;
+    if (pump->touched_count || rc > 0)
+        checkpoint_before_call(pump);
     const int flushed = outbox_flush_touched(pump);
     pump->flushed_bytes_total = staged_bytes_total(pump);
     if (pump->readers)
@@ -184,10 +202,8 @@ static int take_left_event(struct pump *pump)
     return rc;
 }
 
-int pump_run(struct pump *pump, int64_t deadline_ns)
+static int run(struct pump *pump, int64_t deadline_ns)
 {
-    if (pump->left_event)
-        return take_left_event(pump);
     int rounds = 0; /* since the last poll() before the deadline */
     int reads_total = 0;
     while (rounds < ROUNDS_PER_RUN) {
@@ -214,4 +230,17 @@ int pump_run(struct pump *pump, int64_t deadline_ns)
             return flush(pump, rc);
     }
     return flush(pump, PUMP_BUDGET);
+}
+
+int pump_run(struct pump *pump, int64_t deadline_ns)
+{
+    pump->told_event = 0;
+    if (pump->left_event)
+        return take_left_event(pump);
+    checkpoint(pump);
+    const int rc = run(pump, deadline_ns);
+    const int error = errno;
+    checkpoint(pump);
+    errno = error;
+    return rc;
 }

@@ -155,7 +155,7 @@ void pump_free(struct pump *pump);
 /* What the pump knows is in one mapping, which outlives the process where this descriptor does: a memfd, the pump's. */
 int pump_memory_fd(const struct pump *pump);
 
-/* The pump that another process had there, between two runs, with the same config but for wake_fd, spill_fd, vectors and
+/* The pump that another process had there, wherever that was killed, with the same config but for wake_fd, spill_fd, vectors and
  * stall_ns; its padding is zero. It has neither pipes nor session nor readers until it is told: pump_set_pipe(),
  * pump_listen_again(), pump_go_on() or pump_detach(), pump_go_on_reader() and pump_forget_readers(). Takes the descriptor over. Returns NULL with
  * errno, and leaves it to the caller: EINVAL where the mapping is of another version, or is not what a pump leaves. */
@@ -199,6 +199,15 @@ void pump_tell_frames(const struct pump *pump, uint32_t pipe, uint8_t *frames);
 
 /* Returns 0, or -1 with errno: EINVAL where that can't be a pipe's account, or there is no room for it. */
 int pump_take_pipe(struct pump *pump, uint32_t pipe, const struct pump_pipe_account *account, const uint8_t *frames);
+
+/* The session that an adopted pump had: enum pump_source, and how many there were before it. */
+enum pump_source pump_source(const struct pump *pump);
+uint64_t pump_sessions_total(const struct pump *pump);
+
+/* A write that the process before was killed in: the number of its pipe, or -1. What of it the pipe took is to be found out with the
+ * pipe's read end, which nobody reads meanwhile, before the pump is used in any other way. */
+int pump_write_in_flight(const struct pump *pump);
+void pump_settle_write(struct pump *pump, int read_fd);
 
 /* The session that it had is on this descriptor. */
 void pump_go_on(struct pump *pump, int fd);

@@ -18,6 +18,8 @@
 
 #include <endian.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 enum {
@@ -26,6 +28,7 @@ enum {
     PUMP_PAUSE_MS = 10,            /* where the system has no memory: until the next try */
     PUMP_LENGTH_BYTES = 4,
     FLAT_MAX_BYTES = 256,          /* of a flat object: more than twice the longest trade; longer ones go the general way */
+    PUMP_MOVE_SCRATCH_BYTES = 4096,
     DEAL_PAD_BYTES = 1024          /* behind the input and every outbox: dealing loads and stores whole vectors */
 };
 
@@ -94,6 +97,32 @@ struct pump_header {
     uint32_t unused;
 };
 
+/* move.c: bytes within the mapping that are on their way to where the checkpoint of this generation says that they are. */
+struct pump_move {
+    uint64_t generation;
+    uint64_t to, from, bytes;   /* offsets in the mapping */
+    uint64_t done_bytes;        /* of them, from the end where they move up */
+    uint64_t scratched;         /* 1 + done_bytes where the next of them are in move_scratch, too */
+};
+
+/* receive.c: the read that may go on. The kernel writes what it has read, and how much that is, before the process can be
+ * killed. */
+struct pump_read {
+    uint64_t generation;        /* of the checkpoint that it follows */
+    struct mmsghdr message;
+    struct iovec room;
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint8_t))];
+};
+
+/* outbox.c: the write that may go on. */
+struct pump_write {
+    uint64_t generation;        /* of the checkpoint that it follows */
+    uint64_t offset;            /* in the mapping, of its first byte */
+    uint64_t bytes;             /* that were offered; once it is known, that were taken */
+    uint32_t pipe;
+    uint32_t is_known;
+};
+
 struct pump {
     struct pump_header header;
     uint64_t mapped_bytes;
@@ -102,15 +131,20 @@ struct pump {
     uint64_t readers_offset;    /* struct readers */
     uint64_t rings_offset;      /* of their rings, in the file */
     struct pump_config config;
+
+    /* What a checkpoint saves of the pump. */
     struct pump_counters counters;
     struct pump_detail detail;
     uint64_t detail_offset;     /* of detail.bytes in the mapping */
     int32_t left_event;         /* stand_in.c: what the next pump_run() is to answer, and errno with it; or 0 */
     int32_t left_errno;
+    int32_t told_event;         /* pump.c: what the last pump_run() has answered, for who adopts it before the next */
 
     /* pump.c: the session and its end */
     uint32_t source;            /* enum pump_source */
+    uint64_t sessions_total;    /* that were attached */
     int feed_fd;
+    int32_t reset_errno;        /* receive.c: why the connection is over, once what it had is read; or 0 */
     uint8_t has_work;           /* bytes were received that input_parse() has not come to */
     uint64_t flushed_bytes_total; /* of what was dealt, at the last flush */
 
@@ -139,7 +173,6 @@ struct pump {
     uint32_t held_pipe;         /* which pipe it found full */
     size_t held_bytes;          /* length of a record at text_begin that was cut and found its pipe full */
     uint32_t next_pipe;         /* of round-robin; the one that was chosen last, of least-backlog */
-    struct flat_vectors flat;
 
     /* backlog.c: what the chosen pipe gets before the next is chosen */
     uint64_t portion_begin;     /* its outbox's tail, when it was chosen */
@@ -147,15 +180,6 @@ struct pump {
     uint64_t portion_total_before; /* all that was dealt to it before */
     int64_t backlog_due_ns;     /* of the next look into the pipes */
     uint64_t backlogs_offset;   /* uint64_t[pipes] */
-
-    /* samples.c */
-    uint32_t sample_count;
-    struct pump_sample samples[PUMP_SAMPLES_MAX];
-
-    /* arrivals.c */
-    int64_t arrival_due_ns;     /* a record that is read from then on is kept */
-    struct pump_arrival newest;
-    struct pump_arrival arrivals[PUMP_ARRIVALS];
 
     /* stop.c: the stop, if there is one (counters.stopped, counters.full_pipe) */
     int64_t stopped_since_ns;
@@ -179,12 +203,39 @@ struct pump {
     uint64_t spill_scratch_offset; /* room for spill_file.c */
     int64_t spill_retry_ns;     /* 0, or when the disk, which has refused, is tried again */
     uint64_t polled_offset;     /* struct pollfd[pipes + 3]: room for wait.c */
+
+    /* From here on, nothing is part of a checkpoint. */
+    struct flat_vectors flat;   /* deal.h */
+
+    /* samples.c */
+    uint32_t sample_count;
+    struct pump_sample samples[PUMP_SAMPLES_MAX];
+
+    /* arrivals.c */
+    int64_t arrival_due_ns;     /* a record that is read from then on is kept */
+    struct pump_arrival newest;
+    struct pump_arrival arrivals[PUMP_ARRIVALS];
+
+    /* checkpoint.c, and what goes on since the last one */
+    uint64_t generation;        /* of the last checkpoint */
+    uint64_t checkpoints_offset;
+    uint8_t is_saved;           /* nothing of what a checkpoint of the pump saves has changed since */
+    struct pump_move move;
+    struct pump_read read;
+    struct pump_write write;
+    uint8_t move_scratch[PUMP_MOVE_SCRATCH_BYTES];
     struct pump_pipe pipe[];
 };
 
 static inline uint8_t *pump_at(const struct pump *pump, uint64_t offset)
 {
     return (uint8_t *)(uintptr_t)pump + offset;
+}
+
+/* The list of outboxes with bytes to write: outbox.h. */
+static inline uint32_t *pump_touched(const struct pump *pump)
+{
+    return (uint32_t *)(void *)pump_at(pump, pump->touched_offset);
 }
 
 /* Of the frame that begins there, its length included. */

@@ -17,31 +17,41 @@
 /* At the end of a peek: there is more to see before a place in them is sure. */
 enum { UNSURE_BYTES = 2 * PUMP_LENGTH_BYTES };
 
-static uint32_t length_at(const struct peek *peek, size_t at)
+static uint32_t length_at(const uint8_t *bytes, size_t at)
 {
     uint32_t wire_length;
-    memcpy(&wire_length, peek->bytes + at, PUMP_LENGTH_BYTES);
+    memcpy(&wire_length, bytes + at, PUMP_LENGTH_BYTES);
     return le32toh(wire_length);
 }
 
 /* Whether frames stand one behind the other from `at` on: up to exactly `last`, or, where that is not in sight, up
  * to the end. */
-static int frames_begin_at(const struct peek *peek, size_t at, size_t last, uint64_t max_frame_bytes)
+static int frames_begin_at(const uint8_t *bytes, size_t available, size_t at, size_t last, uint64_t max_frame_bytes)
 {
     while (at < last) {
-        if (peek->length - at <= PUMP_LENGTH_BYTES)
+        if (available - at <= PUMP_LENGTH_BYTES)
             return last == SIZE_MAX;
-        const uint32_t length = length_at(peek, at);
+        const uint32_t length = length_at(bytes, at);
         at += PUMP_LENGTH_BYTES;
-        if (length < 2 || length > max_frame_bytes || peek->bytes[at] != '{')
+        if (length < 2 || length > max_frame_bytes || bytes[at] != '{')
             return 0;
-        if (length > peek->length - at)
+        if (length > available - at)
             return last == SIZE_MAX;
         at += length;
-        if (peek->bytes[at - 1] != '}')
+        if (bytes[at - 1] != '}')
             return 0;
     }
     return at == last;
+}
+
+size_t realign_begun_bytes(const uint8_t *bytes, size_t length, uint64_t max_frame_bytes)
+{
+    size_t at = 0;
+    while (at < length && !frames_begin_at(bytes, length, at, SIZE_MAX, max_frame_bytes))
+        at++;
+    while (length - at > PUMP_LENGTH_BYTES && length_at(bytes, at) <= length - at - PUMP_LENGTH_BYTES)
+        at += PUMP_LENGTH_BYTES + length_at(bytes, at);
+    return length - at;
 }
 
 static int take_away(struct peek *peek, int read_fd, size_t length)
@@ -65,14 +75,14 @@ static size_t bytes_before_frame(const struct peek *peek, int is_whole_pipe, siz
     const size_t last = is_whole_pipe ? peek->length - begun : SIZE_MAX;
     const size_t limit = is_whole_pipe ? last : peek->length - UNSURE_BYTES;
     size_t at = 0;
-    while (at < limit && !frames_begin_at(peek, at, last, max_frame_bytes))
+    while (at < limit && !frames_begin_at(peek->bytes, peek->length, at, last, max_frame_bytes))
         at++;
-    if (at == limit || length_at(peek, at) <= peek->length - at - PUMP_LENGTH_BYTES)
+    if (at == limit || length_at(peek->bytes, at) <= peek->length - at - PUMP_LENGTH_BYTES)
         return at;
     /* out of sight: should the length's first bytes be a record's last, the true length follows before those four
      * end */
     for (size_t ahead = PUMP_LENGTH_BYTES - 1; ahead; ahead--)
-        if (frames_begin_at(peek, at + ahead, last, max_frame_bytes))
+        if (frames_begin_at(peek->bytes, peek->length, at + ahead, last, max_frame_bytes))
             return at + ahead;
     return at;
 }

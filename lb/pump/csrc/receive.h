@@ -7,4 +7,7 @@
 /* Reads once. Returns 0, PUMP_EOF, PUMP_TLS_RECORD, or PUMP_ERR_RECV with errno. */
 int receive(struct pump *pump);
 
+/* Of a pump that is adopted: books what its process has read and not come to. Returns as receive(), or -1 where that can't be. */
+int receive_left(struct pump *pump);
+
 #endif

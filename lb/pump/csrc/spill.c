@@ -1,4 +1,5 @@
 #include "spill.h"
+#include "checkpoint.h"
 #include "mapping.h"
 #include "segment.h"
 #include "spill_file.h"
@@ -60,6 +61,8 @@ void spill_outbox(struct pump *pump, uint32_t number)
         spill->records += block.records;
         pipe->spilled_total += block.records;
         spill->bytes += block.frames_bytes;
+        pipe->kept = pipe->frame;
+        checkpoint_pipe(pump, number);
     }
 }
 

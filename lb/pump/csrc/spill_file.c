@@ -92,6 +92,14 @@ static void take_back(const struct pump *pump, uint32_t pipe, int fd)
     errno = error;
 }
 
+void spill_file_take_back(const struct pump *pump, uint32_t pipe)
+{
+    const int fd = spill_file_open(pump, pipe, spill_of(pump, pipe)->write_segment, O_WRONLY);
+    if (fd >= 0)
+        take_back(pump, pipe, fd);
+    spill_file_close(fd);
+}
+
 int spill_file_append(struct pump *pump, uint32_t pipe, const uint8_t *frames, size_t available, struct block *block)
 {
     struct spill *spill = spill_of(pump, pipe);

@@ -18,6 +18,9 @@ void spill_file_delete(struct pump *pump, uint32_t pipe, uint64_t segment);
  * Returns 0, or -1 with errno: then nothing was written. */
 int spill_file_append(struct pump *pump, uint32_t pipe, const uint8_t *frames, size_t available, struct block *block);
 
+/* Of a pump that is adopted: takes back what its process has appended and not come to know. Leaves errno alone. */
+void spill_file_take_back(const struct pump *pump, uint32_t pipe);
+
 /* These read from a segment. Each returns 1, 0 where no such thing is there, or -1 with errno. A block's CRCs come
  * into the pump's scratch, its frames into the front; of one that was not written to its end, *available is less than
  * frames_bytes, and `records` those that are good. */

@@ -3,7 +3,7 @@
  * Law: the child makes no call but the pump's own, and touches nothing but the mapping: it was forked from a process
  * that may have had other threads. It stops at the first event that somebody must decide about, which waits in the
  * mapping, and when it is told to. */
-#include "pump_state.h"
+#include "checkpoint.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +26,7 @@ static void stand_in(struct pump *pump, int stop_fd)
             continue;
         pump->left_errno = errno;
         pump->left_event = rc;
+        checkpoint(pump);
         while (!is_stopped(stop_fd, -1))
             ;
     }
@@ -35,6 +36,8 @@ int pump_stand_in(struct pump *pump, int stop_fd)
 {
     const pid_t parent = getpid();
     const int wake_fd = pump->config.wake_fd;
+    pump->told_event = 0;
+    checkpoint_all(pump);
     const pid_t pid = fork();
     if (pid != 0)
         return (int)pid;
