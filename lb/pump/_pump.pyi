@@ -60,6 +60,7 @@ class _Lib:
     PUMP_DRAINED: int
     PUMP_READERS_MAX: int
     PUMP_PIPES: int
+    PUMP_BACKLOG_MAX_BYTES: int
     PUMP_SAMPLES_MAX: int
     PUMP_SAMPLE_BYTES: int
     PUMP_ARRIVALS: int
