@@ -56,6 +56,8 @@ class AnyOutbox(Protocol):
     def events(self) -> Iterator[tuple[str, int]]: ...
     def close(self) -> None: ...
     @property
+    def waiting_messages(self) -> int: ...
+    @property
     def error(self) -> str: ...
     @property
     def failure(self) -> str: ...
@@ -130,6 +132,11 @@ class Outbox:
         if self._counters.fatal:
             raise OutputError(f"Kafka takes no more: {_text(self._counters.fatal_text)}; {self.account()}")
         return int(self._counters.batches_done)
+
+    @property
+    def waiting_messages(self) -> int:
+        """Handed over, and not acknowledged yet."""
+        return int(self._counters.waiting_messages)
 
     def account(self) -> Account:
         counters = self._counters

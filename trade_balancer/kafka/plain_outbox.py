@@ -85,10 +85,19 @@ class PlainOutbox:
             self._batches_done += 1
         return self._batches_done
 
+    @property
+    def waiting_messages(self) -> int:
+        return self._taken - self.acknowledged - self.failed
+
     def account(self) -> Account:
-        waiting = self._taken - self.acknowledged - self.failed
         return Account(
-            self._taken, self.acknowledged, waiting, self.failed, self._taken, self.acknowledged, self._errors
+            self._taken,
+            self.acknowledged,
+            self.waiting_messages,
+            self.failed,
+            self._taken,
+            self.acknowledged,
+            self._errors,
         )
 
     def events(self) -> Iterator[tuple[str, int]]:

@@ -175,6 +175,7 @@ static void note_failure(struct outbox *outbox, int error, uint32_t batch, uint3
 {
     outbox->counters.failed_total += count;
     outbox->counters.waiting_records -= count;
+    outbox->counters.waiting_messages--;
     outbox->counters.failure = error;
     if (is_of_the_record(error))
         outbox->outstanding[batch % OUTBOX_BATCHES] -= count;
@@ -215,6 +216,7 @@ static int hand_over(struct outbox *outbox, const struct message *message, const
         return OUTBOX_FULL;
     outbox->outstanding[batch % OUTBOX_BATCHES] += message->count;
     outbox->counters.messages_total++;
+    outbox->counters.waiting_messages++;
     if (code)
         note_failure(outbox, code, batch, message->count);
     return OUTBOX_DONE;
@@ -421,6 +423,7 @@ static void note_report(struct outbox *outbox, const struct rd_kafka_message *me
     }
     outbox->counters.acknowledged_total += count;
     outbox->counters.acknowledged_messages_total++;
+    outbox->counters.waiting_messages--;
     outbox->counters.waiting_records -= count;
     outbox->outstanding[batch % OUTBOX_BATCHES] -= count;
 }

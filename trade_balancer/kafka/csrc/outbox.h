@@ -33,7 +33,7 @@ struct outbox_event {
 
 struct outbox_counters {
     uint64_t taken_total, acknowledged_total, failed_total, waiting_records; /* records */
-    uint64_t messages_total, acknowledged_messages_total;
+    uint64_t messages_total, acknowledged_messages_total, waiting_messages;
     uint64_t batches_closed, batches_done; /* a batch is done when it and all before it are acknowledged, or failed for good */
     uint64_t errors_total;
     uint32_t events;

@@ -2,39 +2,52 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cache
 
 import orjson
 
 from harness.errors import TrialError
 from harness.kafka import row
 from harness.kafka.broker import brokers, new_topic
-from harness.kafka.producing import fill
+from harness.kafka.producing import Run, fill
 from harness.rows import Terms
 
 COLUMNS = "a topic of packed messages to columns (sym, p, s, t), records a second"
+CPU = "... CPU per record"
 TO_LOOP = "... CPU, a loop's of consume() and orjson on single records to its"
 _SETTINGS = {"group.id": "bench", "auto.offset.reset": "earliest", "enable.auto.commit": False}
 
 
 @row(COLUMNS)
 def columns(terms: Terms) -> list[float]:
-    return [_timed(_columns, terms)[0] for _ in range(terms.rounds)]
+    return [run.rate for run in _runs(terms)]
+
+
+@row(CPU)
+def cpu(terms: Terms) -> list[float]:
+    return [run.cpu_us for run in _runs(terms)]
 
 
 @row(TO_LOOP)
 def to_loop(terms: Terms) -> list[float]:
-    return [_timed(_loop, terms)[1] / _timed(_columns, terms)[1] for _ in range(terms.rounds)]
+    return [_timed(_loop(terms)).cpu_us / run.cpu_us for run in _runs(terms)]
 
 
-def _timed(read: Callable[[Terms], int], terms: Terms) -> tuple[float, float]:
-    """Million records per second from the joining on, and CPU time of this process, us per record."""
-    topic_of(terms, True), topic_of(terms, False)
+@cache
+def _runs(terms: Terms) -> list[Run]:
+    """One for each round; rows share them."""
+    return [_timed(_columns(terms)) for _ in range(terms.rounds)]
+
+
+def _timed(counts: Iterator[int]) -> Run:
+    """From the first records on: a group is joined once in a program's life."""
+    next(counts)
     began_s, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
-    count = read(terms)
+    count = sum(counts)
     taken_s, after = time.monotonic() - began_s, resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return count / taken_s / 1e6, cpu_s * 1e6 / count
+    return Run(count / taken_s / 1e6, cpu_s * 1e6 / count)
 
 
 _topics: dict[bool, tuple[str, int]] = {}
@@ -48,7 +61,8 @@ def topic_of(terms: Terms, is_packed: bool) -> tuple[str, int]:
     return _topics[is_packed]
 
 
-def _columns(terms: Terms) -> int:
+def _columns(terms: Terms) -> Iterator[int]:
+    """How many records each read has brought."""
     from trade_balancer import columns
     from trade_balancer.kafka.source import consume
 
@@ -56,15 +70,15 @@ def _columns(terms: Terms) -> int:
     found = 0
     with consume(brokers(), [topic], f"bench-{time.monotonic_ns()}") as source:
         for batch in columns(source.fds, "sym", "p", "s", "t"):
+            yield len(batch)
             found += len(batch)
             if found >= wanted:
                 source.leave()
     if found != wanted:
         raise TrialError(f"read {found} records, expected {wanted}")
-    return found
 
 
-def _loop(terms: Terms) -> int:
+def _loop(terms: Terms) -> Iterator[int]:
     from confluent_kafka import Consumer
 
     topic, wanted = topic_of(terms, False)
@@ -72,9 +86,10 @@ def _loop(terms: Terms) -> int:
     consumer.subscribe([topic])
     found = 0
     while found < wanted:
-        for message in consumer.consume(500, 1.0):
-            if message.error() is None:
-                record = orjson.loads(message.value())
-                found += record["p"] > 0
+        prices = [
+            orjson.loads(message.value())["p"] for message in consumer.consume(500, 1.0) if message.error() is None
+        ]
+        found += len(prices)
+        if prices:
+            yield len(prices)
     consumer.close()
-    return found
