@@ -131,6 +131,7 @@ def kafka_figures(queued: RowResults, _: Results) -> list[Figure]:
         _fault(queued, producing.SINGLE, Bound(">=", 0.8, "million")),
         _fault(queued, producing.SINGLE_CPU, Bound("<=", 2.0, "us")),
         _fault(queued, producing.TO_LOOP, Bound(">=", 2)),
+        _fault(queued, producing.TO_EQUAL_LOOP, Bound(">=", 2)),
         _fault(queued, consuming.COLUMNS, Bound(">=", 2, "million")),
         _fault(queued, consuming.CPU, Bound("<=", 0.5, "us")),
         _fault(queued, consuming.TO_LOOP, Bound(">=", 3)),

@@ -24,6 +24,7 @@ from harness.rows import Terms
 PACKED = "lb-kafka --pack-ms 10, acknowledged records a second"
 SINGLE = "lb-kafka, one record a message, acknowledged records a second"
 TO_LOOP = "... CPU, a produce() loop's with a callback to its"
+TO_EQUAL_LOOP = "... the same, of a loop that sends the same two headers"
 PACKED_CPU = "lb-kafka --pack-ms 10, CPU per record"
 SINGLE_CPU = "lb-kafka, one record a message, CPU per record"
 
@@ -31,21 +32,28 @@ _PASSES = 20
 
 _LOOP = """
 import sys
+import time
 from confluent_kafka import Producer
 from trade_balancer import batches
-brokers, topic, fd = sys.argv[1:]
+brokers, topic, has_headers, fd = sys.argv[1:]
 settings = {"enable.idempotence": True, "linger.ms": 5, "compression.type": "lz4"}
 producer = Producer({"bootstrap.servers": brokers, "queue.buffering.max.messages": 200000, **settings})
 acknowledged = 0
 def told(error, message):
     global acknowledged
     acknowledged += error is None
+number = 0
+headers = None
 for _, records in batches([int(fd)]):
+    now_ns = b"%d" % time.time_ns()
     for record in records:
+        number += 1
+        if has_headers:
+            headers = [("producerTime", now_ns), ("lb", b"0123456789abcdef/3/%d" % number)]
         symbol = record[17:record.index(b'"', 17)]
         while True:
             try:
-                producer.produce(topic, record, symbol, on_delivery=told)
+                producer.produce(topic, record, symbol, on_delivery=told, headers=headers)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -80,6 +88,11 @@ def to_loop(terms: Terms) -> list[float]:
     return [_loop(terms).cpu_us / run.cpu_us for run in _runs(terms)]
 
 
+@row(TO_EQUAL_LOOP)
+def to_equal_loop(terms: Terms) -> list[float]:
+    return [_loop(terms, "headers").cpu_us / run.cpu_us for run in _runs(terms)]
+
+
 class Run(NamedTuple):
     """Million records per second, and CPU time per record (us)."""
 
@@ -104,8 +117,8 @@ def _lb_kafka(terms: Terms, *words: str) -> Run:
     return _run(terms, [*command, *words])
 
 
-def _loop(terms: Terms) -> Run:
-    return _run(terms, ["-c", _LOOP, brokers(), new_topic()])
+def _loop(terms: Terms, has_headers: str = "") -> Run:
+    return _run(terms, ["-c", _LOOP, brokers(), new_topic(), has_headers])
 
 
 def _passes(terms: Terms) -> int:
