@@ -13,6 +13,8 @@ _ASK = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _SILENT_BYTES = 4096
+_READ_EVERY = 100
+_ROOM = bytearray(1 << 18)
 
 
 def main(place: str, clients: int, silent: int, words: list[str]) -> None:
@@ -29,12 +31,18 @@ def main(place: str, clients: int, silent: int, words: list[str]) -> None:
         made[each.fileno()] = each
         if number >= silent:
             epoll.register(each.fileno(), select.EPOLLIN)
+        if number % _READ_EVERY == 0:  # who does not read for too long is cut off
+            read(epoll, made, 0)
     print("ready", flush=True)
-    room = bytearray(1 << 18)
     while not over.is_set():
-        for fd, _ in epoll.poll(0.1):
-            if not made[fd].recv_into(room):
-                raise SystemExit("a client that reads was closed")
+        read(epoll, made, 0.1)
+
+
+def read(epoll: select.epoll, made: dict[int, socket.socket], timeout_s: float) -> None:
+    """And throws away."""
+    for fd, _ in epoll.poll(timeout_s):
+        if not made[fd].recv_into(_ROOM):
+            raise SystemExit("a client that reads was closed")
 
 
 def connected(place: str, *, is_silent: bool) -> socket.socket:
