@@ -84,4 +84,4 @@ def _half(fd: int, offset: int) -> tuple[int, bytes]:
 
 
 def _checksum(generation: int, text: bytes) -> int:
-    return zlib.crc32(text, generation & 0xFFFFFFFF)
+    return zlib.crc32(text, zlib.crc32(generation.to_bytes(8, "little")))

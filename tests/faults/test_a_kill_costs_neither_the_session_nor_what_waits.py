@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from harness import Feed, Flood, Lb
-from harness.flood import numbers_of
+from harness import Authority, Feed, Flood, Lb, message
+from harness.flood import numbers_of, record
 from harness.lb_process import hold
 from harness.redelivering import LITTLE, REDELIVER, assert_nothing_lost
 from test_a_worker_that_dies_costs_no_record_where_it_acknowledges import HANDLER, handled
@@ -96,6 +96,28 @@ def test_with_redelivery_nothing_is_lost(tmp_path: Path) -> None:
     assert_nothing_lost(end.balance, end.balance["received"])
     texts = {text for records in handled(tmp_path).values() for _, text in records}
     assert sorted(numbers_of([*texts])) == [*range(end.balance["received"])]
+
+
+def test_with_tls_in_userspace_the_session_is_opened_anew_and_what_was_received_is_kept(authority: Authority) -> None:
+    words = ("--ca-file", authority.ca_file, "--tls", "user", "--pipe-size", "4096")
+    tls = authority.server_context("127.0.0.1")
+    with Feed(tls=tls) as feed, Lb(feed.url, 1, *words, before=MANAGER) as lb:
+        pid = lb.await_line("started")["pid"]
+        with feed.session() as peer:
+            (worker,) = lb.await_workers(1)
+            hold(worker)
+            peer.say(message(map(record, range(200))))
+            while lb.balance()["received"] < 200:
+                pass
+            kill(pid, lb)
+            told = lb.await_line("lb was killed: taken over")
+            assert told["session"] == "opened anew"
+            assert int(str(told["waiting_records"])) > 0
+        with feed.session() as peer:
+            peer.say(message(map(record, range(200, 300))))
+            lb.await_records(300)
+            assert lb.stop().exit_code == 0
+    assert numbers_of(lb.recording.pipes[0]) == [*range(300)]
 
 
 def test_a_session_that_is_over_is_not_held_open() -> None:
