@@ -120,6 +120,26 @@ def test_with_tls_in_userspace_the_session_is_opened_anew_and_what_was_received_
     assert numbers_of(lb.recording.pipes[0]) == [*range(300)]
 
 
+def test_behind_an_upgrade() -> None:
+    limit = 3000
+    with (
+        Feed() as feed,
+        Lb(feed.url, 1, before=MANAGER, start_new_session=True) as lb,
+        feed.session() as peer,
+    ):
+        pid = lb.await_line("started")["pid"]
+        (worker,) = lb.await_workers(1)
+        hold(worker)
+        with Flood(peer, limit=limit):
+            os.kill(pid, signal.SIGHUP)
+            assert lb.await_line("upgraded")["session"] == "kept"
+            kill(pid, lb)
+            assert lb.await_line("lb was killed: taken over")["session"] == "kept"
+            lb.await_records(limit)
+        assert lb.stop().balance["written"] == limit
+    assert numbers_of(lb.recording.pipes[0]) == [*range(limit)]
+
+
 def test_a_session_that_is_over_is_not_held_open() -> None:
     """The manager has a copy of its descriptor, and gives it up."""
     with Feed() as feed, Lb(feed.url, 1, before=MANAGER) as lb:
