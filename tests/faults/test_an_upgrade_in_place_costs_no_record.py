@@ -322,6 +322,7 @@ def test_to_another_layout_a_full_pipe_that_stops_the_reading_is_waited_for(tmp_
             os.kill(pid, signal.SIGCONT)
             lb.await_records(limit)
         end = lb.stop()
+        assert peer.receive().close_code == 1000, "of the stop, and none was sent before"
     assert end.statistics["reconnects"] == 0
     assert_all_delivered(lb, end, pipes=1)
 
