@@ -27,7 +27,7 @@ from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
 from harness.rows import RowResults
 from harness.trial import Trial
-from harness.upgrade.gap import UPGRADE
+from harness.upgrade.gap import CRASH, UPGRADE
 from harness.upgrade.memory import MEMFD
 from harness.workers import WorkerResults
 
@@ -104,7 +104,8 @@ def fault_figures(faults: RowResults, results: Results) -> list[Figure]:
 
 def upgrade_figures(upgrades: RowResults, _: Results) -> list[Figure]:
     """Of the part `upgrade`."""
-    return [_fault(upgrades, UPGRADE, Bound("<=", 50, "ms")), _fault(upgrades, MEMFD, Bound(">=", 0.98))]
+    bounds = {UPGRADE: Bound("<=", 50, "ms"), CRASH: Bound("<=", 500, "ms"), MEMFD: Bound(">=", 0.98)}
+    return [_fault(upgrades, name, bound) for name, bound in bounds.items()]
 
 
 def attach_figures(readers: RowResults, results: Results) -> list[Figure]:

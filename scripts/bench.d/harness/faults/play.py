@@ -85,8 +85,15 @@ def playing(
         feeder = Feeder(terms.build / "feeder", setting, stderr)
         stack.callback(feeder.close)
         port = feeder.event("listening", _READY_S, lambda: None)["port"]
-        command = [sys.executable, "-c", LB_COMMAND, "--log-format", "json", "--stats-interval", "0"]
-        command += ["--spawn", "per-pipe", "--pipe-size", str(1 << 20), *options]
+        first = [word for word in options if word == "--keeper"]
+        command = [sys.executable, "-c", LB_COMMAND, *first, "--log-format", "json", "--stats-interval", "0"]
+        command += [
+            "--spawn",
+            "per-pipe",
+            "--pipe-size",
+            str(1 << 20),
+            *(word for word in options if word not in first),
+        ]
         command += ["benchmark", f"ws://127.0.0.1:{port}/stocks", str(setting.pipes), str(folder)]
         command += [str(terms.build / "worker"), setting.mode, str(tallies)]
         own = {**_environment(), **(environment or {})}
