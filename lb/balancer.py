@@ -200,6 +200,8 @@ class Balancer:
                 release=self._release_session,
                 unsettled=partial(handing_over.unsettled, parts),
                 jump=partial(handing_over.jump, parts, self._obey, self._estate.hand_over),
+                leave=partial(self._estate.leave, self._wake_ups),
+                stop=partial(self._stop_asked, "SIGUSR2"),
             )
         )
 
@@ -368,6 +370,8 @@ class Balancer:
             self._reporter.balance(self._proven())
         elif number == signal.SIGHUP and not self._has_terminal:
             self._upgrade_asked_by_signal()
+        elif number == signal.SIGUSR2:
+            self._upgrade_asked_by_signal(is_restart=True)
         elif number in _STOP_SIGNALS:
             self._stop_asked(signal.Signals(number).name)
 
@@ -376,9 +380,11 @@ class Balancer:
             raise Refusal("not-possible", "no upgrade: lb stops")
         return self._upgrade.asked()
 
-    def _upgrade_asked_by_signal(self) -> None:
-        if self._state is State.RUNNING:
-            self._upgrade.begin("SIGHUP")
+    def _upgrade_asked_by_signal(self, *, is_restart: bool = False) -> None:
+        if is_restart and not self._estate.keeps_session:
+            self._stop_asked("SIGUSR2")
+        elif self._state is State.RUNNING:
+            self._upgrade.begin("SIGUSR2" if is_restart else "SIGHUP", is_restart=is_restart)
         else:
             logs.warning("no upgrade: lb stops")
 

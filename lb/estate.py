@@ -9,6 +9,7 @@ Law: nothing here is done per record. What is taken over is proven to belong tog
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -26,6 +27,7 @@ from lb.handover.kept import Kept
 from lb.handover.store import Store
 from lb.pump import description
 from lb.service import Manager
+from lb.signals import WakeUps
 from lb.slots import group
 from lb.slots import succession as slots
 from lb.slots.proc import fields_of
@@ -35,6 +37,8 @@ LOOK_S = 5.0
 """Between two documents where nothing has changed but what is counted."""
 MOST_ADOPTIONS = 3
 """In a row, without a record between them: what was taken over may be what kills."""
+LEAVE_S = 1.0
+"""What a worker has for its end before a restart."""
 BURY_S = 2.0
 """How long the end of a killed worker is waited for."""
 
@@ -55,6 +59,7 @@ class Estate:
         self._session_inode: int | None = None
         self._mark: object = None
         self._due_ns = 0
+        self._has_left = False
         self._adoptions = self._records_before = 0
         if adopted is not None:
             self._kept = Kept(adopted["document_fd"])
@@ -104,6 +109,27 @@ class Estate:
         if records > self._records_before:
             self._adoptions, self._records_before = 0, records
 
+    @property
+    def keeps_session(self) -> bool:
+        return self._kept is not None and self._session_inode is not None
+
+    def leave(self, wake_ups: WakeUps) -> None:
+        """A start follows that is to go on with the session; this process ends, and touches nothing any more. Workers
+        are asked to end, and have a moment for it: their pipes do not end. Raises OSError where not all is left."""
+        logs.info("leaving: the next start goes on")
+        self._has_left = True
+        supervisor, until_ns = self._parts.supervisor, time.monotonic_ns() + int(LEAVE_S * 1e9)
+        supervisor.terminate()
+        while supervisor.running and time.monotonic_ns() < until_ns:
+            wake_ups.wait(until_ns)
+            wake_ups.take()
+            supervisor.reap()
+        self._due_ns = 0
+        self.tend(time.monotonic_ns())
+        if self._due_ns == 0 or not self.keeps_session:
+            raise OSError(errno.EAGAIN, "the service manager does not keep all")
+        os._exit(0)
+
     def abandon(self) -> None:
         """lb stops: whoever is started next begins anew, and pipes end where lb closes them."""
         if self._kept is not None:
@@ -135,6 +161,7 @@ class Estate:
         session = feed.settled_session(parts.keeper)
         return {
             "from": VERSION,
+            "has_left": self._has_left,
             "words": list(parts.words),
             "key": parts.config.key.hand_over(),
             "mapping": description(),
@@ -268,8 +295,8 @@ def adopt(parts: Parts, document: _Document) -> None:
     parts.reporter.adopt(document["reporter"])
     waiting = sum(parts.pump.pipe_counters(pipe).waiting_records for pipe in range(len(parts.pipes.read_fds)))
     session = "kept" if is_kept else "opened anew"
-    logs.warning(
-        "lb was killed: taken over",
+    (logs.info if document["has_left"] else logs.warning)(
+        "restarted: taken over" if document["has_left"] else "lb was killed: taken over",
         **{"from": document["from"]},
         session=session,
         waiting_records=waiting,

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 
 _LONGEST_WAIT_NS = (2**31 - 1) * 1_000_000
 """poll(2) takes milliseconds as an int."""

@@ -1,4 +1,4 @@
-"""The way to another program in this process.
+"""The way to another program in this process; or, at a restart, to the next start, which goes on with what is left.
 
     state      what happens                          next state
     IDLE       somebody asks for an upgrade          ASKING: the installed program is asked whether it can
@@ -9,6 +9,8 @@
                that takes more than SETTLE_S         IDLE, told
                the jump fails                        IDLE, told
     any        lb stops                              IDLE, told
+
+A restart goes the same way; instead of the jump this process leaves, and where it can't, lb stops.
 
 Law: until the jump this program does all it always does, and a refusal leaves nothing changed but a session that was
 closed for it.
@@ -52,6 +54,10 @@ class Ports:
     """What is waited for."""
     jump: Callable[[Way], object]
     """Does not return where it goes well; where it returns, it is tried again. Raises OSError."""
+    leave: Callable[[], object]
+    """Does not return where it goes well. Raises OSError."""
+    stop: Callable[[], object]
+    """Instead of a restart that keeps nothing."""
 
 
 class Upgrade:
@@ -63,6 +69,7 @@ class Upgrade:
         self._question: Question | None = None
         self._way = Way.MAPPING
         self._until_ns = _NEVER_NS
+        self._is_restart = False
         self._number = 0
         self._why = ""
         """The last one was refused."""
@@ -76,12 +83,13 @@ class Upgrade:
             self._question.close()
             self._question = None
 
-    def begin(self, by: str) -> None:
-        """Somebody asks. While one goes on, that is the same wish."""
+    def begin(self, by: str, *, is_restart: bool = False) -> None:
+        """Somebody asks. While one goes on, that is the same wish; but a restart follows, whatever goes on."""
+        self._is_restart = self._is_restart or is_restart
         if self.state is not State.IDLE:
             return
         self._number += 1
-        logs.info("upgrade asked for", by=by)
+        logs.info("restart asked for" if is_restart else "upgrade asked for", by=by)
         try:
             self._question = self._ports.ask(self._answered)
         except OSError as error:
@@ -109,7 +117,11 @@ class Upgrade:
         self._why = why
         self.state = State.IDLE
         self._until_ns = _NEVER_NS
-        logs.error("no upgrade: this program goes on", why=why)
+        if self._is_restart:
+            logs.warning("the next start can't go on with the session", why=why)
+            self._ports.stop()
+        else:
+            logs.error("no upgrade: this program goes on", why=why)
 
     @property
     def deadline_ns(self) -> int:
@@ -138,6 +150,9 @@ class Upgrade:
         if not isinstance(said, Way):
             self.refuse(said)
             return
+        if self._is_restart and said is not Way.MAPPING:
+            self.refuse("its pump is laid out otherwise")
+            return
         self._way = said
         self.state = State.SETTLING
         self._until_ns = time.monotonic_ns() + int(SETTLE_S * 1e9)
@@ -145,6 +160,9 @@ class Upgrade:
 
     def _jump(self) -> None:
         try:
-            self._ports.jump(self._way)
+            if self._is_restart:
+                self._ports.leave()
+            else:
+                self._ports.jump(self._way)
         except OSError as error:
             self.refuse(f"the program can't be run: {error.strerror}")

@@ -28,6 +28,7 @@ signals:  SIGTERM, SIGINT  stop reading, deliver what was received, exit 0
                            a second one, a second or more after the first: exit at once with 1
           SIGHUP           the installed program takes this process over, with session, pipes and workers
                            (docs/upgrade.md); of a controlling terminal: as SIGTERM
+          SIGUSR2          a restart follows that is to keep the session (docs/crash.md); else as SIGTERM
           SIGUSR1          one line of totals: received + recovered = written + waiting + spilled + dropped
 exit:     0   stopped on request, and everything was delivered
           1   stopped a second time

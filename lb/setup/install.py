@@ -32,7 +32,7 @@ def install(machine: Machine, name: str | None, large_pipes: LargePipes, bin_fol
     ledger = Ledger.read(machine.root)
     if machine.is_live:
         require_reachable(Path(bin_folder or sys.prefix))
-    wanted = shared_pieces(bin_folder or str(Path(sys.prefix, "bin")), large_pipes, machine.systemd_version())
+    wanted = shared_pieces(bin_folder or str(Path(sys.prefix, "bin")), large_pipes)
     _put_all(machine, ledger, wanted)
     if name is not None:
         _begin_instance(machine, ledger, name)

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-GROWING_BACK_OFF_SINCE = 254
-"""The version of systemd that has RestartSteps=."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """Of an instance: what systemd needs no escapes for."""
 
@@ -30,8 +28,8 @@ class Piece:
     mode: int = 0o644
 
 
-def shared_pieces(bin_folder: str, large_pipes: LargePipes, systemd_version: int) -> list[Piece]:
-    """What all instances need. `bin_folder`: where `lb` is. `systemd_version`: 0 where there is none."""
+def shared_pieces(bin_folder: str, large_pipes: LargePipes) -> list[Piece]:
+    """What all instances need. `bin_folder`: where `lb` is."""
     units = "/etc/systemd/system"
     pieces = [
         Piece("/etc/sysusers.d/lb.conf", _text("sysusers.conf")),
@@ -42,8 +40,6 @@ def shared_pieces(bin_folder: str, large_pipes: LargePipes, systemd_version: int
         pieces.append(Piece(f"{units}/lb@.service.d/10-capability.conf", _text("capability.conf")))
     else:
         pieces.append(Piece("/etc/sysctl.d/60-lb.conf", _text("sysctl.conf")))
-    if systemd_version >= GROWING_BACK_OFF_SINCE:
-        pieces.append(Piece(f"{units}/lb@.service.d/10-back-off.conf", _text("back-off.conf")))
     return pieces
 
 

@@ -181,3 +181,23 @@ def test_what_can_not_be_taken_over_is_told_and_all_begins_anew(tmp_path: Path, 
         with feed.session() as peer, Flood(peer, limit=100):
             lb.await_records(200)
         assert lb.stop().exit_code == 0
+
+
+def test_a_restart_that_can_not_keep_the_session_is_a_stop(tmp_path: Path) -> None:
+    """How one keeps it is tested under systemd (kernel_tls/test_a_service_keeps_its_session.py)."""
+    code, _ = REFUSED["another pump"]
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    installed = tmp_path / "sitecustomize.py"
+    installed.touch()
+    with Feed() as feed, Lb(feed.url, 1, before=MANAGER, environment=environment) as lb, feed.session() as peer:
+        lb.await_workers(1)
+        with Flood(peer, limit=100):
+            lb.await_records(100)
+        installed.write_text(f"import sys\nif 'lb' in sys.orig_argv:\n    {code}\n")
+        lb.balance()  # in the turn behind it all is in the store
+        lb.send_signal(signal.SIGUSR2)
+        assert "laid out otherwise" in lb.await_line("the next start can't go on with the session")["why"]
+        end = lb.wait()
+        assert peer.receive().close_code == 1000
+    assert (end.exit_code, end.balance["written"], end.balance["exact"]) == (0, 100, True)
+    assert lb.recording.ended_pipes == 1

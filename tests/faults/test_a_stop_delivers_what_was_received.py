@@ -1,4 +1,5 @@
-"""SIGTERM and SIGINT: read no more, deliver what was received, let the workers end, exit 0."""
+"""SIGTERM and SIGINT, and SIGUSR2 where nothing is kept for a restart: read no more, deliver what was received, let
+the workers end, exit 0."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ NEVER_READS = inline("import signal; signal.pause()")
 AT_ONCE = {"lb.balancer.SECOND_STOP_AFTER_S": 0.0}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 @pytest.mark.parametrize("tls", [False, True])
 def test_in_the_middle_of_a_stream_at_full_speed(authority: Authority, number: signal.Signals, tls: bool) -> None:
     context = authority.server_context("127.0.0.1") if tls else None

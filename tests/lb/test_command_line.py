@@ -43,7 +43,7 @@ def test_help_names_every_option_with_its_default_and_every_form_of_the_key() ->
     assert done.returncode == 0
     for text in [
         "[OPTIONS] KEY URL NPIPES DIR WORKER [ARGS...]", "@FILE", "env:NAME", "standard input",
-        "SIGTERM, SIGINT", "SIGHUP", "SIGUSR1", "74 ",
+        "SIGTERM, SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "74 ",
         "--subscribe PARAMS", "default: T.*",
         "--route round-robin|symbol", "default: round-robin",
         "--spawn shared|per-pipe", "default: shared",

@@ -9,7 +9,6 @@ import pytest
 
 from lb.setup.cli import main
 from lb.setup.machine import Machine
-from lb.setup.pieces import LargePipes, shared_pieces
 
 UNIT = "etc/systemd/system/lb@.service"
 
@@ -88,14 +87,6 @@ def test_the_other_way_to_large_pipes_takes_the_place_of_the_first(tmp_path: Pat
     setup(tmp_path, "install")
     assert drop_in not in files(tmp_path)
     assert "etc/sysctl.d/60-lb.conf" in files(tmp_path)
-
-
-def test_starts_follow_at_growing_intervals_where_systemd_can_do_that() -> None:
-    old, new = (
-        {piece.path.rpartition("/")[2] for piece in shared_pieces("/opt/lb/bin", LargePipes.SYSCTL, version)}
-        for version in (252, 254)
-    )
-    assert new - old == {"10-back-off.conf"}
 
 
 def test_settings_are_root_s_alone(tmp_path: Path) -> None:
