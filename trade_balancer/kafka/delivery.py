@@ -85,8 +85,8 @@ class Delivery:
         return self.outbox.account()
 
     def _keep_pace(self) -> None:
-        """While the brokers answer, few messages wait: those beyond would leave the CPU's cache, and cost half as much
-        again. While they do not, as many as there is room for."""
+        """While the brokers answer, few messages wait: those beyond would only have left the CPU's cache when it is
+        their turn. While they do not, as many as there is room for."""
         while not self._is_silent and (waiting := self.outbox.waiting_messages) > _PACE_MESSAGES:
             self._hear(_WAIT_MS)
             self._is_silent = self.outbox.waiting_messages >= waiting
