@@ -219,5 +219,5 @@ class Shard:
 
     def _begin_anew(self) -> None:
         self._head = self._patience.insist(self._store.head)
-        self._state = State(self.number, self._head.next_seq, self._shard_of)
+        self._state = State(self.number, self._head.next_seq, self._head.greatest_id, self._shard_of)
         self.has_sent = set(range(self._shards))

@@ -38,7 +38,8 @@ class Wanted(NamedTuple):
     accounts: list[str]
     """Those that are not at hand."""
     ids: list[str]
-    """Of all transactions, and of the deposits that disputes name."""
+    """Of transactions that may be in the ledger, as far as their ids tell: those that rise are new; and of the deposits
+    that disputes name."""
     deposits: list[str]
     """Of these alone."""
 
@@ -47,11 +48,13 @@ class State:
     """Args:
     shard: its number.
     next_seq: the number that the journal's next row gets.
+    greatest_id: of all transactions in the ledger.
     shard_of: of an account's name.
     """
 
-    def __init__(self, shard: int, next_seq: int, shard_of: Callable[[str], int]) -> None:
+    def __init__(self, shard: int, next_seq: int, greatest_id: str, shard_of: Callable[[str], int]) -> None:
         self._shard = shard
+        self._greatest_id = greatest_id
         self._shard_of = shard_of
         self._accounts: dict[str, Account] = {}
         self._known: dict[str, Any] = {}
@@ -73,17 +76,22 @@ class State:
     def wanted(self, transactions: Iterable[Sequence[Any]], messages: Iterable[Message] = ()) -> Wanted:
         """Before `apply` and `deliver`."""
         names = {message.account for message in messages}
+        before = greatest = self._greatest_id
         ids: list[str] = []
         deposits: list[str] = []
         for id_, name, kind, _, _, other in transactions:
             if name is not None:
                 names.add(name)
             if kind > 0:
-                ids.append(id_)
+                if id_ <= before:
+                    ids.append(id_)
+                elif id_ > greatest:
+                    greatest = id_
             if kind == TRANSFER:
                 names.add(other)
             elif kind > TRANSFER:
                 deposits.append(other)
+        self._greatest_id = greatest
         return Wanted(list(names - self._accounts.keys()), ids + deposits, deposits)
 
     def load(self, balances: Iterable[Balance], known: Iterable[Row], disputes: Mapping[Key, Dispute]) -> None:

@@ -43,6 +43,8 @@ class Head(NamedTuple):
     repeated: int
     steps: dict[str, int]
     """By source, the number of the first record that is not in the ledger."""
+    greatest_id: str = ""
+    """Of clients' transactions, by its code points."""
 
 
 class Loaded(NamedTuple):

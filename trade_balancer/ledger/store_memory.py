@@ -30,7 +30,13 @@ class _Tables:
         self.token = 0
 
     def head(self) -> Head:
-        return Head(len(self.journal) + 1, self.token, self.repeated, dict(self.steps))
+        return Head(
+            len(self.journal) + 1,
+            self.token,
+            self.repeated,
+            dict(self.steps),
+            max((id_ for id_, _ in self.by_key), default=""),
+        )
 
 
 class MemoryDatabase(Database):

@@ -38,13 +38,13 @@ CREATE TABLE ledger_layout (
   one int4 PRIMARY KEY CHECK (one = 1), version int4 NOT NULL, id text NOT NULL, shards int4 NOT NULL,
   hash text NOT NULL);
 CREATE TABLE ledger_journal (
-  shard int4, seq int8, id text, account text, kind int2 NOT NULL, amount int8 NOT NULL, time int8 NOT NULL, other text,
-  reason int2, previous int8 NOT NULL, PRIMARY KEY (shard, seq));
+  shard int4, seq int8, id text COLLATE "C", account text COLLATE "C", kind int2 NOT NULL, amount int8 NOT NULL,
+  time int8 NOT NULL, other text, reason int2, previous int8 NOT NULL, PRIMARY KEY (shard, seq));
 CREATE UNIQUE INDEX ledger_transactions ON ledger_journal (shard, id, account)
   WHERE kind <= {int(LAST_OF_CLIENTS)};
 CREATE TABLE ledger_accounts (
-  shard int4, account text, available int8 NOT NULL, held int8 NOT NULL, pending int8 NOT NULL, locked int2 NOT NULL,
-  last int8 NOT NULL, chain bytea NOT NULL, PRIMARY KEY (shard, account)) WITH (fillfactor = 50);
+  shard int4, account text COLLATE "C", available int8 NOT NULL, held int8 NOT NULL, pending int8 NOT NULL,
+  locked int2 NOT NULL, last int8 NOT NULL, chain bytea NOT NULL, PRIMARY KEY (shard, account)) WITH (fillfactor = 50);
 CREATE TABLE ledger_disputes (
   shard int4, id text, account text, state int2 NOT NULL, PRIMARY KEY (shard, id, account));
 CREATE TABLE ledger_messages (
@@ -252,7 +252,10 @@ def _head(connection: _Connection, shard: int) -> Head:
         "SELECT next, token, repeated FROM ledger_head WHERE shard = %s", [shard]
     )
     steps = connection.rows("SELECT source, next FROM ledger_steps WHERE shard = %s", [shard])
-    return Head(next_seq, token, repeated, dict(steps))
+    ((greatest_id,),) = connection.rows(
+        f"SELECT max(id) FROM ledger_journal WHERE shard = %s AND kind <= {int(LAST_OF_CLIENTS)}", [shard]
+    )
+    return Head(next_seq, token, repeated, dict(steps), greatest_id or "")
 
 
 class _PostgresSnapshot(Snapshot):

@@ -93,7 +93,8 @@ _PASSING = (
 )
 """What passes by: another's lock, a full disk, a file system that is away."""
 _BUSY_S = 5.0
-_CHECKPOINT_PAGES = 8000
+_CHECKPOINT_PAGES = 1000
+"""Often, and little at a time: who waits for a commit waits for the checkpoint behind it, too. It costs no more CPU."""
 _CACHE_KIB = 65536
 _LAYOUT_FILE = "ledger.json"
 _VERSION = 1
@@ -271,7 +272,9 @@ class SqliteStore(Store):
 
 def _head(connection: sqlite3.Connection) -> Head:
     next_seq, token, repeated = connection.execute("SELECT next, token, repeated FROM head").fetchone()
-    return Head(next_seq, token, repeated, dict(connection.execute("SELECT source, next FROM steps").fetchall()))
+    steps = dict(connection.execute("SELECT source, next FROM steps").fetchall())
+    (greatest_id,) = connection.execute(f"SELECT max(id) FROM journal WHERE kind <= {int(LAST_OF_CLIENTS)}").fetchone()
+    return Head(next_seq, token, repeated, steps, greatest_id or "")
 
 
 class _SqliteSnapshot(Snapshot):

@@ -22,6 +22,7 @@ from harness.faults.redeliver import REDELIVER
 from harness.faults.restart import RESTART
 from harness.faults.spill import SPILL
 from harness.kafka import consuming, producing
+from harness.ledger import postgresql as ledger_postgresql
 from harness.ledger import rate as ledger_rate
 from harness.plan import Pace, Point
 from harness.results import PUMP, Metric, Results, Spread, spread
@@ -183,6 +184,8 @@ def ledger_figures(ledger: RowResults, _: Results) -> list[Figure]:
         _fault(ledger, ledger_rate.TO_ONE_BY_ONE, Bound(">=", 20)),
         _fault(ledger, ledger_rate.TO_LOCK, Bound(">=", 3)),
         _fault(ledger, ledger_rate.P99, Bound("<=", 20, "ms")),
+        _fault(ledger, ledger_postgresql.POSTGRESQL, Bound(">=", 100, "thousand")),
+        _fault(ledger, ledger_rate.MILLION, Bound(">=", 0, "thousand")),
         _fault(ledger, ledger_rate.VALIDATION, Bound(">=", 1000, "thousand")),
     ]
 

@@ -38,7 +38,8 @@ class Server:
         UnavailableError
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_durable: bool = False) -> None:
+        self._is_durable = is_durable
         self._programs = programs()
         self.folder = Path(tempfile.mkdtemp(prefix="lb-postgresql-"))
         if NOBODY:
@@ -58,7 +59,7 @@ class Server:
 
     def start(self) -> None:
         """Returns when it takes connections."""
-        settings = f"-k {self.folder} -c listen_addresses= -c fsync=off"
+        settings = f"-k {self.folder} -c listen_addresses= -c fsync={'on' if self._is_durable else 'off'}"
         self._run("pg_ctl", "start", "--wait", "--log", str(self.folder / "log"), "--options", settings)
 
     def kill(self) -> None:

@@ -8,5 +8,5 @@ Law: see harness/rows.py. Each run begins with an empty ledger; what is in it at
 
 from harness.rows import Rows
 
-ROWS = Rows(__name__, ("rate",))
+ROWS = Rows(__name__, ("rate", "postgresql"))
 row = ROWS.row

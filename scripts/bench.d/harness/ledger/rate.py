@@ -1,5 +1,6 @@
 """Transactions a second into SQLite, durable, one process: ours, a commit for each, and threads with a lock."""
 
+import gc
 import json
 import shutil
 import sqlite3
@@ -16,7 +17,9 @@ from harness.ledger.transactions import records
 from harness.rows import Terms
 from trade_balancer.ledger.audit import audit
 from trade_balancer.ledger.ledger import Ledger
+from trade_balancer.ledger.run import keep_garbage_collector_away
 from trade_balancer.ledger.shard import Part, Patience
+from trade_balancer.ledger.store import Database
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
 from trade_balancer.ledger.validation import decode
 
@@ -24,6 +27,7 @@ RATE = "transactions/s into SQLite, durable, one process, 10,000 accounts (Zipf)
 CPU = "... CPU per transaction"
 TO_ONE_BY_ONE = "... to a commit for each transaction"
 TO_LOCK = "... to 4 threads with one lock, json and Decimal, 1,000 a commit"
+MILLION = "... 1,000,000 accounts, one after the other, as many transactions"
 P99 = "... arrival to commit, p99, at half that rate"
 VALIDATION = "validation alone, records/s and core"
 
@@ -38,16 +42,24 @@ _TABLES = (
 _UPSERT = "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET balance = balance + excluded.balance"
 
 
-def _some(terms: Terms) -> list[bytes]:
+def some_of(terms: Terms) -> list[bytes]:
     return list(records(_QUICK_COUNT if terms.quick else _COUNT))
 
 
 def _ours(folder: Path, work: Callable[[Ledger], float]) -> float:
-    """What `work` finds with an empty ledger, which must be right behind it."""
+    """With an empty ledger of SQLite's."""
     shutil.rmtree(folder, ignore_errors=True)
-    database = SqliteDatabase(folder)
+    return found_with(SqliteDatabase(folder), work)
+
+
+def found_with(database: Database, work: Callable[[Ledger], float]) -> float:
+    """What `work` finds with an empty ledger, as its program has it; it must be right behind it."""
+    threshold = gc.get_threshold()
+    keep_garbage_collector_away()
     with closing(Ledger(database, Patience())) as ledger:
         found = work(ledger)
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
     snapshots = database.snapshots()
     faults = audit(database.layout, snapshots).faults
     for snapshot in snapshots:
@@ -58,19 +70,20 @@ def _ours(folder: Path, work: Callable[[Ledger], float]) -> float:
 
 
 def _seconds(terms: Terms, clock: Callable[[], float]) -> float:
-    some = _some(terms)
+    some = some_of(terms)
 
-    def work(ledger: Ledger) -> float:
-        begin_s = clock()
-        for at in range(0, len(some), _BATCH):
-            ledger.take([Part("bench", at, some[at : at + _BATCH])])
-        return clock() - begin_s
+    return _ours(terms.build / "ledger", lambda ledger: seconds_of(ledger, some, clock))
 
-    return _ours(terms.build / "ledger", work)
+
+def seconds_of(ledger: Ledger, some: list[bytes], clock: Callable[[], float]) -> float:
+    begin_s = clock()
+    for at in range(0, len(some), _BATCH):
+        ledger.take([Part("bench", at, some[at : at + _BATCH])])
+    return clock() - begin_s
 
 
 def _rate(terms: Terms) -> float:
-    return len(_some(terms)) / _seconds(terms, time.monotonic)
+    return len(some_of(terms)) / _seconds(terms, time.monotonic)
 
 
 @row(RATE)
@@ -80,12 +93,23 @@ def rate(terms: Terms) -> list[float]:
 
 @row(CPU)
 def cpu(terms: Terms) -> list[float]:
-    return [_seconds(terms, time.process_time) / len(_some(terms)) * 1e6 for _ in range(terms.rounds)]
+    return [_seconds(terms, time.process_time) / len(some_of(terms)) * 1e6 for _ in range(terms.rounds)]
 
 
 @row(TO_ONE_BY_ONE)
 def to_one_by_one(terms: Terms) -> list[float]:
     return [_rate(terms) / _one_by_one(terms) for _ in range(terms.rounds)]
+
+
+@row(MILLION)
+def million(terms: Terms) -> list[float]:
+    """Each account is new, and more of them come than are kept at hand."""
+    some = [
+        b'{"id":"01J%013d","account":"acct-%07d","kind":"deposit","amount":"1.5","time":%d}' % (number, number, number)
+        for number in range(_QUICK_COUNT if terms.quick else 1_000_000)
+    ]
+    seconds = _ours(terms.build / "ledger", lambda ledger: seconds_of(ledger, some, time.monotonic))
+    return [len(some) / seconds / 1000]
 
 
 @row(TO_LOCK)
@@ -101,7 +125,7 @@ def p99(terms: Terms) -> list[float]:
 
 @row(VALIDATION)
 def validation(terms: Terms) -> list[float]:
-    some = _some(terms)
+    some = some_of(terms)
     found = []
     for _ in range(terms.rounds):
         begin_s = time.process_time()
@@ -112,7 +136,7 @@ def validation(terms: Terms) -> list[float]:
 
 
 def _p99_ms(terms: Terms, per_second: float) -> float:
-    some = _some(terms)
+    some = some_of(terms)
 
     def work(ledger: Ledger) -> float:
         waited_s: list[float] = []
@@ -152,7 +176,7 @@ def _put(connection: sqlite3.Connection, record: bytes) -> None:
 
 
 def _one_by_one(terms: Terms) -> float:
-    some = _some(terms)[: 500 if terms.quick else 20_000]
+    some = some_of(terms)[: 500 if terms.quick else 20_000]
     with closing(_plain_database(terms.build / "one-by-one.db")) as connection:
         begin_s = time.monotonic()
         for record in some:
@@ -163,7 +187,7 @@ def _one_by_one(terms: Terms) -> float:
 
 
 def _with_a_lock(terms: Terms) -> float:
-    some = _some(terms)[: 2_000 if terms.quick else 100_000]
+    some = some_of(terms)[: 2_000 if terms.quick else 100_000]
     lock = threading.Lock()
     with closing(_plain_database(terms.build / "lock.db")) as connection:
 
