@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import open_existing
 from trade_balancer.ledger.shard import Part, Patience
+from trade_balancer.ledger.store import StoreGoneError
 from trade_balancer.ledger.transaction import text_of
 
 PROGRAM = [sys.executable, "-m", "trade_balancer.ledger.program"]
@@ -77,11 +78,9 @@ def end_of(process: subprocess.Popen[str]) -> str:
 
 def taken(database: str | Path) -> int:
     """How many messages the positions say are in the ledger."""
-    try:
-        ledger = open_existing(str(database))
-    except InputError:
-        return 0
-    with closing(ledger), ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(suppress(InputError, StoreGoneError))  # it is not there yet, or just being made
+        ledger = stack.enter_context(closing(open_existing(str(database))))
         stores = [stack.enter_context(closing(ledger.store(shard))) for shard in range(ledger.layout.shards)]
         positions: dict[str, int] = {}
         for shard, store in enumerate(stores):
@@ -89,6 +88,7 @@ def taken(database: str | Path) -> int:
                 if source.startswith("kafka:") and int(source.rsplit(":", 1)[1]) % len(stores) == shard:
                     positions[source] = end
         return sum(positions.values())
+    return 0
 
 
 def await_taken(database: str | Path, count: int, *processes: subprocess.Popen[str]) -> None:
@@ -115,12 +115,11 @@ def assert_once(database: str | Path, count: int) -> None:
     assert available == expected(count)
 
 
-@pytest.mark.parametrize("layout", [BY_ACCOUNT, ("--shards", "3")])
-def test_a_topic_s_transactions_are_done_once(cluster: MockCluster, tmp_path: Path, layout: tuple[str, ...]) -> None:
+def test_a_topic_s_transactions_are_done_once(cluster: MockCluster, tmp_path: Path) -> None:
     """Also where a partition has accounts of many shards; and whoever comes next goes on behind them."""
     database = tmp_path / "ledger"
     put(cluster.brokers, range(600))
-    with member(cluster.brokers, database, *layout) as first:
+    with member(cluster.brokers, database, "--shards", "3") as first:
         await_taken(database, 600, first)
         first.kill()
     put(cluster.brokers, range(600, 900))

@@ -110,12 +110,18 @@ def _pace(options: argparse.Namespace) -> Pace:
 def _telling_ledger(options: argparse.Namespace, ends: _Ends) -> Iterator[Ledger]:
     """It tells at its end what it has done."""
     keep_garbage_collector_away()
-    with closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger:
+    with closing(_ledger(options, ends)) as ledger:
         try:
             yield ledger
         finally:
             totals = ledger.totals
             tell(f"{totals.applied} entries applied, {totals.refused} refused, {totals.repeated} had come before")
+
+
+def _ledger(options: argparse.Namespace, ends: _Ends) -> Ledger:
+    """A database that is away is waited for, now as later."""
+    patience = Patience(ends.is_over)
+    return Ledger(patience.insist(lambda: open_database(options.database, _layout(options))), patience)
 
 
 class _Ends:
@@ -153,7 +159,7 @@ def _listen(options: argparse.Namespace) -> int:
     signal.set_wakeup_fd(wake.fileno())
     ends = _Ends.of_signals(options.give_up, signal.SIGTERM, signal.SIGINT)
     with (
-        closing(Ledger(open_database(options.database, _layout(options)), Patience(ends.is_over))) as ledger,
+        closing(_ledger(options, ends)) as ledger,
         listener(options.at) as listening,
     ):
         intake = Intake(ledger, listening, stopping, ends.is_asked, options.batch_max)
