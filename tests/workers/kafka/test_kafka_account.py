@@ -20,6 +20,7 @@ SETTINGS = {
     "queue.buffering.max.messages": "60",
     "message.timeout.ms": "0",
     "message.max.bytes": "2000",
+    "max.in.flight": "1",  # these brokers take a request also where the one before it has failed
     "linger.ms": "1",
     "retry.backoff.ms": "5",
     "retry.backoff.max.ms": "10",

@@ -145,7 +145,9 @@ def test_records_of_one_symbol_are_packed_in_their_order(cluster: MockCluster, t
 def test_what_brokers_refuse_for_a_while_is_there_once(cluster: MockCluster, tmp_path: Path) -> None:
     cluster.push_errors(PRODUCE, [NOT_LEADER, TIMED_OUT, NOT_LEADER, TIMED_OUT])
     sent = [trade(number) for number in range(3000)]
-    ended(options(cluster, "-X", "retry.backoff.ms=10", "-X", "retry.backoff.max.ms=20"), [sent], tmp_path)
+    # These brokers take a request also where the one before it has failed.
+    words = [f"-X{word}" for word in ("retry.backoff.ms=10", "retry.backoff.max.ms=20", "max.in.flight=1")]
+    ended(options(cluster, *words), [sent], tmp_path)
     found = messages(cluster.brokers, ["trades"])
     assert sorted(message.value for message in found) == sorted(sent)
     assert_in_order(found)
