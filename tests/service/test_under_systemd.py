@@ -147,6 +147,8 @@ def test_a_frozen_main_loop_is_killed_and_the_next_goes_on_with_its_session(star
 
 
 def test_a_stop_delivers_everything(started: str) -> None:
+    run("systemctl", "stop", UNIT.name)  # what is counted is of all lives that go on after one another
+    run("systemctl", "start", UNIT.name)
     await_(lambda: re.match(r"[1-9]", show("StatusText")[0]), "records")
     run("systemctl", "stop", UNIT.name)
     assert show("Result", "ExecMainStatus", "ActiveState") == ["success", "0", "inactive"], last_lines()
