@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lb import estate, handover, logs, options
+from lb import estate, handover, keeper, logs, options
 from lb.balancer import Balancer
 from lb.config import Config, LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
-from lb.key import Key, hide_key_in
+from lb.key import Key, erase_all_behind, hide_key_in
 from lb.pump import MappingRefused
 from lb.secret import hide_all
 from lb.service import Manager
@@ -25,6 +25,8 @@ def main() -> int:
     words = sys.argv[1:]
     if words[:1] == [handover.ARGUMENT]:
         return handover.answer(words[1:])
+    if words[:1] == [keeper.ARGUMENT]:
+        return _keep(words[1:])
     key_form, log_format = options.peek(words)
     logs.start(LogLevel.INFO, log_format, hide_key_in(key_form))
     manager = Manager.of_environment()
@@ -67,6 +69,18 @@ def _go_on_behind(left: Mapping[str, Any], manager: Manager, words: Sequence[str
     config = options.parse(words, Key.adopt(left["key"]))
     _tell(config, manager, config.log_level)
     return Balancer(config, manager, words, left).run()
+
+
+def _keep(words: Sequence[str]) -> int:
+    """Of `words`, which are lb's, nothing is looked at here but the form of log lines."""
+    logs.start(LogLevel.INFO, options.peek(words)[1])
+    command = keeper.command_without_keeper()
+    erase_all_behind(keeper.ARGUMENT)
+    try:
+        return keeper.run(command)
+    except UsageError as error:
+        logs.last_words(str(error), "")
+        return error.exit_code
 
 
 def _tell(config: Config, manager: Manager, log_level: LogLevel) -> None:

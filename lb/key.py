@@ -92,6 +92,16 @@ def erase_behind(kept: str, word: str) -> None:
     _erase(os.fsencode(word), "arg", keep_bytes=len(os.fsencode(kept)))
 
 
+def erase_all_behind(word: str) -> None:
+    """Take every word behind this one off the process's command line."""
+    start, end = _region("arg")
+    memory: Any = FFI().buffer(FFI().cast("char *", start), end - start)
+    at = memory[:].find(b"\0" + os.fsencode(word) + b"\0")
+    if at >= 0:
+        begin = at + len(os.fsencode(word)) + 2
+        memory[begin:] = bytes(end - start - begin)
+
+
 def _in_file(file: str) -> str:
     place = f"key file {file!r}"
     return _checked(place, _read(place, file, lines=2))  # one too many is told from one

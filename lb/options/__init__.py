@@ -38,6 +38,8 @@ def parse(words: Sequence[str], key: Key | None = None) -> Config:
         raise UsageError(f"there is no option {name}" + (f" (there is {near[0]})" if near else ""))
     is_without_workers = parted.positionals[2:] == ["0"]
     args = parser.parse_args([*parted.of_lb, *_NO_WORKER] if is_without_workers else parted.of_lb)
+    if args.keeper:
+        raise UsageError("--keeper is the first word, or none")
     check_pipes(args, is_without_workers)
     endpoint = Endpoint.parse(args.url)
     _erase_credentials(args.url, args.proxy)

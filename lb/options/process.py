@@ -11,6 +11,12 @@ from lb.options.values import LEAST_INTERVAL_S, cpu, interval, one_of
 
 def add_process(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add(
+        "--keeper",
+        action="store_true",
+        help="the first word of all: a second process keeps session and pipes, and starts lb again when it was killed; "
+        "for where no service manager does (docs/crash.md)",
+    )
     add("--cpu", type=cpu, metavar="N", help="keep lb on this CPU; workers may run on all (default: on any)")
     add(
         "--grace",
