@@ -82,7 +82,7 @@ class _Keeper:
     def keep(self) -> int:
         while True:
             if self._pid is None and time.monotonic_ns() >= self._due_ns:
-                self._pid, self._started_ns = _start(self._command, self._store), time.monotonic_ns()
+                self._start()
             self._wake_ups.wait(self._due_ns if self._pid is None else _NEVER_NS)
             for number in self._wake_ups.take():
                 self._pass_on(number)
@@ -91,6 +91,11 @@ class _Keeper:
             if self._pid is None and self._is_stopping:
                 logs.error("lb was killed and is not started again: what it had not delivered is lost")
                 return EX_IOERR
+
+    def _start(self) -> None:
+        self._pid = _start(self._command, self._store)
+        self._started_ns = time.monotonic_ns()
+        logs.info("lb started", pid=self._pid, kept=self._store.count)
 
     def _pass_on(self, number: int) -> None:
         self._is_stopping = self._is_stopping or number in (signal.SIGTERM, signal.SIGINT)
@@ -123,7 +128,7 @@ class _Keeper:
         delay_s = 0.0 if is_first else delay_s
         self._due_ns = now_ns + int(delay_s * 1e9)
         how = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
-        logs.error("lb was killed: it is started again", **how, delay_s=round(delay_s, 3), kept=self._store.count)
+        logs.error("lb was killed: it is started again", **how, delay_s=round(delay_s, 3))
         return None
 
 
@@ -144,7 +149,7 @@ class _Store:
     def __enter__(self) -> _Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *why: object) -> None:
         self._socket.close()
         for _, fd in self._kept:
             os.close(fd)
