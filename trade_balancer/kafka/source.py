@@ -6,6 +6,7 @@ partition is given away when what was read of it is finished: the next who gets 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -103,7 +104,8 @@ class Consumed:
         self._told_at_s = time.monotonic() + _TOLD_EVERY_S
         self._inbox = Inbox(library(), settings, topics)
         self.fd, self._write_fd = os.pipe()
-        fcntl.fcntl(self._write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with contextlib.suppress(PermissionError):  # fs.pipe-user-pages-soft, pipe(7): it stays small
+            fcntl.fcntl(self._write_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(self._write_fd, False)
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._theirs = theirs
