@@ -1,4 +1,4 @@
-"""lb is killed, and a service manager that keeps descriptors starts it again: it goes on with the same session at the
+"""lb is killed, and its keeper starts it again: it goes on with the same session at the
 right byte, with what waits and what nobody has read. What a worker had in hand is lost with it."""
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from harness.redelivering import LITTLE, REDELIVER, assert_nothing_lost
 from test_a_worker_that_dies_costs_no_record_where_it_acknowledges import HANDLER, handled
 
 PIPES = 3
-MANAGER = (sys.executable, str(Path(__file__).parents[1] / "harness" / "descriptor_store.py"))
 
 
 def kill(pid: int, lb: Lb, number: signal.Signals = signal.SIGKILL) -> int:
     """Returns who was started in its place."""
     os.kill(pid, number)
-    return int(lb.await_line("started")["pid"])
+    return int(lb.await_line("lb started")["pid"])
 
 
 def numbers(lb: Lb) -> list[int]:
@@ -33,8 +32,8 @@ def numbers(lb: Lb) -> list[int]:
 def test_at_any_moment_of_a_flood() -> None:
     """Each kill costs at most the record that each recorder had in hand, and none comes twice."""
     kills = 3
-    with Feed() as feed, Lb(feed.url, PIPES, before=MANAGER) as lb, feed.session() as peer, Flood(peer):
-        pid = lb.await_line("started")["pid"]
+    with Feed() as feed, Lb(feed.url, PIPES, keeper=True) as lb, feed.session() as peer, Flood(peer):
+        pid = lb.await_line("lb started")["pid"]
         for _ in range(kills):
             lb.await_records(lb.recording.total + 1000)
             pid = kill(pid, lb)
@@ -60,8 +59,8 @@ def test_what_no_worker_had_in_hand_is_there(tmp_path: Path, number: signal.Sign
     as well as SIGKILL."""
     limit = 20_000
     words = ("--pipe-size", "4096", "--backlog", "65536")
-    with Feed() as feed, Lb(feed.url, 1, *words, before=MANAGER) as lb, feed.session() as peer:
-        pid = lb.await_line("started")["pid"]
+    with Feed() as feed, Lb(feed.url, 1, *words, keeper=True) as lb, feed.session() as peer:
+        pid = lb.await_line("lb started")["pid"]
         (worker,) = lb.await_workers(1)
         hold(worker)
         with Flood(peer, limit=limit):
@@ -77,11 +76,11 @@ def test_with_redelivery_nothing_is_lost(tmp_path: Path) -> None:
     worker = (sys.executable, "-c", HANDLER, str(tmp_path))
     with (
         Feed() as feed,
-        Lb(feed.url, PIPES, *REDELIVER, *LITTLE, worker=worker, before=MANAGER) as lb,
+        Lb(feed.url, PIPES, *REDELIVER, *LITTLE, worker=worker, keeper=True) as lb,
         feed.session() as peer,
         Flood(peer),
     ):
-        pid = lb.await_line("started")["pid"]
+        pid = lb.await_line("lb started")["pid"]
         for _ in range(PIPES):
             lb.await_line("worker started")
         while sum(lb.balance()["acknowledged"]) < 1000:
@@ -142,7 +141,7 @@ def test_behind_an_upgrade() -> None:
 
 def test_a_session_that_is_over_is_not_held_open() -> None:
     """The manager has a copy of its descriptor, and gives it up."""
-    with Feed() as feed, Lb(feed.url, 1, before=MANAGER) as lb:
+    with Feed() as feed, Lb(feed.url, 1, keeper=True) as lb:
         with feed.session() as peer:
             lb.await_workers(1)
             peer.say(b"no JSON\xff")
@@ -166,8 +165,8 @@ def test_what_can_not_be_taken_over_is_told_and_all_begins_anew(tmp_path: Path, 
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
     installed = tmp_path / "sitecustomize.py"
     installed.touch()
-    with Feed() as feed, Lb(feed.url, 1, before=MANAGER, environment=environment) as lb:
-        pid = lb.await_line("started")["pid"]
+    with Feed() as feed, Lb(feed.url, 1, keeper=True, environment=environment) as lb:
+        pid = lb.await_line("lb started")["pid"]
         with feed.session() as peer:
             lb.await_workers(1)
             with Flood(peer, limit=100):
