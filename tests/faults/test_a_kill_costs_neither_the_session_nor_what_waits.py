@@ -100,8 +100,8 @@ def test_with_redelivery_nothing_is_lost(tmp_path: Path) -> None:
 def test_with_tls_in_userspace_the_session_is_opened_anew_and_what_was_received_is_kept(authority: Authority) -> None:
     words = ("--ca-file", authority.ca_file, "--tls", "user", "--pipe-size", "4096")
     tls = authority.server_context("127.0.0.1")
-    with Feed(tls=tls) as feed, Lb(feed.url, 1, *words, before=MANAGER) as lb:
-        pid = lb.await_line("started")["pid"]
+    with Feed(tls=tls) as feed, Lb(feed.url, 1, *words, keeper=True) as lb:
+        pid = lb.await_line("lb started")["pid"]
         with feed.session() as peer:
             (worker,) = lb.await_workers(1)
             hold(worker)
@@ -123,10 +123,10 @@ def test_behind_an_upgrade() -> None:
     limit = 3000
     with (
         Feed() as feed,
-        Lb(feed.url, 1, before=MANAGER, start_new_session=True) as lb,
+        Lb(feed.url, 1, keeper=True, start_new_session=True) as lb,
         feed.session() as peer,
     ):
-        pid = lb.await_line("started")["pid"]
+        pid = lb.await_line("lb started")["pid"]
         (worker,) = lb.await_workers(1)
         hold(worker)
         with Flood(peer, limit=limit):
