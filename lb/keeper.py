@@ -3,6 +3,8 @@
     state   event                                                 next
     RUNS    lb ends by itself; or by a signal, once it is to stop  the end, with its exit code
     RUNS    it is killed, or ends with 70                          WAITS: at once the first time, then a back-off
+    RUNS    it leaves for its next start: ends with 0, and the     WAITS: at once
+            store is not empty (SIGUSR2)
     WAITS   the time has come                                      RUNS
     WAITS   SIGTERM, SIGINT                                        the end, with 74: nobody delivers what waits
 
@@ -118,9 +120,12 @@ class _Keeper:
         code = os.waitstatus_to_exitcode(status)
         self._store.hear(self._pid)
         self._pid = None
+        now_ns = time.monotonic_ns()
+        if code == 0 and self._store.count and not self._is_stopping:
+            self._due_ns = now_ns
+            return None
         if self._is_stopping or code not in (EX_SOFTWARE, *range(-signal.NSIG, 0)):
             return code if code >= 0 else 128 - code
-        now_ns = time.monotonic_ns()
         if now_ns - self._started_ns > STABLE_S * 1e9:
             self._backoff.reset()
         is_first = self._backoff.failures == 0

@@ -139,6 +139,20 @@ def test_behind_an_upgrade() -> None:
     assert numbers_of(lb.recording.pipes[0]) == [*range(limit)]
 
 
+def test_a_restart_keeps_the_session() -> None:
+    """The recorder has one record in hand at most when it is asked to end."""
+    with Feed() as feed, Lb(feed.url, 1, keeper=True) as lb, feed.session() as peer, Flood(peer):
+        lb.await_records(1000)
+        lb.balance()  # in the turn behind it all is in the store
+        lb.send_signal(signal.SIGUSR2)
+        assert lb.await_line("restarted: taken over")["session"] == "kept"
+        lb.await_records(lb.recording.total + 1000)
+        end = lb.stop()
+    assert (end.exit_code, end.balance["exact"]) == (0, True)
+    got = numbers(lb)
+    assert len(got) == len({*got}) >= end.balance["received"] - 1
+
+
 def test_a_session_that_is_over_is_not_held_open() -> None:
     """The manager has a copy of its descriptor, and gives it up."""
     with Feed() as feed, Lb(feed.url, 1, keeper=True) as lb:
@@ -188,7 +202,7 @@ def test_a_restart_that_can_not_keep_the_session_is_a_stop(tmp_path: Path) -> No
     environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
     installed = tmp_path / "sitecustomize.py"
     installed.touch()
-    with Feed() as feed, Lb(feed.url, 1, before=MANAGER, environment=environment) as lb, feed.session() as peer:
+    with Feed() as feed, Lb(feed.url, 1, keeper=True, environment=environment) as lb, feed.session() as peer:
         lb.await_workers(1)
         with Flood(peer, limit=100):
             lb.await_records(100)

@@ -104,6 +104,19 @@ def test_an_end_of_its_own_is_the_end(tmp_path: Path, exit_code: int) -> None:
     assert ended(kept(tmp_path, f"sys.exit({exit_code})"))[0] == exit_code
 
 
+def test_one_that_leaves_for_its_next_start_gets_it(tmp_path: Path) -> None:
+    code = """
+        if start == 0:
+            tell("FDSTORE=1\\nFDNAME=one", pipe_with(b"in one")[:1])
+            sys.exit(0)
+        say(*left())
+        tell("FDSTOREREMOVE=1\\nFDNAME=one")
+    """
+    exit_code, out, err = ended(kept(tmp_path, code))
+    assert (exit_code, out) == (0, "one\n")
+    assert "killed" not in err
+
+
 def test_an_internal_error_is_none(tmp_path: Path) -> None:
     exit_code, _, err = ended(kept(tmp_path, "sys.exit(70 if start == 0 else 3)"))
     assert exit_code == 3
