@@ -69,7 +69,11 @@ def member(
 
 
 def end_of(process: subprocess.Popen[str]) -> str:
-    """What it says; stopped, it has ended well."""
+    """What it says; stopped, it has ended well. One that has just begun is stopped when it listens to the signal."""
+    status, listens = Path(f"/proc/{process.pid}/status"), 1 << signal.SIGTERM - 1
+    while not int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) & listens:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate()
     assert process.returncode == 0, told
