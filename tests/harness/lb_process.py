@@ -95,16 +95,18 @@ class Lb:
         directory: Path | str = ".",
         constants: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
         keeper: bool = False,
         records: bool | None = None,
         **popen: Any,
     ) -> None:
         """`constants`: values for the names of `lb` modules, such as {"lb.feed.keeper.ENDING_S": 0.1}, so that no test
-        waits for as long as the product does. `keeper`: lb --keeper, whose pid it is then. `records`:
+        waits for as long as the product does. `before`: a command that runs the command behind it. `keeper`: lb
+        --keeper, whose pid it is then. `records`:
         whether the workers tell as the recorder does (default: where it is the recorder)."""
         program = with_constants("lb.cli", constants) if constants else ["-m", "lb"]
         self.command = [
-            sys.executable, *program, *["--keeper"][:keeper], "--log-format", "json", *options,
+            *before, sys.executable, *program, *["--keeper"][:keeper], "--log-format", "json", *options,
             key, url, str(pipes), str(directory), *worker,
         ]  # fmt: skip
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | popen
