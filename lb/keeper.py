@@ -3,8 +3,8 @@
     state   event                                                 next
     RUNS    lb ends by itself; or by a signal, once it is to stop  the end, with its exit code
     RUNS    it is killed, or ends with 70                          WAITS: at once the first time, then a back-off
-    RUNS    it leaves for its next start: ends with 0, and the     WAITS: at once
-            store is not empty (SIGUSR2)
+    RUNS    it leaves for its next start (SIGUSR2): ends with 0,   the same
+            and the store is not empty
     WAITS   the time has come                                      RUNS
     WAITS   SIGTERM, SIGINT                                        the end, with 74: nobody delivers what waits
 
@@ -120,21 +120,23 @@ class _Keeper:
         code = os.waitstatus_to_exitcode(status)
         self._store.hear(self._pid)
         self._pid = None
-        now_ns = time.monotonic_ns()
-        if code == 0 and self._store.count and not self._is_stopping:
-            self._due_ns = now_ns
-            return None
-        if self._is_stopping or code not in (EX_SOFTWARE, *range(-signal.NSIG, 0)):
+        is_leaving = code == 0 and self._store.count > 0
+        is_killed = code < 0 or code == EX_SOFTWARE
+        if self._is_stopping or not (is_leaving or is_killed):
             return code if code >= 0 else 128 - code
-        if now_ns - self._started_ns > STABLE_S * 1e9:
+        delay_s = self._delay_s()
+        self._due_ns = time.monotonic_ns() + int(delay_s * 1e9)
+        if is_killed:
+            how = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
+            logs.error("lb was killed: it is started again", **how, delay_s=round(delay_s, 3))
+        return None
+
+    def _delay_s(self) -> float:
+        if time.monotonic_ns() - self._started_ns > STABLE_S * 1e9:
             self._backoff.reset()
         is_first = self._backoff.failures == 0
         delay_s = self._backoff.next_delay_s()
-        delay_s = 0.0 if is_first else delay_s
-        self._due_ns = now_ns + int(delay_s * 1e9)
-        how = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
-        logs.error("lb was killed: it is started again", **how, delay_s=round(delay_s, 3))
-        return None
+        return 0.0 if is_first else delay_s
 
 
 class _Store:
