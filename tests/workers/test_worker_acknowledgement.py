@@ -218,6 +218,8 @@ def test_one_that_stores_files_acknowledges_what_is_in_whole_ones(tmp_path: Path
         os.write(worker.write_fds[0], framed([RECORD] * 5))
         os.write(worker.write_fds[0], framed([RECORD] * 150))
         _, records = worker.acknowledged()
+        if records == 5:  # they were read by themselves, and the others came while they stood in a file
+            _, records = worker.acknowledged()
         assert 2000 // len(RECORD) <= records <= 155
         assert sum(parquet.read_metadata(path).num_rows for path in tmp_path.glob("T/*/*.parquet")) == records
         os.write(worker.write_fds[0], framed([RECORD]))
