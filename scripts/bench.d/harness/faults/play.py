@@ -46,6 +46,14 @@ class Play:
     def pids(self) -> list[int]:
         return [self.tally(number).pid for number in range(len(self.tallies))]
 
+    def await_records(self, records: int, within_s: float) -> None:
+        """Until all workers together have so many: a stop reads no more of the feed."""
+        deadline_s = time.monotonic() + within_s
+        while (taken := sum(self.tally(number).records for number in range(len(self.tallies)))) < records:
+            if time.monotonic() > deadline_s:
+                raise TrialError(f"the workers have {taken} records, expected {records}")
+            time.sleep(_POLL_S)
+
     def stop(self) -> dict[str, Any]:
         """SIGTERM to lb, and its end. Returns the balance it has told. TrialError where it is not exact."""
         self.lb.terminate()

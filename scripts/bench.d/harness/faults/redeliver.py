@@ -1,7 +1,5 @@
 """What it costs to keep each record until its worker has acknowledged it."""
 
-import time
-
 from harness import feed
 from harness.errors import TrialError
 from harness.faults import row
@@ -13,7 +11,6 @@ REDELIVER = "throughput with --redeliver, to without"
 
 _PIPES = 4
 _FEED_S = 120.0
-_POLL_S = 0.002
 
 
 @row(REDELIVER)
@@ -29,19 +26,11 @@ def _bytes_per_s(terms: Terms, *options: str) -> float:
     with playing(terms, setting, *options) as play:
         play.feeder.go()
         sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
-        _await(play, sent)
+        play.await_records(sent, _FEED_S)
         balance = play.stop()
         if not balance["received"] == sum(balance.get("acknowledged", [sent])) == sent:
             raise TrialError(f"{sent} records were sent, and the balance is {balance}")
         return _rate(play)
-
-
-def _await(play: Play, records: int) -> None:
-    deadline_s = time.monotonic() + _FEED_S
-    while (taken := sum(play.tally(number).records for number in range(_PIPES))) < records:
-        if time.monotonic() > deadline_s:
-            raise TrialError(f"the workers have {taken} records, expected {records}")
-        time.sleep(_POLL_S)
 
 
 def _rate(play: Play) -> float:
