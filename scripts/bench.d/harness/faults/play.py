@@ -25,6 +25,7 @@ from harness.tally import Tally
 _READY_S = 20.0
 _STOP_S = 20.0
 _POLL_S = 0.002
+_ASK_S = 0.1
 
 
 @dataclass
@@ -46,13 +47,16 @@ class Play:
     def pids(self) -> list[int]:
         return [self.tally(number).pid for number in range(len(self.tallies))]
 
-    def await_records(self, records: int, within_s: float) -> None:
-        """Until all workers together have so many: a stop reads no more of the feed."""
+    def await_received(self, records: int, within_s: float) -> None:
+        """Until lb has so many: a stop reads no more of the feed."""
         deadline_s = time.monotonic() + within_s
-        while (taken := sum(self.tally(number).records for number in range(len(self.tallies)))) < records:
+        received = 0
+        while received < records:
             if time.monotonic() > deadline_s:
-                raise TrialError(f"the workers have {taken} records, expected {records}")
-            time.sleep(_POLL_S)
+                raise TrialError(f"lb has received {received} records, expected {records}")
+            self.lb.send_signal(signal.SIGUSR1)
+            time.sleep(_ASK_S)
+            received = max((line["received"] for line in self.lines() if line["message"] == "balance"), default=0)
 
     def stop(self) -> dict[str, Any]:
         """SIGTERM to lb, and its end. Returns the balance it has told. TrialError where it is not exact."""

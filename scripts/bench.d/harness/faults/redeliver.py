@@ -26,7 +26,7 @@ def _bytes_per_s(terms: Terms, *options: str) -> float:
     with playing(terms, setting, *options) as play:
         play.feeder.go()
         sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
-        play.await_records(sent, _FEED_S)
+        play.await_received(sent, _FEED_S)
         balance = play.stop()
         if not balance["received"] == sum(balance.get("acknowledged", [sent])) == sent:
             raise TrialError(f"{sent} records were sent, and the balance is {balance}")

@@ -29,7 +29,7 @@ def _rate(terms: Terms, *, is_private: bool) -> float:
         _check_memory(play, is_private=is_private)
         play.feeder.go()
         sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
-        play.await_records(sent, _FEED_S)
+        play.await_received(sent, _FEED_S)
         balance = play.stop()
         workers = [play.tally(number) for number in range(_PIPES)]
     if balance["received"] != sent:
