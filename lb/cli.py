@@ -13,7 +13,7 @@ from lb import estate, handover, keeper, logs, options
 from lb.balancer import Balancer
 from lb.config import Config, LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
-from lb.key import Key, erase_all_behind, hide_key_in
+from lb.key import Key, conceal, erase_all_behind, hide_key_in
 from lb.pump import MappingRefused
 from lb.secret import hide_all
 from lb.service import Manager
@@ -34,13 +34,16 @@ def main() -> int:
     try:
         if (adopted := handover.take()) is not None:
             return _go_on(adopted)
+        key = None
         if (left := estate.take(manager, words)) is not None:
+            key = Key.adopt(left["key"])
+            conceal(key_form)
             try:
-                return _go_on_behind(left, manager, words)
+                return _go_on_behind(left, key, manager, words)
             except MappingRefused as error:
                 fds = (left[name] for name in ("document_fd", "pump_fd", "session_fd"))
                 estate.refuse(manager, error, [fd for fd in fds if fd is not None])
-        config = options.parse(words)
+        config = options.parse(words, key)
         _tell(config, manager, config.log_level)
         return Balancer(config, manager, words).run()
     except UsageError as error:
@@ -64,9 +67,9 @@ def _go_on(adopted: Mapping[str, Any]) -> int:
     return Balancer(config, manager, adopted["words"], adopted).run()
 
 
-def _go_on_behind(left: Mapping[str, Any], manager: Manager, words: Sequence[str]) -> int:
+def _go_on_behind(left: Mapping[str, Any], key: Key, manager: Manager, words: Sequence[str]) -> int:
     """Behind a process that was killed."""
-    config = options.parse(words, Key.adopt(left["key"]))
+    config = options.parse(words, key)
     _tell(config, manager, config.log_level)
     return Balancer(config, manager, words, left).run()
 

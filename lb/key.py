@@ -81,6 +81,18 @@ def read_key(form: str) -> Key:
     return Key(_checked("KEY", form))
 
 
+def conceal(form: str) -> None:
+    """What read_key() does besides reading, where the key is known already: neither the command line shows it, nor what
+    workers inherit."""
+    if form.startswith("env:"):
+        if form[4:] in os.environ:
+            _out_of_environment(form[4:])
+    elif form == "-":
+        _empty_standard_input()
+    elif form != "none" and not form.startswith("@"):
+        erase_behind("", form)
+
+
 def hide_key_in(form: str) -> Callable[[str], str]:
     """What takes the key out of a text before it is read; where `form` only names its place, there is none in it."""
     names_a_place = form in ("-", "none") or form.startswith(("@", "env:"))
@@ -111,18 +123,27 @@ def _in_environment(name: str) -> str:
     place = f"environment variable {name!r}"
     if name not in os.environ:
         raise KeyUnreadable(f"{place} is not set")
-    text = os.environ.pop(name)  # workers inherit the environment
+    return _checked(place, _out_of_environment(name))
+
+
+def _out_of_environment(name: str) -> str:
+    """Workers inherit the environment."""
+    text = os.environ.pop(name)
     _erase(os.fsencode(f"{name}={text}"), "env")
-    return _checked(place, text)
+    return text
 
 
 def _in_standard_input() -> str:
-    """Workers inherit standard input: it may be a file, which each of them could read from its beginning again."""
     text = _read("standard input", 0, lines=1)
+    _empty_standard_input()
+    return _checked("standard input", text)
+
+
+def _empty_standard_input() -> None:
+    """Workers inherit it: it may be a file, which each of them could read from its beginning again."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    return _checked("standard input", text)
 
 
 def _read(place: str, file: str | int, *, lines: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
@@ -74,6 +75,27 @@ def test_a_variable_is_sent_wiped_and_not_inherited() -> None:
         assert KEY.encode() not in environment(lb.pid)
         assert b"LB_OTHER=stays" in environment(lb.pid)
         assert sent_key(feed) == KEY
+
+
+@pytest.mark.parametrize("key", [KEY, "env:LB_KEY"], ids=["word", "variable"])
+def test_behind_a_kill_it_is_wiped_and_not_inherited_either(key: str) -> None:
+    """The next start has the same words and variables, and knows the key already."""
+    variables = {"LB_KEY": KEY} if key != KEY else {}
+    worker = ["/bin/sh", "-c", 'echo "<$LB_KEY>"; cat <&$0']
+    with (
+        Feed() as feed,
+        Lb(feed.url, 1, "--dumpable", keeper=True, key=key, environment=variables, worker=worker) as lb,
+        feed.session(),
+    ):
+        pid = lb.await_line("lb started")["pid"]
+        lb.await_line("worker started")
+        lb.await_line("session open")
+        lb.balance()  # in the turn behind it all is in the store
+        os.kill(pid, signal.SIGKILL)
+        pid = lb.await_line("lb started")["pid"]
+        assert lb.await_line("lb was killed: taken over")["session"] == "kept"
+        assert lb.await_output_lines(2) == [b"<>\n"] * 2
+        assert KEY.encode() not in command_line(pid) + environment(pid)
 
 
 def test_a_line_of_standard_input_is_the_key() -> None:
