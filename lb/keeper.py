@@ -6,7 +6,7 @@
     RUNS    it leaves for its next start (SIGUSR2): ends with 0,   the same
             and the store is not empty
     WAITS   the time has come                                      RUNS
-    WAITS   SIGTERM, SIGINT                                        the end, with 74: nobody delivers what waits
+    WAITS   SIGTERM, SIGINT, also from before                      the end, with 74: nobody delivers what waits
 
 To lb it is a service manager with a store of descriptors and nothing else (lb/handover/store.py): there is one way to
 outlive a kill. It owns what was stored until lb takes it back or the keeper ends.
@@ -91,7 +91,7 @@ class _Keeper:
             if (status := self._reap()) is not None and (code := self._ended(status)) is not None:
                 return code
             if self._pid is None and self._is_stopping:
-                logs.error("lb was killed and is not started again: what it had not delivered is lost")
+                logs.error("lb is not started again: what it had not delivered is lost")
                 return EX_IOERR
 
     def _start(self) -> None:
@@ -122,7 +122,7 @@ class _Keeper:
         self._pid = None
         is_leaving = code == 0 and self._store.count > 0
         is_killed = code < 0 or code == EX_SOFTWARE
-        if self._is_stopping or not (is_leaving or is_killed):
+        if not is_leaving and (self._is_stopping or not is_killed):
             return code if code >= 0 else 128 - code
         delay_s = self._delay_s()
         self._due_ns = time.monotonic_ns() + int(delay_s * 1e9)

@@ -119,6 +119,23 @@ def test_one_that_leaves_for_its_next_start_gets_it(tmp_path: Path) -> None:
     assert "killed" not in err
 
 
+def test_one_that_leaves_once_it_is_to_stop_has_not_delivered_all(tmp_path: Path) -> None:
+    code = """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        tell("FDSTORE=1\\nFDNAME=one", pipe_with(b"in one")[:1])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        say("begins")
+        while True:
+            signal.pause()
+    """
+    with kept(tmp_path, code) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "begins\n"
+        keeper.terminate()
+        assert keeper.wait(60) == 74
+    assert (tmp_path / "starts").read_text() == "start\n"
+
+
 def test_an_internal_error_is_none(tmp_path: Path) -> None:
     exit_code, _, err = ended(kept(tmp_path, "sys.exit(70 if start == 0 else 3)"))
     assert exit_code == 3
@@ -172,7 +189,7 @@ def test_a_stop_between_two_starts_is_told(tmp_path: Path) -> None:
         rest = keeper.stderr.read()
         exit_code = keeper.wait(60)
     assert exit_code == 74
-    assert "lb was killed and is not started again: what it had not delivered is lost" in rest
+    assert "lb is not started again: what it had not delivered is lost" in rest
 
 
 def test_without_its_keeper_it_is_to_stop(tmp_path: Path) -> None:
