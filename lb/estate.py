@@ -39,6 +39,8 @@ MOST_ADOPTIONS = 3
 """In a row, without a record between them: what was taken over may be what kills."""
 LEAVE_S = 1.0
 """What a worker has for its end before a restart."""
+ABANDON_S = 0.5
+"""How long a manager that has no room for a word now is waited for at a stop: what it keeps holds pipes open."""
 BURY_S = 2.0
 """How long the end of a killed worker is waited for."""
 
@@ -80,7 +82,8 @@ class Estate:
         if self._kept is None:
             return None
         adoptions = {"adoptions": self._adoptions, "records_before": self._records_before}
-        fds = {"document_fd": self._kept.fileno(), "pump_inode": _inode(self._parts.pump.memory_fd)}
+        pump_inode = _inode(self._parts.pump.memory_fd) if self._is_put else None
+        fds = {"document_fd": self._kept.fileno(), "pump_inode": pump_inode}
         return {**fds, "session_inode": self._session_inode, **adoptions}
 
     def touch(self) -> None:
@@ -116,24 +119,32 @@ class Estate:
     def leave(self, wake_ups: WakeUps) -> None:
         """A start follows that is to go on with the session; this process ends, and touches nothing any more. Workers
         are asked to end, and have a moment for it: their pipes do not end. Raises OSError where not all is left."""
+        self._keep_all()  # before the workers are asked
         logs.info("leaving: the next start goes on")
-        self._has_left = True
+        self._has_left, self._adoptions = True, 0
         supervisor, until_ns = self._parts.supervisor, time.monotonic_ns() + int(LEAVE_S * 1e9)
         supervisor.terminate()
         while supervisor.running and time.monotonic_ns() < until_ns:
             wake_ups.wait(until_ns)
             wake_ups.take()
             supervisor.reap()
+        self._keep_all()
+        os._exit(0)
+
+    def _keep_all(self) -> None:
+        """Raises OSError where that can't be."""
         self._due_ns = 0
         self.tend(time.monotonic_ns())
         if self._due_ns == 0 or not self.keeps_session:
             raise OSError(errno.EAGAIN, "the service manager does not keep all")
-        os._exit(0)
 
     def abandon(self) -> None:
         """lb stops: whoever is started next begins anew, and pipes end where lb closes them."""
         if self._kept is not None:
-            self._store.remove()
+            until_ns = time.monotonic_ns() + int(ABANDON_S * 1e9)
+            while not self._store.remove() and time.monotonic_ns() < until_ns:
+                time.sleep(ABANDON_S / 50)
+            self._kept.wipe()  # so nobody begins with it where the manager has not listened
             self._kept.close()
             self._kept = None
 
@@ -217,6 +228,7 @@ def _taken(left: Mapping[str, Sequence[int]], words: Sequence[str]) -> dict[str,
         raise HandOverRefused(f"its document does not fit: {error!r}") from None
     session_fds = [fd for fd in left.get(names.SESSION, ()) if _inode(fd) == document["session_inode"]]
     for fd in {*left.get(names.SESSION, ())}.difference(session_fds[:1]):
+        document["session_inode"] = _inode(fd)  # so that it is taken out of the store
         os.close(fd)
     session_fd = session_fds[0] if session_fds else None
     fds = {"document_fd": document_fd, "pump_fd": pump_fd, "session_fd": session_fd}

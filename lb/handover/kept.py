@@ -42,9 +42,16 @@ class Kept:
     def close(self) -> None:
         os.close(self._fd)
 
+    def wipe(self) -> None:
+        """There is none any more."""
+        os.ftruncate(self._fd, 0)
+
     def write(self, document: Mapping[str, Any]) -> None:
-        """Raises OSError where there is no memory for it, or it is too long: the one before stays."""
-        text = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+        """Raises OSError where there is no memory for it, or it is too long or no text: the one before stays."""
+        try:
+            text = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError as error:  # a word of the command line need not be UTF-8
+            raise OSError(str(error)) from None
         if _HEADER.size + len(text) > HALF_BYTES:
             raise OSError(f"a document of {len(text)} bytes is longer than {HALF_BYTES}")
         generation = self._generation + 1

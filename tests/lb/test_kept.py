@@ -34,6 +34,22 @@ def test_the_newest_is_read_also_by_another_process(document: Kept) -> None:
     other.close()
 
 
+def test_one_that_was_wiped_is_none(document: Kept) -> None:
+    document.write(DOCUMENTS[1])
+    document.write(DOCUMENTS[2])
+    document.wipe()
+    with pytest.raises(HandOverRefused):
+        kept.read(document.fileno())
+
+
+def test_what_is_no_text_leaves_the_one_before(document: Kept) -> None:
+    """How Python shows a word of the command line that is not UTF-8."""
+    document.write(DOCUMENTS[1])
+    with pytest.raises(OSError, match="UTF-8"):
+        document.write({"words": [os.fsdecode(b"/srv/caf\xe9")]})
+    assert kept.read(document.fileno()) == DOCUMENTS[1]
+
+
 @given(written=st.integers(0, 300), times=st.integers(1, 4))
 def test_a_kill_amid_the_writing_leaves_the_one_before(written: int, times: int) -> None:
     """Of a newer one, only the first bytes have come."""
