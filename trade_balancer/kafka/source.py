@@ -230,16 +230,15 @@ class Consumed:
         return self._inbox.move(self._write_fd) if writable else 0
 
     def _hear(self, timeout_s: float) -> None:
-        """What is finished."""
-        if not select.select([self._ours], [], [], timeout_s)[0]:
-            return
-        while True:
-            try:
-                word = self._ours.recv(200, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            if word.startswith(b"ACK "):
-                self._acknowledged = int(word.split()[2])
+        """What is finished; where messages have brought no records, they are so without a word."""
+        if select.select([self._ours], [], [], timeout_s)[0]:
+            while True:
+                try:
+                    word = self._ours.recv(200, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    break
+                if word.startswith(b"ACK "):
+                    self._acknowledged = int(word.split()[2])
         self._store()
 
     def _store(self) -> None:

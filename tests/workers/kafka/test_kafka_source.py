@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from mock_cluster import MockCluster, mock_cluster
 from trade_balancer import acknowledge, batches, columns, numbered
 from trade_balancer.errors import UnavailableError, UsageError
 from trade_balancer.kafka import source as source_module
-from trade_balancer.kafka.inbox import Inbox, Place
+from trade_balancer.kafka.inbox import Inbox, Place, Question
+from trade_balancer.kafka.library import library
 from trade_balancer.kafka.source import Consumed, consume
 
 QUICK = {
@@ -48,7 +49,7 @@ def record(number: int) -> bytes:
     return b'{"ev":"T","sym":"S%d","p":1.5,"q":%d}' % (number % 11, number)
 
 
-def put(cluster: MockCluster, messages: Sequence[tuple[bytes | None, bytes, str | None]]) -> None:
+def put(cluster: MockCluster, messages: Sequence[tuple[bytes | None, bytes | None, str | None]]) -> None:
     """Key, value and the header `lb`."""
     producer = Producer({"bootstrap.servers": cluster.brokers, "linger.ms": 5})
     for key, value, told in messages:
@@ -277,6 +278,41 @@ def test_a_partition_is_given_away_when_what_was_read_of_it_is_finished(
                 future.result()
     came_again = {*second_all.records, *first_rest.records} & set(begun)
     assert bool(came_again) is not waits
+
+
+def test_what_was_given_away_has_no_end_any_more(cluster: MockCluster) -> None:
+    """Else it would be committed when it comes back, behind others who have gone on with it."""
+
+    def begun() -> Inbox:
+        ours = {"group.id": "group", "partition.assignment.strategy": "cooperative-sticky"}
+        return Inbox(
+            library(), source_module._DEFAULTS | QUICK | ours | {"bootstrap.servers": cluster.brokers}, ["trades"]
+        )
+
+    def go_on(inbox: Inbox) -> Question:
+        question = inbox.read(0.05, 1 << 20)
+        if question is Question.TAKE:
+            inbox.answer()
+        return question
+
+    put(cluster, of_records(range(200)))
+    with closing(begun()) as first:
+        while first.records_total < 200:
+            go_on(first)
+        assert sum(first.new_ends().values()) == 200
+        with closing(begun()) as second:
+            while go_on(first) is not Question.GIVE:
+                go_on(second)
+            first.answer()
+            assert first.new_ends() == {}
+
+
+def test_messages_without_records_are_finished_without_a_word(cluster: MockCluster) -> None:
+    """What else would be waited for when their partition is to be given away?"""
+    put(cluster, [(b"S%d" % number, None, None) for number in range(50)])
+    with joined(cluster):
+        while committed(cluster) < 50:
+            threading.Event().wait(0.05)
 
 
 class Found:

@@ -283,11 +283,11 @@ void inbox_answer(struct inbox *inbox)
     const bool is_taking = inbox->state.question == INBOX_TAKE;
     for (uint32_t i = 0; i < inbox->state.place_count; i++)
         inbox->seen[i].topic = NULL; /* it may be gone, and another be where it was */
-    for (int i = 0; is_taking && i < inbox->asked->cnt; i++) {
+    for (int i = 0; i < inbox->asked->cnt; i++) {
         const uint32_t place = place_called(inbox, inbox->asked->elems[i].topic, inbox->asked->elems[i].partition);
         if (place == inbox->state.place_count)
             continue;
-        /* It is read anew, from where others have got to or we had: what was seen of it says nothing any more. */
+        /* Others go on with it, or it is read anew, from where they have got to or we had: what was seen of it says nothing any more. */
         highest_forget(&inbox->seen[place].highest);
         inbox->places[place].next = -1;
     }

@@ -31,7 +31,7 @@ enum inbox_question {
 struct inbox_place {
     const char *topic;
     int32_t partition;
-    int64_t next; /* offset behind the last message that was read since it was taken; -1: none was */
+    int64_t next; /* offset behind the last message that was read since it was taken; -1: none was, or it is others' */
     int64_t end;  /* of what is there, as far as was heard; -1: nothing was */
 };
 
