@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from trade_balancer import Record, run
 
 TICK_S = 0.1
+MOST_WAITING = 10_000
 TOPIC = os.environ.get("TOPIC", "centrifugo")
 
 producer = Producer({"bootstrap.servers": os.environ.get("BROKERS", "localhost:9092"), "linger.ms": 5})
@@ -28,10 +29,12 @@ def on_record(record: Record, fd: int) -> None:
 
 
 def tick() -> None:
+    producer.poll(0)
+    if len(producer) > MOST_WAITING:  # the brokers are away: what is here stays the newest
+        return
     for symbol in list(newest):
         told = {"centrifugo-channels": f"trades:{symbol}"}
         producer.produce(TOPIC, orjson.dumps(newest.pop(symbol)), symbol, headers=told)
-    producer.poll(0)
 
 
 def tick_until_the_end() -> None:
