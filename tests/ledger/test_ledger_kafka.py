@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import database_server
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from ledger_traffic import expected, transaction
 from mock_cluster import MockCluster, mock_cluster
 from postgresql_server import Server
@@ -25,6 +26,7 @@ from trade_balancer.errors import InputError
 from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import open_existing
+from trade_balancer.ledger.partitions import _records_of
 from trade_balancer.ledger.shard import Part, Patience
 from trade_balancer.ledger.store import StoreGoneError
 from trade_balancer.ledger.transaction import text_of
@@ -188,6 +190,38 @@ def test_a_group_writes_one_ledger(cluster: MockCluster, tmp_path: Path) -> None
     assert there.returncode == 64, told
     assert "the group g does not write this ledger, but another one" in told
     assert taken(tmp_path / "there") == 0
+
+
+def test_a_group_that_writes_another_ledger_elsewhere_is_not_joined(cluster: MockCluster, tmp_path: Path) -> None:
+    """Also where that stands in a partition which this member does not get, as it is here each second time."""
+    ours: dict[str, str | int] = {**QUICK, "bootstrap.servers": cluster.brokers, "group.id": "g"}
+    beside = Consumer({**ours, "partition.assignment.strategy": "cooperative-sticky"})
+    with closing(beside):
+        beside.subscribe(["bank"])
+        while len(beside.assignment()) < SHARDS:
+            beside.poll(0.05)
+        beside.commit(offsets=[TopicPartition("bank", 0, 0, metadata="another")], asynchronous=False)
+        with member(cluster.brokers, tmp_path / "there", *BY_ACCOUNT) as there:
+            while there.poll() is None:
+                beside.poll(0.05)
+            _, told = there.communicate()
+    assert there.returncode == 64, told
+
+
+def test_a_member_with_a_name_and_the_brokers_own_protocol_is_refused(cluster: MockCluster, tmp_path: Path) -> None:
+    words = (*BY_ACCOUNT, "--member", "a", "-X", "group.protocol=consumer")
+    with member(cluster.brokers, tmp_path / "ledger", *words, quick={}) as refused:
+        _, told = refused.communicate()
+    assert (refused.returncode, "--member" in told) == (64, True), told
+
+
+def test_only_what_lb_kafka_has_packed_is_taken_apart() -> None:
+    def records(told: bytes | None) -> list[bytes]:
+        return _records_of(SimpleNamespace(value=lambda: b"a\nb", headers=lambda: [("lb", told)]))
+
+    assert records(b"run/3/17+4") == [b"a", b"b"]
+    for told in (b"run/3/17", b"a+b", b"run/3/17+", None):
+        assert records(told) == [b"a\nb"]
 
 
 def test_what_is_not_in_the_topic_any_more_is_not_passed_over(cluster: MockCluster, tmp_path: Path) -> None:

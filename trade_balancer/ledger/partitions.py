@@ -7,6 +7,7 @@ positions decides nothing.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -76,14 +77,22 @@ class PartitionSource:
         for name in settings.keys() & {*_OURS, _ASSIGNING}:
             raise UsageError(f"-X {name}: that is the ledger's to say")
         classic = _CLASSIC if settings.get("group.protocol", "classic") == "classic" else {}
+        if "group.instance.id" in settings and not classic:
+            raise UsageError("--member: group.protocol=consumer refuses a member that was killed and comes back")
         try:
             self._consumer = Consumer({**_DEFAULTS, **classic, **settings, **_OURS, "error_cb": self._note_error})
         except KafkaException as fault:
             raise UsageError(f"-X: {fault.args[0].str()}") from fault
         try:
-            self._cluster = self._consumer.list_topics(topics[0], timeout=_ANSWER_S).cluster_id
+            found = [self._consumer.list_topics(topic, timeout=_ANSWER_S) for topic in topics]
         except KafkaException as fault:
             raise UnavailableError(f"no answer from the brokers: {fault.args[0].str()}") from fault
+        self._cluster = found[0].cluster_id
+        self._everywhere = [
+            TopicPartition(topic, partition)
+            for topic, one in zip(topics, found, strict=True)
+            for partition in one.topics[topic].partitions
+        ]
         self._consumer.subscribe(list(topics), on_assign=self._begin, on_revoke=self._give_away, on_lost=self._forget)
 
     def batches(self) -> Iterator[list[Part]]:
@@ -118,7 +127,8 @@ class PartitionSource:
         found: list[Any] = []
         end_s = 0.0
         while len(found) < self._pace.most_records:
-            messages = self._consumer.consume(_MESSAGES, 0 if found else IDLE_S)
+            # One alone is waited for: librdkafka would wait for all of them.
+            messages = self._consumer.consume(_MESSAGES, 0) if found else self._consumer.consume(1, IDLE_S)
             if self._fault is not None:
                 raise UnavailableError(f"Kafka: {self._fault}")
             self._is_away &= not messages
@@ -183,13 +193,9 @@ class PartitionSource:
             return
         places = [self._told_of(place, first) for place, first in self._unclaimed.items()]
         try:
-            for known in self._consumer.committed(places, timeout=_ANSWER_S):
-                if known.offset >= 0 and known.metadata != self._ledger.id:
-                    raise UsageError(
-                        f"the group {self._group} does not write this ledger, but another one, or it is another "
-                        "program's: all of a group's members write one database, which all of them can reach"
-                    )
+            self._check_group()
             self._consumer.commit(offsets=places, asynchronous=False)
+            self._check_group()  # of two who begin at the same moment, the later one sees the other
         except KafkaException as fault:
             self._note_error(fault.args[0])
             return
@@ -197,6 +203,17 @@ class PartitionSource:
         self._told |= self._unclaimed
         self._unclaimed.clear()
         self._consumer.resume(places)
+
+    def _check_group(self) -> None:
+        """Raises UsageError where it writes another ledger, in whichever of the partitions."""
+        for known in self._consumer.committed(self._everywhere, timeout=_ANSWER_S):
+            if known.error is not None:
+                raise KafkaException(known.error)
+            if known.offset >= 0 and known.metadata != self._ledger.id:
+                raise UsageError(
+                    f"the group {self._group} does not write this ledger, but another one, or it is another "
+                    "program's: all of a group's members write one database, which all of them can reach"
+                )
 
     def _give_away(self, consumer: Any, places: Sequence[Any]) -> None:
         self._tell_group(is_last=True)
@@ -240,12 +257,16 @@ class PartitionSource:
             tell(f"Kafka: {error.str()}; trying again")
 
 
+_PACKED = re.compile(rb".*/\d+(\+\d+)+", re.DOTALL)
+"""What lb-kafka tells of several records: RUN/PIPE/FIRST+STEP+..."""
+
+
 def _records_of(message: Any) -> list[bytes]:
-    """Of a message that lb-kafka has packed (its header: RUN/PIPE/FIRST+STEP+...), those in it; else it is one."""
+    """Of a message that lb-kafka has packed, those in it; else it is one."""
     value = message.value()
     if value is None:  # a tombstone
         return []
     for name, told in message.headers() or ():
-        if name == "lb" and b"+" in told:
+        if name == "lb" and told is not None and _PACKED.fullmatch(told):
             return list(value.split(b"\n"))
     return [value]
