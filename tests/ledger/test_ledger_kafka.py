@@ -22,13 +22,14 @@ from ledger_traffic import expected, transaction
 from mock_cluster import MockCluster, mock_cluster
 from postgresql_server import Server
 
-from trade_balancer.errors import InputError
+from trade_balancer.errors import InputError, OutputError
 from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.opening import open_existing
 from trade_balancer.ledger.partitions import _records_of
 from trade_balancer.ledger.shard import Part, Patience
 from trade_balancer.ledger.store import StoreGoneError
+from trade_balancer.ledger.store_memory import MemoryDatabase
 from trade_balancer.ledger.transaction import text_of
 
 PROGRAM = [sys.executable, "-m", "trade_balancer.ledger.program"]
@@ -213,6 +214,32 @@ def test_a_member_with_a_name_and_the_brokers_own_protocol_is_refused(cluster: M
     with member(cluster.brokers, tmp_path / "ledger", *words, quick={}) as refused:
         _, told = refused.communicate()
     assert (refused.returncode, "--member" in told) == (64, True), told
+
+
+def test_messages_without_a_value_are_passed_over(cluster: MockCluster, tmp_path: Path) -> None:
+    """Also where they come alone, and others behind them."""
+    producer = Producer({"bootstrap.servers": cluster.brokers})
+    put(cluster.brokers, range(50))
+    with member(cluster.brokers, tmp_path / "ledger", *BY_ACCOUNT) as reading:
+        await_taken(tmp_path / "ledger", 50, reading)
+        for partition in range(SHARDS):
+            producer.produce("bank", None, "nobody", partition)
+        assert producer.flush(60) == 0
+        time.sleep(0.5)  # a batch of their own
+        put(cluster.brokers, range(50, 150))
+        await_taken(tmp_path / "ledger", 150 + SHARDS, reading)
+        end_of(reading)
+    assert_once(tmp_path / "ledger", 150)
+
+
+def test_a_database_without_its_position_is_not_gone_on_with() -> None:
+    """Somebody has made it anew, under a member that goes on."""
+    database = MemoryDatabase()
+    with closing(Ledger(database, Patience())) as ledger:
+        ledger.take([Part("kafka:c:bank:0", 0, [transaction(0)], [7], 0)])
+        assert ledger.position("kafka:c:bank:0", 0) == 7
+    with closing(Ledger(MemoryDatabase(), Patience())) as ledger, pytest.raises(OutputError, match="not what it was"):
+        ledger.take([Part("kafka:c:bank:0", 7, [transaction(1)], [8], 0)])
 
 
 def test_only_what_lb_kafka_has_packed_is_taken_apart() -> None:

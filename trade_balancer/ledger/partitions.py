@@ -160,8 +160,8 @@ class PartitionSource:
             first = self._next.get(place)
             if first is None or offset < ends.get(place, first):
                 continue
-            ends[place] = offset + 1
-            if some := _records_of(message):
+            if some := _records_of(message):  # else there is nothing that its position could be stored with
+                ends[place] = offset + 1
                 records, numbers = parts.setdefault(place, ([], []))
                 records += some
                 numbers += [offset + 1] * len(some)

@@ -189,8 +189,8 @@ class Shard:
     def _check_position(self, part: Part) -> None:
         """Raises OutputError where what lies between the position and the part would be passed over: somebody has
         put an older database into this one's place."""
-        position = self._head.steps.get(part.source or "")
-        if part.home == self.number and position is not None and position < part.first:
+        position = self.next_of(part.source or "")
+        if part.home == self.number and position < part.first:
             raise OutputError(
                 f"{self._store.name} has {part.source} up to {position}, and had it up to {part.first}: it is not what "
                 "it was"
