@@ -148,6 +148,7 @@ class PartitionSource:
             )
         if error.fatal() or error.code() in _ENDS:
             raise UnavailableError(f"Kafka: {error.str()}")
+        self._note_error(error)
         return False
 
     def _parts(self, messages: list[Any]) -> tuple[dict[_Place, int], list[Part]]:

@@ -239,6 +239,19 @@ def test_what_can_not_be_read_is_told(cluster: MockCluster) -> None:
         consume(cluster.brokers, ["trades"], "group", settings={"no.such": "1"})
 
 
+def test_a_topic_that_is_gone_is_told(cluster: MockCluster, capfd: pytest.CaptureFixture[str]) -> None:
+    """And waited for."""
+    often = {"topic.metadata.refresh.interval.ms": 100, "topic.metadata.propagation.max.ms": 100}
+    put(cluster, of_records(range(10)))
+    with consume(cluster.brokers, ["trades"], "group", settings=QUICK | often) as source:
+        next(batches(source.fds))
+        cluster.refuse_topic("trades", 3)
+        told = ""
+        while not re.search("[Uu]nknown topic.*; trying again", told):
+            threading.Event().wait(0.05)
+            told += capfd.readouterr().err
+
+
 @pytest.mark.parametrize("waits", [True, False], ids=["finished-in-time", "given-up"])
 def test_a_partition_is_given_away_when_what_was_read_of_it_is_finished(
     cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, waits: bool

@@ -232,8 +232,7 @@ static void take_message(struct inbox *inbox, const struct rd_kafka_message *of)
     const void *told = NULL;
     struct message message = {.value = of->payload, .value_bytes = of->len, .key = of->key ? of->key : (void *)"", .key_bytes = of->key_len};
     if (of->err) { /* of one partition, or the group; the client's own are heard elsewhere */
-        if (is_the_end(of->err))
-            end_all(inbox, of->err, of->payload ? of->payload : inbox->rd.err2str(of->err));
+        (is_the_end(of->err) ? end_all : note_error)(inbox, of->err, of->payload ? of->payload : inbox->rd.err2str(of->err));
         return;
     }
     if (inbox->rd.message_headers(of, &headers) == RD_KAFKA_ERR_NO_ERROR &&
