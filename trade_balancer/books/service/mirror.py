@@ -89,6 +89,8 @@ class Mirror:
         """Since they were last asked for. Of one that was left and is watched again, what there is has to come anew."""
         self._asked: set[str] = set()
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
+        """Two writes at once end the call here and not there: gRPC takes one at a time."""
 
     async def run(self) -> None:
         """Over connection after connection: those who watch see the last book meanwhile."""
@@ -133,7 +135,7 @@ class Mirror:
             await asyncio.sleep(SYMBOLS_S)
 
     async def _ask(self, call: Any) -> None:
-        await write(call, protos.WatchRequest(credits=CREDITS))
+        await self._write(call, protos.WatchRequest(credits=CREDITS))
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -143,7 +145,7 @@ class Mirror:
             self._asked = watched
             self._first_watched.clear()
             if add or remove:
-                await write(call, protos.WatchRequest(add=add, remove=remove, depth=self._depth))
+                await self._write(call, protos.WatchRequest(add=add, remove=remove, depth=self._depth))
 
     async def _take(self, call: Any) -> None:
         credit = protos.WatchRequest(credits=1)
@@ -152,8 +154,12 @@ class Mirror:
                 tell(f"{reply.refused.reason}")
                 continue
             self.market.offer(Book(reply.summary))
-            await write(call, credit)
+            await self._write(call, credit)
         raise _EndedError(ENDED)
+
+    async def _write(self, call: Any, request: Any) -> None:
+        async with self._writing:
+            await write(call, request)
 
 
 async def _end(tasks: set[asyncio.Task[None]]) -> list[BaseException]:
