@@ -286,7 +286,8 @@ class Balancer:
         """Let the pump run, or wait for the workers' end, until something happens."""
         deadline_ns = min(
             self._keeper.deadline_ns, self._supervisor.deadline_ns, self._reporter.deadline_ns,
-            self._desk.deadline_ns, self._service.deadline_ns, self._upgrade.deadline_ns, self._until_ns,
+            self._desk.deadline_ns, self._service.deadline_ns, self._upgrade.deadline_ns, self._estate.deadline_ns,
+            self._until_ns,
         )  # fmt: skip
         match self._state:
             case State.RUNNING | State.DRAINING:

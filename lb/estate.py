@@ -35,6 +35,8 @@ from lb.version import VERSION
 
 LOOK_S = 5.0
 """Between two documents where nothing has changed but what is counted."""
+RETRY_S = 0.05
+"""Between two tries where the service manager has no room for a word now."""
 MOST_ADOPTIONS = 3
 """In a row, without a record between them: what was taken over may be what kills."""
 LEAVE_S = 1.0
@@ -46,6 +48,7 @@ BURY_S = 2.0
 
 _STARTED = 19
 """Of the fields behind the name in /proc/PID/stat: starttime."""
+_NEVER_NS = 1 << 62
 _Document = Mapping[str, Any]
 
 
@@ -61,6 +64,7 @@ class Estate:
         self._session_inode: int | None = None
         self._mark: object = None
         self._due_ns = 0
+        self._is_whole = False
         self._has_left = False
         self._adoptions = self._records_before = 0
         if adopted is not None:
@@ -96,6 +100,7 @@ class Estate:
         mark = feed.mark(self._parts.keeper), slots.mark(self._parts.supervisor)
         if mark == self._mark and now_ns < self._due_ns:
             return
+        self._mark, self._is_whole = mark, False
         self._count_adoptions()
         try:
             self._kept.write(self._document())
@@ -103,9 +108,13 @@ class Estate:
             logs.error("what a crash leaves can't be written", error=str(error))
             self.abandon()
             return
-        if self._put(self._kept):
-            self._mark = mark
-            self._due_ns = now_ns + int(LOOK_S * 1e9)
+        self._is_whole = self._put(self._kept)
+        self._due_ns = now_ns + int((LOOK_S if self._is_whole else RETRY_S) * 1e9)
+
+    @property
+    def deadline_ns(self) -> int:
+        """When tend() is to put again what there was no room for (CLOCK_MONOTONIC)."""
+        return _NEVER_NS if self._kept is None or self._is_whole else self._due_ns
 
     def _count_adoptions(self) -> None:
         records = self._parts.pump.counters().records_total
@@ -133,9 +142,9 @@ class Estate:
 
     def _keep_all(self) -> None:
         """Raises OSError where that can't be."""
-        self._due_ns = 0
+        self.touch()
         self.tend(time.monotonic_ns())
-        if self._due_ns == 0 or not self.keeps_session:
+        if not (self._is_whole and self.keeps_session):
             raise OSError(errno.EAGAIN, "the service manager does not keep all")
 
     def abandon(self) -> None:

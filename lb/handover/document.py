@@ -6,6 +6,7 @@ holds the key: it is nobody's but this process's, and closed as soon as it was r
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -38,12 +39,15 @@ def _command_line() -> list[str]:
 
 
 def leave(document: Mapping[str, Any]) -> int:
-    """Write a document. Returns its descriptor, the caller's. Raises OSError."""
+    """Write a document. Returns its descriptor, the caller's. Raises OSError, also where a word is not UTF-8."""
     fd = os.memfd_create("lb hand-over")
     try:
         with os.fdopen(os.dup(fd), "wb") as file:
             own = {"version": VERSION, "name": _NAME.read_text("latin-1").rstrip("\n")}
             file.write(orjson.dumps({**own, **document}, option=orjson.OPT_NON_STR_KEYS))
+    except orjson.JSONEncodeError as error:
+        os.close(fd)
+        raise OSError(errno.EILSEQ, f"a word of its command line: {error}") from None
     except BaseException:
         os.close(fd)
         raise

@@ -196,6 +196,15 @@ def test_a_program_that_can_not_is_not_let_in(tmp_path: Path, program: str) -> N
     assert_all_delivered(lb, end, pipes=2)
 
 
+def test_a_word_that_is_not_utf_8_costs_no_more_than_the_upgrade() -> None:
+    """The document that is left to the next program has no place for it."""
+    worker = (*inline("import os, sys\nwhile os.read(int(sys.argv[2]), 1 << 16): pass"), os.fsdecode(b"\xff"))
+    with Feed() as feed, Lb(feed.url, 1, worker=worker, start_new_session=True) as lb, feed.session():
+        lb.send_signal(signal.SIGHUP)
+        assert "surrogates" in str(lb.await_line("no upgrade: this program goes on")["why"])
+        assert lb.stop().exit_code == 0
+
+
 @pytest.fixture(scope="session")
 def other_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for PYTHONPATH with an lb whose pump is laid out otherwise; for all processes of pytest-xdist one."""
