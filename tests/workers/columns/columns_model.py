@@ -98,10 +98,10 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _integer(text: str, bits: int) -> int:
-    if _exponent(text) > 1000:  # Decimal would take its time
-        if _digits(text):
-            raise Misfit
+    if not _digits(text):
         return 0
+    if abs(_exponent(text)) > RECORD_MAX_BYTES:  # Decimal would take its time, or refuse
+        raise Misfit
     number = Decimal(text)
     if number != number.to_integral_value() or not -(2**bits) <= number < 2**bits:
         raise Misfit
