@@ -19,6 +19,7 @@ pytest_plugins = ["guest_runs"]
 
 _TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # these machines may be busy with other tests
 settings.register_profile("default", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=200)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("fast", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=20)
 settings.register_profile("long", deadline=None, suppress_health_check=_TOO_SLOW, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
