@@ -230,6 +230,11 @@ class Pump:
         lib.pump_go_on(self._pump, fd)
 
     @property
+    def has_session(self) -> bool:
+        """Whether one is attached."""
+        return bool(lib.pump_source(self._pump) != lib.PUMP_SOURCE_NONE)
+
+    @property
     def sessions_total(self) -> int:
         """That were attached, by whoever had this pump."""
         return int(lib.pump_sessions_total(self._pump))
