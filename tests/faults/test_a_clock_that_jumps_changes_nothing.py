@@ -7,20 +7,7 @@ from pathlib import Path
 
 from harness import SOON, Feed, Lb, message
 from harness.flood import record
-from harness.preload import preload
-
-JUMPING_CLOCK = r"""
-#include <time.h>
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-    static int looks;
-    int (*const next)(clockid_t, struct timespec *) = (int (*)())dlsym(RTLD_NEXT, "clock_gettime");
-    const int rc = next(clock, now);
-    if (clock == CLOCK_REALTIME)
-        now->tv_sec += (looks++ % 2 ? 1 : -1) * 10LL * 365 * 24 * 3600;
-    return rc;
-}
-"""
+from harness.preload import JUMPING_CLOCK, preload
 
 
 def test_records_flow_over_sessions_and_the_stop_is_exact(tmp_path: Path) -> None:

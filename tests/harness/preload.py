@@ -20,6 +20,20 @@ _HEAD = r"""
 #include <unistd.h>
 """
 
+JUMPING_CLOCK = r"""
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static int looks;
+    int (*const next)(clockid_t, struct timespec *) = (int (*)())dlsym(RTLD_NEXT, "clock_gettime");
+    const int rc = next(clock, now);
+    if (clock == CLOCK_REALTIME)
+        now->tv_sec += (looks++ % 2 ? 1 : -1) * 10LL * 365 * 24 * 3600;
+    return rc;
+}
+"""
+"""The time of day jumps by years, forward and back, with every look at it."""
+
 
 def preload(folder: Path, source: str) -> dict[str, str]:
     """The environment of a program in which the functions of `source` (C) stand before libc's. Skips without a C

@@ -3,10 +3,12 @@ that does one thing a start."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,23 @@ def kept(tmp_path: Path, code: str, stdin: int | None = None) -> subprocess.Pope
         [sys.executable, "-c", KEEPER, *program],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=stdin, text=True, process_group=0,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def waiting(tmp_path: Path, at_sigterm: str) -> Iterator[subprocess.Popen[str]]:
+    """A keeper whose program has begun, and does nothing but that at SIGTERM."""
+    code = f"""
+        signal.signal(signal.SIGTERM, lambda *_: {at_sigterm})
+        tell("FDSTORE=1\\nFDPOLL=0\\nFDNAME=one", pipe_with(b"in one")[:1])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        say("begins")
+        while True:
+            signal.pause()
+    """
+    with kept(tmp_path, code) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "begins\n"
+        yield keeper
 
 
 def ended(keeper: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -120,17 +139,7 @@ def test_one_that_leaves_for_its_next_start_gets_it(tmp_path: Path) -> None:
 
 
 def test_one_that_leaves_once_it_is_to_stop_has_not_delivered_all(tmp_path: Path) -> None:
-    code = """
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        tell("FDSTORE=1\\nFDNAME=one", pipe_with(b"in one")[:1])
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        say("begins")
-        while True:
-            signal.pause()
-    """
-    with kept(tmp_path, code) as keeper:
-        assert keeper.stdout is not None
-        assert keeper.stdout.readline() == "begins\n"
+    with waiting(tmp_path, "sys.exit(0)") as keeper:
         keeper.terminate()
         assert keeper.wait(60) == 74
     assert (tmp_path / "starts").read_text() == "start\n"
@@ -164,16 +173,7 @@ def test_a_stop_is_passed_on_and_waits_for_a_program_that_is_not_ready_for_it(
 
 
 def test_one_that_is_killed_while_it_is_to_stop_is_not_started_again(tmp_path: Path) -> None:
-    code = """
-        signal.signal(signal.SIGTERM, lambda *_: die())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        say("begins")
-        while True:
-            signal.pause()
-    """
-    with kept(tmp_path, code) as keeper:
-        assert keeper.stdout is not None
-        assert keeper.stdout.readline() == "begins\n"
+    with waiting(tmp_path, "die()") as keeper:
         keeper.terminate()
         assert keeper.wait(60) == 128 + signal.SIGKILL
     assert (tmp_path / "starts").read_text() == "start\n"
@@ -193,17 +193,9 @@ def test_a_stop_between_two_starts_is_told(tmp_path: Path) -> None:
 
 
 def test_without_its_keeper_it_is_to_stop(tmp_path: Path) -> None:
-    code = """
-        signal.signal(signal.SIGTERM, lambda *_: (say("stops"), sys.exit(0)))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-        say("begins")
-        while True:
-            signal.pause()
-    """
-    with kept(tmp_path, code) as keeper:
-        assert keeper.stdout is not None
-        assert keeper.stdout.readline() == "begins\n"
+    with waiting(tmp_path, '(say("stops"), sys.exit(0))') as keeper:
         keeper.kill()
+        assert keeper.stdout is not None
         assert keeper.stdout.read() == "stops\n"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from harness.preload import preload
+from harness.preload import JUMPING_CLOCK, preload
 from ledger_model import record_of
 from need import need_plain_build
 from test_ledger_intake import PROGRAM, answers_of, deposits, listening, looked_at
@@ -104,20 +104,6 @@ def test_a_full_disk_is_waited_for_and_nothing_is_dropped(tmp_path: Path) -> Non
     findings = looked_at(folder)
     assert findings.faults == []
     assert (findings.applied, findings.refused, findings.repeated) == (6000, 0, 0)
-
-
-JUMPING_CLOCK = r"""
-#include <time.h>
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-    static int looks;
-    int (*const next)(clockid_t, struct timespec *) = (int (*)())dlsym(RTLD_NEXT, "clock_gettime");
-    const int rc = next(clock, now);
-    if (clock == CLOCK_REALTIME)
-        now->tv_sec += (looks++ % 2 ? 1 : -1) * 10LL * 365 * 24 * 3600;
-    return rc;
-}
-"""
 
 
 def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
