@@ -15,11 +15,11 @@ TIMEOUT_S = 20.0
 
 
 class Joined:
-    """A connection to the socket `path`."""
+    """A connection to the socket `path`. `timeout_s`: for each answer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(TIMEOUT_S)
+        self.socket.settimeout(timeout_s)
         try:
             self.socket.connect(str(path))
         except BaseException:

@@ -257,7 +257,8 @@ def test_what_is_not_in_the_topic_any_more_is_not_passed_over(cluster: MockClust
         await_taken(tmp_path / "ledger", 100, first)
         end_of(first)
     with closing(open_existing(str(tmp_path / "ledger"))) as database, closing(Ledger(database, Patience())) as ledger:
-        source = next(iter(database.store(2).head().steps))
+        with closing(database.store(2)) as store:
+            source = next(iter(store.head().steps))
         ledger.take([Part(source, ledger.position(source, 2) or 0, [b"{}"], [7000], 2)])
     with member(cluster.brokers, tmp_path / "ledger", group="other") as second:
         _, told = second.communicate()

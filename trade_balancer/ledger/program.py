@@ -208,8 +208,11 @@ def _layout(options: argparse.Namespace) -> Layout | None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    with closing(open_existing(options.database)) as database:
-        findings = audit(database.layout, database.snapshots())
+    with closing(open_existing(options.database)) as database, ExitStack() as stack:
+        snapshots = database.snapshots()
+        for snapshot in snapshots:
+            stack.enter_context(closing(snapshot))
+        findings = audit(database.layout, snapshots)
     rows = findings.table()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

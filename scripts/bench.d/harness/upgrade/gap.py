@@ -47,8 +47,7 @@ def _longest_ms(terms: Terms, options: tuple[str, ...], disturb: Callable[[Play]
         disturb(play)
         sent = play.feeder.event("sent", _FEED_S, lambda: None)["records"]
         _await(lambda: any(line["message"] == sign and line["session"] == "kept" for line in play.lines()))
-        if sign == "upgraded":
-            _await(lambda: _records(play) >= sent)
+        play.await_received(sent, _FEED_S)
         balance = play.stop()
         if balance["received"] != sent or (sign == "upgraded" and _records(play) != sent):
             raise TrialError(
