@@ -305,7 +305,7 @@ def adopt(parts: Parts, document: _Document) -> None:
         parts.pump.settle_write(pipe, read_fd)
     parts.pump.go_on_readers({})
     slots.inherit(parts.supervisor, document["slots"])
-    # Those that the pump knows of, and the one that Python does: it is killed between two words of an opening or an end.
+    # The pump's, and the document's: it may have been killed between the two, at an opening or an end.
     is_same = parts.pump.has_session and parts.pump.sessions_total == document["sessions_total"]
     session_fd = document["session_fd"] if is_same else None
     is_kept = feed.inherit(parts.keeper, document["keeper"], session_fd, parts.pump.go_on)

@@ -132,8 +132,8 @@ class Kept:
                 file.unlink()
 
     def assert_all(self, records: int, *, kills: int = 0) -> None:
-        """Of so many that were sent. What a kill can cost at most says docs/crash.md: a write, and what a worker that is
-        killed, too, or does not end at a restart, has begun to take."""
+        """Of so many that were sent. What a kill can cost at most says docs/crash.md: a write, and what a worker
+        that is killed, too, or does not end at a restart, has begun to take."""
         self.take()
         readers = self._readers.values()
         print("lost, doubled, cut off:", [(reader.lost, reader.doubled, reader.cut) for reader in readers])
