@@ -193,9 +193,10 @@ class Balancer:
 
     def _new_upgrade(self, parts: Parts) -> Upgrade:
         watch, unwatch = self._wake_ups.watch, self._wake_ups.unwatch
+        words = ["none" if self._config.key.is_in(word) else word for word in self._words]  # it gets no key
         return Upgrade(
             handover.Ports(
-                ask=lambda told: handover.Question(self._words, parts.allowance, watch, unwatch, told),
+                ask=lambda told: handover.Question(words, parts.allowance, watch, unwatch, told),
                 settle=self._settle_session,
                 release=self._release_session,
                 unsettled=partial(handing_over.unsettled, parts),

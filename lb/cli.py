@@ -13,6 +13,7 @@ from lb import estate, handover, keeper, logs, options
 from lb.balancer import Balancer
 from lb.config import Config, LogLevel
 from lb.errors import EX_SOFTWARE, LbError, UsageError
+from lb.feed.session import set_dumpable
 from lb.key import Key, conceal, erase_all_behind, hide_key_in
 from lb.pump import MappingRefused
 from lb.secret import hide_all
@@ -24,6 +25,7 @@ def main() -> int:
     _open_missing_descriptors()
     words = sys.argv[1:]
     if words[:1] == [handover.ARGUMENT]:
+        set_dumpable(False)  # what it is given may hold a secret: the URL's query
         return handover.answer(words[1:])
     if words[:1] == [keeper.ARGUMENT]:
         return _keep(words[1:])

@@ -49,6 +49,9 @@ _OWN_FDS = 64
 _MOST_FDS = 253
 """With one datagram: SCM_MAX_FD."""
 _LONGEST_BYTES = 64 << 10
+_MOST_WORDS = 1024
+"""Heard one after the other: anybody may send some, and signals are to be passed on meanwhile. More than a socket's
+queue holds (net.unix.max_dgram_qlen)."""
 _CREDENTIALS = struct.Struct("iII")
 """pid, uid, gid (unix(7), SCM_CREDENTIALS)."""
 _PR_SET_PDEATHSIG = 1
@@ -95,7 +98,13 @@ class _Keeper:
                 return EX_IOERR
 
     def _start(self) -> None:
-        self._pid = _start(self._command, self._store)
+        try:
+            self._pid = _start(self._command, self._store)
+        except OSError as error:  # no memory, or too many processes: what is kept stays
+            delay_s = self._backoff.next_delay_s()
+            self._due_ns = time.monotonic_ns() + int(delay_s * 1e9)
+            logs.error("lb can't be started", error=error.strerror, delay_s=round(delay_s, 3))
+            return
         self._started_ns = time.monotonic_ns()
         logs.info("lb started", pid=self._pid, kept=self._store.count)
 
@@ -171,7 +180,7 @@ class _Store:
     def hear(self, pid: int | None) -> None:
         """Do what the process has asked for since the last time; of others nothing."""
         room_bytes = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_MOST_FDS * 4)
-        while True:
+        for _ in range(_MOST_WORDS):
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(_LONGEST_BYTES, room_bytes, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:

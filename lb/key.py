@@ -57,6 +57,10 @@ class Key:
         self._texts.append(text)
         return True
 
+    def is_in(self, word: str) -> bool:
+        """Whether a word of the command line is the key itself."""
+        return word.strip() in self._texts
+
     def hide(self, text: str) -> str:
         """`text` with stars in place of the key, in whatever form a feed or an error repeats it."""
         return hide_all(self._secrets, text)

@@ -81,7 +81,7 @@ class Connection:
 
 def has_password(connection: str) -> bool:
     """Raises OutputError where it is no connection string."""
-    return "password" in _told_of(connection)
+    return not {"password", "sslpassword"}.isdisjoint(_told_of(connection))
 
 
 def _told_of(connection: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -74,28 +75,30 @@ class Question:
         self._said = b""
         self._process_fd: int | None = None
         self.until_ns = time.monotonic_ns() + int(ANSWER_S * 1e9)
-        question_fd = document.leave({"words": list(words), "mapping": description(), "account": account.VERSION})
-        self._answer_fd, answer_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._report_fd, report_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            with os.fdopen(report_end, "wb", 0):
+        self._answer_fd = self._report_fd = -1
+        asked = {"words": list(words), "mapping": description(), "account": account.VERSION}
+        with ExitStack() as theirs:
+            try:
+                theirs.callback(os.close, question_fd := document.leave(asked))
+                self._answer_fd, answer_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                theirs.callback(os.close, answer_end)
+                self._report_fd, report_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                theirs.callback(os.close, report_end)
                 self._order = _order([question_fd, answer_end], allowance)
                 self._process_fd = os.pidfd_open(spawn(self._order, report_end))
                 watch(self._answer_fd, self._hear)
-        except OSError:
-            self.close()
-            raise
-        finally:
-            os.close(question_fd)
-            os.close(answer_end)
+            except OSError:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Nobody waits for the answer any more."""
         if self._answer_fd >= 0:
             self._unwatch(self._answer_fd)
-            os.close(self._answer_fd)
-            os.close(self._report_fd)
-            self._answer_fd = -1
+        for fd in (self._answer_fd, self._report_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._answer_fd = self._report_fd = -1
         if self._process_fd is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._process_fd, signal.SIGKILL)

@@ -219,7 +219,8 @@ def asked(peer: Peer, method: str) -> list[str]:
 
 
 class Feed:
-    """On a free port of loopback; `tls` is the context of a server, for wss. `patience_s`: with who is to call."""
+    """On a free port of loopback; `tls` is the context of a server, for wss. `patience_s`: with who is to
+    call, and with each answer."""
 
     def __init__(
         self,
@@ -249,7 +250,7 @@ class Feed:
     def connection(self) -> Peer:
         """The next connection; with TLS after its handshake. Raises OSError where that fails."""
         sock, _ = self._listener.accept()
-        sock.settimeout(TIMEOUT_S)
+        sock.settimeout(self._patience_s)
         if self._tls is not None:
             try:
                 sock = self._tls.wrap_socket(sock, server_side=True)

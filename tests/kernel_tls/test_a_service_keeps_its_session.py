@@ -149,6 +149,7 @@ def kill(number: signal.Signals) -> None:
 
 def stop(peer: Peer, log: Log, player: TapePlayer, market: Market) -> int:
     """As ever: all is delivered, and the session closed. How many records were sent in all."""
+    assert player.failure is None, player.failure
     records = player.playings * len(market.records)
     with Joined(SOCKET, TIMEOUT_S) as client:  # a stop reads no more of the feed
         UNIT.await_(lambda: client.result("status")["balance"]["received"] >= records, "the last record")

@@ -74,6 +74,11 @@ class Inbox:
         """Reads until there are so many bytes of frames, or nothing more has come, or the group asks something; what it
         asks has to be answered. Waits so long (s) for the first at most."""
         lib.inbox_read(self._inbox, round(timeout_s * 1000), size_bytes)
+        return self.question
+
+    @property
+    def question(self) -> Question:
+        """What the group asks, and was not answered yet."""
         return Question(self._state.question)
 
     def asked(self) -> set[Place]:
@@ -81,7 +86,7 @@ class Inbox:
         return {_place(self._state.asked[i]) for i in range(self._state.asked_count)}
 
     def answer(self) -> None:
-        """They are taken; or they are given away, and nothing more comes from them."""
+        """They are taken; or they are given away, and nothing more comes from them. Nothing where nothing is asked."""
         for place in self.asked():
             self._ends.pop(place, None)
         lib.inbox_answer(self._inbox)

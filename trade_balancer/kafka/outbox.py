@@ -99,8 +99,17 @@ class Outbox:
         self._taken = ffi.new("struct outbox_taken *")
 
     def pipe(self, source: str, first_number: int) -> int:
-        """One more pipe, by the number of its first record; `source` is in front of numbers in the header `lb`."""
-        return lib.outbox_pipe(self._outbox, source.encode(), first_number)
+        """One more pipe, by the number of its first record; `source` is in front of numbers in the header `lb`.
+
+        Raises:
+            UsageError: there are too many.
+        """
+        pipe: int = lib.outbox_pipe(self._outbox, source.encode(), first_number)
+        if pipe < 0:
+            raise UsageError(
+                f"a process writes {lib.OUTBOX_PIPES_MAX} pipes at most: lb --spawn per-pipe, or --processes"
+            )
+        return pipe
 
     def take(self, pipe: int, frames: memoryview) -> Taken:
         """Takes whole frames, as many as there is room for."""

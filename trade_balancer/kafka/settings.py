@@ -6,6 +6,7 @@ Law: a secret is never on a command line, nor in a text of ours.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,10 +15,8 @@ from trade_balancer.sources import add_setting
 
 Settings = Mapping[str, str]
 
-_SECRETS = (
-    *("sasl.password", "sasl.oauthbearer.client.secret"),
-    *("ssl.key.password", "ssl.key.pem", "ssl.keystore.password"),
-)
+_SECRET = re.compile(r"password|secret|passphrase|key\.pem$|oauthbearer\.config")
+"""In the name of one."""
 _BROKERS = "bootstrap.servers"
 
 
@@ -40,25 +39,30 @@ def settings_of(brokers: str, words: Iterable[str]) -> dict[str, str]:
     settings = {_BROKERS: brokers}
     for word in words:
         if word.startswith("@"):
-            settings |= dict(_setting(line) for line in _lines(Path(word[1:])))
+            settings |= _settings_in(Path(word[1:]))
         else:
-            name, value = _setting(word)
-            if name in _SECRETS:
+            name, value = _setting(word, f"-X {word}")
+            if _SECRET.search(name):
                 raise UsageError(f"-X {name}: everybody here sees a command line: put it into a file (-X @FILE)")
             settings[name] = value
     return settings
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _setting(text: str, place: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise UsageError(f"-X {name.strip()}: NAME=VALUE is wanted")
+        raise UsageError(f"{place}: NAME=VALUE is wanted")
     return name.strip(), value.strip()
 
 
-def _lines(path: Path) -> list[str]:
+def _settings_in(path: Path) -> dict[str, str]:
+    """Of a wrong line only the number is told: it may be a part of a secret."""
     try:
         lines = path.read_text().splitlines()
     except (OSError, ValueError) as fault:
         raise UsageError(f"-X: cannot read {path}: {getattr(fault, 'strerror', 'it is no text')}") from None
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return dict(
+        _setting(line, f"-X: line {number} of {path}")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    )

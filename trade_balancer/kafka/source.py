@@ -30,6 +30,8 @@ _READ_BYTES = 1 << 18
 _WAIT_S = 0.1
 _GIVE_AWAY_S = 30
 """How long a partition that is to be given away waits for what was read of it."""
+_COMMIT_S = 2.0
+"""And then for the brokers to take that this is finished."""
 _TOLD_EVERY_S = 60.0
 _DEFAULTS: dict[str, Any] = {
     "enable.auto.offset.store": False,  # stored is what is finished, and what is stored is committed each second
@@ -172,18 +174,18 @@ class Consumed:
             self._inbox.close()
 
     def _read(self) -> None:
-        question = self._look(_WAIT_S, _READ_BYTES)
+        self._look(_WAIT_S, _READ_BYTES)
         self._move_all()
-        self._answer(question)
+        self._answer()
         self._hear(0)
         if time.monotonic() >= self._told_at_s:
             self._told_at_s = time.monotonic() + _TOLD_EVERY_S
             self._tell()
 
-    def _look(self, timeout_s: float, size_bytes: int) -> Question:
-        """What comes is handed over from here on; returns what the group asks."""
+    def _look(self, timeout_s: float, size_bytes: int) -> None:
+        """What comes is handed over from here on."""
         inbox = self._inbox
-        question = inbox.read(timeout_s, size_bytes)
+        inbox.read(timeout_s, size_bytes)
         if inbox.has_failed:
             raise UnavailableError(inbox.error)
         if ends := inbox.new_ends():
@@ -194,7 +196,6 @@ class Consumed:
             self._is_away = True
             tell(f"Kafka: {inbox.error}; trying again")
         self._errors_seen = inbox.errors_total
-        return question
 
     def _tell_journey(self) -> None:
         if self._note is None or (sample := self._inbox.sample()) is None:
@@ -211,7 +212,8 @@ class Consumed:
             if not is_paused:
                 is_paused = True
                 self._inbox.pause(True)
-            self._answer(self._look(0, 0))
+            self._look(0, 0)
+            self._answer()
         if is_paused:
             self._inbox.pause(False)
 
@@ -220,7 +222,8 @@ class Consumed:
         self._inbox.pause(True)
         while not self._is_closing:
             self._hear(_WAIT_S)
-            self._answer(self._inbox.read(0, 0))
+            self._inbox.read(0, 0)
+            self._answer()
         self._hear(0)
 
     def _move(self, timeout_s: float) -> int:
@@ -248,8 +251,9 @@ class Consumed:
             ends |= self._handed_over.popleft()[1]
         self._inbox.finish(ends)
 
-    def _answer(self, question: Question) -> None:
-        if question is Question.NOTHING:
+    def _answer(self) -> None:
+        """What the group asks."""
+        if (question := self._inbox.question) is Question.NOTHING:
             return
         asked = self._inbox.asked()
         if question is Question.TAKE:
@@ -265,10 +269,14 @@ class Consumed:
         until_s = time.monotonic() + _GIVE_AWAY_S
         while self._has_unfinished(places) and not self._is_closing and time.monotonic() < until_s:
             self._move(_WAIT_S)
-        self._commit()
+        self._commit(_COMMIT_S)
 
-    def _commit(self) -> None:
-        if fault := self._inbox.commit():
+    def _commit(self, patience_s: float = 0.0) -> None:
+        """Again and again for so long: while others join or leave, the brokers may take none."""
+        until_s = time.monotonic() + patience_s
+        while (fault := self._inbox.commit()) and not self._is_closing and time.monotonic() < until_s:
+            self._hear(_WAIT_S)
+        if fault:
             tell(f"Kafka: what was finished could not be committed: {fault}")
 
     def _has_unfinished(self, places: set[Place]) -> bool:

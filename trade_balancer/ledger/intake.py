@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import selectors
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from trade_balancer.errors import UsageError
+from trade_balancer.errors import UsageError, tell
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.state import Outcome
 from trade_balancer.ledger.transaction import Reason
@@ -27,6 +29,10 @@ MOST_LINE_BYTES = 1 << 16
 MOST_WAITING_BYTES = 1 << 20
 """Of a client's lines that are not applied, and of its answers that it has not read; beyond, it is not read."""
 TEND_S = 0.05
+LAST_WORDS_S = 1.0
+"""At the end, how long clients that do not read their answers are waited for, all together."""
+_OWN_FDS = 64
+"""Descriptors that are not clients': the database's above all."""
 
 
 def listener(where: str) -> socket.socket:
@@ -138,6 +144,8 @@ class Intake:
         self._is_stopped = is_stopped
         self._most_records = most_records
         self._clients: dict[int, _Client] = {}
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most_clients = max(1, soft - _OWN_FDS)
         self._selector = selectors.DefaultSelector()
         listening.setblocking(False)
         self._selector.register(listening, selectors.EVENT_READ)
@@ -151,9 +159,10 @@ class Intake:
             self._apply()
             self._ledger.tend()
         self._apply()
+        until_s = time.monotonic() + LAST_WORDS_S
         for client in list(self._clients.values()):
             with contextlib.suppress(OSError):
-                client.sock.settimeout(1.0)
+                client.sock.settimeout(max(0.0, until_s - time.monotonic()))
                 client.sock.sendall(client.answers)
             self._forget(client)
         self._selector.close()
@@ -173,11 +182,21 @@ class Intake:
                     client.write()
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        """Where there are as many clients as can be, the next one waits until one of them leaves."""
+        try:
             sock, _ = self._listening.accept()
-            sock.setblocking(False)
-            client = self._clients[sock.fileno()] = _Client(sock)
-            self._selector.register(sock, selectors.EVENT_READ, client)
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as fault:  # the machine's own want, of memory or of descriptors
+            tell(f"a client can't be taken: {fault.strerror}")
+            time.sleep(TEND_S)
+            return
+        sock.setblocking(False)
+        client = self._clients[sock.fileno()] = _Client(sock)
+        self._selector.register(sock, selectors.EVENT_READ, client)
+        if len(self._clients) == self._most_clients:
+            tell(f"{self._most_clients} clients, as many as the limit of open files has room for: the next one waits")
+            self._selector.unregister(self._listening)
 
     def _apply(self) -> None:
         asked = [(client, client.take_lines()) for client in self._clients.values()]
@@ -211,6 +230,8 @@ class Intake:
         if client.sock in self._selector.get_map():
             self._selector.unregister(client.sock)
         client.sock.close()
+        if self._listening not in self._selector.get_map():
+            self._selector.register(self._listening, selectors.EVENT_READ)
 
 
 def _answer(transaction: Any, outcome: Outcome) -> bytes:

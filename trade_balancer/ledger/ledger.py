@@ -22,6 +22,8 @@ MOST_MESSAGES = 5000
 """In one transaction of the database."""
 POLL_S = 0.05
 """Between two looks for messages of other processes' shards."""
+SETTLE_S = 5.0
+"""At the end: what others send all the time is theirs to take."""
 SWEEP_S = 1.0
 """Between two looks at all messages: one that lies there at two of them is nobody's, and everybody's."""
 
@@ -127,9 +129,11 @@ class Ledger:
         return len(lying)
 
     def settle(self) -> None:
-        """Until no message is left."""
+        """Until no message is left; or others have sent more for so long that it is their affair. It is in the
+        database."""
         if self.layout.shards > 1:
-            while self.sweep(is_last=True):
+            until_s = self._clock() + SETTLE_S
+            while self.sweep(is_last=True) and self._clock() < until_s:
                 pass
 
     def close(self) -> None:

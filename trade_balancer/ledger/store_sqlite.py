@@ -142,14 +142,26 @@ def _told_of(folder: Path, layout: Layout | None) -> tuple[str, Layout]:
         wanted = layout or Layout()
         told = {"version": _VERSION, "id": new_id(), "shards": wanted.shards, "hash": wanted.hash}
         draft = folder / f".{_LAYOUT_FILE}.{os.getpid()}"
-        draft.write_text(json.dumps(told) + "\n")
+        with draft.open("w") as file:
+            file.write(json.dumps(told) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the first commit, which a loss of power does not undo
         with contextlib.suppress(FileExistsError):  # another was first
             os.link(draft, path)
         draft.unlink()
+        _sync_folder(folder)
     found = json.loads(path.read_text())
     if found["version"] != _VERSION:
         raise OutputError(f"the ledger {folder} is of version {found['version']}, and this program of {_VERSION}")
     return str(found["id"]), Layout(int(found["shards"]), Hash(found["hash"]))
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class SqliteStore(Store):

@@ -58,7 +58,9 @@ static int is_inside(const struct pump *pump, uint64_t offset, uint64_t bytes)
 int move_finish(struct pump *pump)
 {
     struct pump_move *move = &pump->move;
-    if (move->generation == 0 || move->generation > pump->generation)
+    if (move->generation > pump->generation)
+        move->generation = 0; /* it was not made known: it is none, for later generations too */
+    if (move->generation == 0)
         return 0;
     if (!is_inside(pump, move->to, move->bytes) || !is_inside(pump, move->from, move->bytes) || move->done_bytes > move->bytes)
         return -1;

@@ -85,7 +85,7 @@ static bool make_room(struct highest *highest, size_t bytes)
 
 uint64_t *highest_next(struct highest *highest, const uint8_t *source, size_t source_bytes, const uint8_t *key, size_t key_bytes)
 {
-    if (highest->count == HIGHEST_PAIRS_MAX)
+    if (highest->count == HIGHEST_PAIRS_MAX || highest->text_bytes > HIGHEST_TEXT_MAX_BYTES)
         highest_forget(highest);
     if (!make_room(highest, source_bytes + key_bytes))
         return NULL;

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* With so many pairs all are forgotten: what comes again then, comes twice. */
-enum { HIGHEST_PAIRS_MAX = 200000 };
+/* With so many pairs, or so much text of theirs, all are forgotten: what comes again then, comes twice. */
+enum { HIGHEST_PAIRS_MAX = 200000, HIGHEST_TEXT_MAX_BYTES = 64 << 20 };
 
 struct highest_pair {
     uint64_t next; /* above the highest */

@@ -79,7 +79,8 @@ static void hear_error(void *client, int error, const char *text, void *opaque)
 
 static bool is_cooperative(const struct inbox *inbox)
 {
-    return strcmp(inbox->rd.rebalance_protocol(inbox->client), "COOPERATIVE") == 0;
+    const char *protocol = inbox->rd.rebalance_protocol(inbox->client);
+    return protocol && strcmp(protocol, "COOPERATIVE") == 0; /* null: the group was left already */
 }
 
 static void take_or_give(struct inbox *inbox, bool is_taking, const struct rd_kafka_topic_partition_list *list)
@@ -279,6 +280,8 @@ void inbox_read(struct inbox *inbox, int timeout_ms, size_t bytes)
 
 void inbox_answer(struct inbox *inbox)
 {
+    if (inbox->state.question == INBOX_NOTHING)
+        return;
     const bool is_taking = inbox->state.question == INBOX_TAKE;
     for (uint32_t i = 0; i < inbox->state.place_count; i++)
         inbox->seen[i].topic = NULL; /* it may be gone, and another be where it was */
@@ -361,8 +364,7 @@ const char *inbox_error_name(const struct inbox *inbox, int code)
 void inbox_free(struct inbox *inbox)
 {
     inbox->is_closing = true;
-    if (inbox->state.question != INBOX_NOTHING)
-        inbox_answer(inbox);
+    inbox_answer(inbox);
     if (inbox->client) {
         inbox->rd.consumer_close(inbox->client);
         inbox->rd.queue_destroy(inbox->queue);

@@ -126,8 +126,10 @@ int outbox_route(struct outbox *outbox, const char *event, const char *topic, ch
 int outbox_pipe(struct outbox *outbox, const char *source, uint64_t first_number)
 {
     const size_t source_bytes = strlen(source);
+    if (source_bytes >= OUTBOX_SOURCE_BYTES || outbox->pipe_count == OUTBOX_PIPES_MAX)
+        return OUTBOX_ERR_FAULT;
     struct pipe *pipes = realloc(outbox->pipes, ((size_t)outbox->pipe_count + 1) * sizeof *pipes);
-    if (pipes == NULL || source_bytes >= OUTBOX_SOURCE_BYTES || outbox->pipe_count == OUTBOX_PIPES_MAX)
+    if (pipes == NULL)
         return OUTBOX_ERR_FAULT;
     outbox->pipes = pipes;
     struct pipe *pipe = &pipes[outbox->pipe_count];
