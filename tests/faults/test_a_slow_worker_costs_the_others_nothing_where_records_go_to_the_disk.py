@@ -162,7 +162,9 @@ def test_a_folder_that_can_not_be_written_to_is_told_at_the_start(tmp_path: Path
 
 def test_a_file_system_that_becomes_read_only_stops_the_reading_until_it_is_not(tmp_path: Path) -> None:
     def remount(option: str) -> None:
-        subprocess.run(["nsenter", "-m", "-t", str(lb.pid), "mount", "-o", f"remount,{option}", tmp_path], check=True)
+        subprocess.run(
+            ["nsenter", "-m", "-r", "-t", str(lb.pid), "mount", "-o", f"remount,{option}", tmp_path], check=True
+        )
 
     with (
         Feed() as feed,

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import textwrap
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -194,6 +195,25 @@ def test_a_program_that_can_not_is_not_let_in(tmp_path: Path, program: str) -> N
         end = lb.stop()
         lb.lines = [line for line in lb.lines if line["level"] != "text"]  # of the program that does not start
     assert_all_delivered(lb, end, pipes=2)
+
+
+def test_the_program_that_is_asked_gets_no_key(tmp_path: Path) -> None:
+    code = """
+        import os, sys
+        if "--check-handover" in sys.orig_argv:
+            with open("asked", "wb") as file:
+                file.write(os.pread(int(sys.orig_argv[-2]), 1 << 16, 0))
+    """
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(code))
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    with Feed() as feed, Lb(feed.url, 1, environment=environment, cwd=tmp_path, start_new_session=True) as lb:
+        with feed.session():
+            lb.await_workers(1)
+            upgrade(lb)
+        assert lb.stop().exit_code == 0
+    asked = (tmp_path / "asked").read_bytes()
+    assert feed.url.encode() in asked
+    assert KEY.encode() not in asked
 
 
 def test_a_word_that_is_not_utf_8_costs_no_more_than_the_upgrade() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness.lb_process import lb_environment, run_lb
+from harness.preload import preload
 
 KEEPER = "import sys; from lb import keeper, logs; from lb.config import LogFormat, LogLevel; "
 KEEPER += "logs.start(LogLevel.INFO, LogFormat.TEXT); sys.exit(keeper.run(sys.argv[1:]))"
@@ -143,6 +144,27 @@ def test_one_that_leaves_once_it_is_to_stop_has_not_delivered_all(tmp_path: Path
         keeper.terminate()
         assert keeper.wait(60) == 74
     assert (tmp_path / "starts").read_text() == "start\n"
+
+
+REFUSED_FORK = r"""
+pid_t fork(void)
+{
+    static int calls;
+    if (calls++ < 2) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return ((pid_t (*)(void))dlsym(RTLD_NEXT, "fork"))();
+}
+"""
+
+
+def test_a_start_that_is_refused_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in preload(tmp_path, REFUSED_FORK).items():
+        monkeypatch.setenv(name, value)
+    exit_code, _, err = ended(kept(tmp_path, "sys.exit(7)"))
+    assert exit_code == 7
+    assert err.count("lb can't be started error='Resource temporarily unavailable'") == 2
 
 
 def test_an_internal_error_is_none(tmp_path: Path) -> None:

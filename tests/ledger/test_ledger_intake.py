@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import socket
@@ -16,6 +17,10 @@ from typing import Any
 
 from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.intake import connection
+from trade_balancer.ledger.ledger import Ledger
+from trade_balancer.ledger.shard import Patience
+from trade_balancer.ledger.store import Layout
+from trade_balancer.ledger.store_memory import MemoryDatabase
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
 
 TEXT: dict[str, Any] = {"capture_output": True, "text": True}
@@ -150,3 +155,28 @@ def test_submit_tells_refusals_and_the_rest_of_the_program_reads_what_is_there(t
     assert [entry["id"] for entry in shown["entries"]] == ["x", "19", "10", "1"]
     assert len(ran[2].splitlines()) == 22
     assert "0,a1,3,0,0,3,False," in ran[3]
+
+
+def test_more_clients_than_there_are_descriptors_for_wait_for_their_turn(tmp_path: Path) -> None:
+    place = f"unix:{tmp_path / 'socket'}"
+    command = ["prlimit", "--nofile=80", *PROGRAM, "listen", "--database", str(tmp_path / "ledger"), "--at", place]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ledger, contextlib.ExitStack() as stack:
+        stack.callback(ledger.kill)
+        assert ledger.stdout is not None
+        assert ledger.stdout.readline().startswith("ready at ")
+        clients = [stack.enter_context(connection(place)) for _ in range(40)]
+        for number, client in enumerate(clients):
+            client.sendall(deposits(number, number + 1)[0] + b"\n")
+        for client in clients:
+            assert b'"applied"' in client.recv(1000)
+            client.close()
+        ledger.terminate()
+        assert ledger.wait() == 0
+
+
+def test_a_ledger_ends_while_others_send_without_end() -> None:
+    seconds = itertools.count()
+    with closing(Ledger(MemoryDatabase(Layout(2)), Patience(), lambda: float(next(seconds)))) as ledger:
+        ledger.sweep = lambda *, is_last=False: 1  # type: ignore[method-assign]
+        ledger.settle()
+        assert next(seconds) < 10

@@ -10,6 +10,7 @@ from feeding import framed
 from mock_cluster import PRODUCE, MockCluster, mock_cluster
 from topic_reader import messages
 
+from trade_balancer.errors import UsageError
 from trade_balancer.kafka.library import library
 from trade_balancer.kafka.outbox import AnyOutbox, Outbox
 from trade_balancer.kafka.plain_outbox import PlainOutbox
@@ -121,3 +122,10 @@ def test_the_account_is_exact_after_each_step(make: Make) -> None:
         for symbol in range(7):
             numbers = [number for number, _ in there if number % 7 == symbol]
             assert numbers == sorted(numbers)
+
+
+def test_more_pipes_than_there_is_room_for_are_refused() -> None:
+    outbox = in_c(False)("127.0.0.1:1")
+    with pytest.raises(UsageError, match="1024 pipes at most"):
+        for number in range(2000):
+            assert outbox.pipe("run/3/", 0) == number

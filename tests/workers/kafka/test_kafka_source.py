@@ -257,7 +257,7 @@ def test_a_partition_is_given_away_when_what_was_read_of_it_is_finished(
     cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], waits: bool
 ) -> None:
     """To one who joins while all is read and nothing is finished. Where that takes too long, it gets that again; and
-    where the cluster, unlike a real one, goes on without a member that gives something away, and takes no word of it."""
+    where the cluster, unlike a real one, goes on without a member that gives something away and takes no word of it."""
     is_asked, finish = threading.Event(), Consumed._finish
 
     def note(source: Consumed, places: set[Place]) -> None:

@@ -235,10 +235,20 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
     assert settings_of("h:1", [f"@{file}", "linger.ms=1"]) == {
         "bootstrap.servers": "h:1", "sasl.password": "a=b", "client.id": "here", "linger.ms": "1"
     }  # fmt: skip
-    for word in ("sasl.password=secret", "linger.ms", "=1", "@/no/such"):
+    names = ("sasl.password", "ssl.key.pem", "sasl.oauthbearer.client.credentials.client.secret")
+    names += ("sasl.oauthbearer.assertion.private.key.passphrase", "sasl.oauthbearer.config")
+    for word in (*(f"{name}=hunter2" for name in names), "linger.ms", "=1", "@/no/such"):
         with pytest.raises(UsageError) as fault:
             settings_of("h:1", [word])
-        assert "secret" not in str(fault.value)
+        assert "hunter2" not in str(fault.value)
+    assert settings_of("h:1", ["ssl.ca.pem=x", "ssl.certificate.pem=y"])["ssl.ca.pem"] == "x"
+
+
+def test_of_a_wrong_line_in_a_file_only_its_number_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "settings"
+    file.write_text("client.id=here\nsasl.password: hunter2\n")
+    with pytest.raises(UsageError, match=f"^-X: line 2 of {re.escape(str(file))}: NAME=VALUE is wanted$"):
+        settings_of("h:1", [f"@{file}"])
 
 
 def test_rules_name_a_topic_for_each_event() -> None:
