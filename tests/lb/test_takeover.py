@@ -161,7 +161,7 @@ def test_one_that_comes_to_nothing_costs_nothing(fault: str) -> None:
 
 
 def test_one_that_does_not_bring_all_is_given_up() -> None:
-    with two_sessions({**NEVER_DUE, "lb.feed.successor.TIMEOUT_S": 0.3}) as (_, lb, first, second):
+    with two_sessions({**NEVER_DUE, "lb.feed.successor.TIMEOUT_S": 2.0}) as (_, lb, first, second):
         asked(second.upgrade(), "SET_PROPERTY")
         second.say(b'{"error":{"code":4,"msg":"Too many subscriptions"},"id":2}')
         lb.await_line("no second session; this one goes on")

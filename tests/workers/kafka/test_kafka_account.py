@@ -126,6 +126,6 @@ def test_the_account_is_exact_after_each_step(make: Make) -> None:
 
 def test_more_pipes_than_there_is_room_for_are_refused() -> None:
     outbox = in_c(False)("127.0.0.1:1")
+    assert [outbox.pipe("run/3/", 0) for _ in range(1024)] == list(range(1024))
     with pytest.raises(UsageError, match="1024 pipes at most"):
-        for number in range(2000):
-            assert outbox.pipe("run/3/", 0) == number
+        outbox.pipe("run/3/", 0)
