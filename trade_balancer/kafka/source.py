@@ -28,6 +28,7 @@ _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 18
 """Of frames, before they go into the pipe."""
 _WAIT_S = 0.1
+_FULL_S = 0.5
 _GIVE_AWAY_S = 30
 """How long a partition that is to be given away waits for what was read of it."""
 _COMMIT_S = 2.0
@@ -204,10 +205,15 @@ class Consumed:
             self._note(self._inbox.records_total, journey)
 
     def _move_all(self) -> None:
-        """Into the pipe; while it is full, the group still sees us, and no more comes."""
+        """Into the pipe; where it stays full, the group still sees us, and no more comes: librdkafka then throws away
+        what it has fetched beforehand, so that is not done for a moment's sake."""
         is_paused = False
+        full_at_s = time.monotonic() + _FULL_S
         while self._inbox.has_waiting and not self._is_closing:
             if self._move(_WAIT_S):
+                full_at_s = time.monotonic() + _FULL_S
+                continue
+            if time.monotonic() < full_at_s:
                 continue
             if not is_paused:
                 is_paused = True
