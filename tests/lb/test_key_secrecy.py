@@ -93,7 +93,7 @@ def test_behind_a_kill_it_is_wiped_and_not_inherited_either(key: str) -> None:
         lb.balance()  # in the turn behind it all is in the store
         os.kill(pid, signal.SIGKILL)
         pid = lb.await_line("lb started")["pid"]
-        lb.await_line("lb was killed: taken over")
+        assert lb.await_line("lb was killed: taken over")["session"] == "kept"
         assert lb.await_output_lines(2) == [b"<>\n"] * 2
         assert KEY.encode() not in command_line(pid) + environment(pid)
 

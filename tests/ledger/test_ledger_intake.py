@@ -19,6 +19,7 @@ from trade_balancer.ledger.audit import Findings, audit
 from trade_balancer.ledger.intake import connection
 from trade_balancer.ledger.ledger import Ledger
 from trade_balancer.ledger.shard import Patience
+from trade_balancer.ledger.sharding import Hash, shard_of
 from trade_balancer.ledger.store import Layout
 from trade_balancer.ledger.store_memory import MemoryDatabase
 from trade_balancer.ledger.store_sqlite import SqliteDatabase
@@ -164,7 +165,7 @@ def test_more_clients_than_there_are_descriptors_for_wait_for_their_turn(tmp_pat
         stack.callback(ledger.kill)
         assert ledger.stdout is not None
         assert ledger.stdout.readline().startswith("ready at ")
-        clients = [stack.enter_context(connection(place)) for _ in range(40)]
+        clients = [stack.enter_context(connection(place)) for _ in range(100)]
         for number, client in enumerate(clients):
             client.sendall(deposits(number, number + 1)[0] + b"\n")
         for client in clients:
@@ -174,9 +175,30 @@ def test_more_clients_than_there_are_descriptors_for_wait_for_their_turn(tmp_pat
         assert ledger.wait() == 0
 
 
+class Among(Ledger):
+    """Another process sends a transfer to another shard before each of its sweeps, a thousand times."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        seconds = itertools.count()
+        super().__init__(database, Patience(), lambda: float(next(seconds)))
+        self.other = Ledger(database, Patience())
+        self.sent = 0
+
+    def sweep(self, *, is_last: bool = False) -> int:
+        if self.sent < 1000:
+            told = {"id": f"t{self.sent}", "account": "a0", "kind": "transfer", "amount": "1", "time": 1, "to": FAR}
+            self.other.submit([json.dumps(told).encode()])
+            self.sent += 1
+        return super().sweep(is_last=is_last)
+
+
+FAR = next(
+    name for name in map("{0}-{0}".format, range(999)) if shard_of(name, 2, Hash.FNV1A) != shard_of("a0", 2, Hash.FNV1A)
+)
+
+
 def test_a_ledger_ends_while_others_send_without_end() -> None:
-    seconds = itertools.count()
-    with closing(Ledger(MemoryDatabase(Layout(2)), Patience(), lambda: float(next(seconds)))) as ledger:
-        ledger.sweep = lambda *, is_last=False: 1  # type: ignore[method-assign]
+    with closing(Among(MemoryDatabase(Layout(2)))) as ledger:
+        ledger.other.submit([b'{"id":"d","account":"a0","kind":"deposit","amount":"1000","time":0}'])
         ledger.settle()
-        assert next(seconds) < 10
+        assert 1 < ledger.sent < 20

@@ -29,6 +29,7 @@ _READ_BYTES = 1 << 18
 """Of frames, before they go into the pipe."""
 _WAIT_S = 0.1
 _FULL_S = 0.5
+"""How long a pipe is full before nothing more is fetched; the group does not see us meanwhile."""
 _GIVE_AWAY_S = 30
 """How long a partition that is to be given away waits for what was read of it."""
 _COMMIT_S = 2.0

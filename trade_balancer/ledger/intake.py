@@ -189,7 +189,7 @@ class Intake:
             return
         except OSError as fault:  # the machine's own want, of memory or of descriptors
             tell(f"a client can't be taken: {fault.strerror}")
-            time.sleep(TEND_S)
+            time.sleep(TEND_S)  # it would be readable at once, again and again
             return
         sock.setblocking(False)
         client = self._clients[sock.fileno()] = _Client(sock)

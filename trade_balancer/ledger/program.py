@@ -31,7 +31,7 @@ from trade_balancer.ledger.opening import MEMORY, open_database, open_existing
 from trade_balancer.ledger.run import Pace, PipeSource, keep_garbage_collector_away, run
 from trade_balancer.ledger.shard import GivenUpError, Patience
 from trade_balancer.ledger.sharding import Hash, shard_of
-from trade_balancer.ledger.store import Layout, StoreGoneError
+from trade_balancer.ledger.store import Database, Layout, Snapshot, StoreGoneError
 from trade_balancer.ledger.submission import status_of, submit
 from trade_balancer.ledger.transaction import Kind, Reason, text_of
 from trade_balancer.signals import outlive_stop_signals
@@ -207,11 +207,14 @@ def _layout(options: argparse.Namespace) -> Layout | None:
     return Layout(options.shards or 1, options.hash or Hash.FNV1A)
 
 
+@contextmanager
+def _snapshots(database: Database) -> Iterator[list[Snapshot]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(snapshot)) for snapshot in database.snapshots()]
+
+
 def _check(options: argparse.Namespace) -> int:
-    with closing(open_existing(options.database)) as database, ExitStack() as stack:
-        snapshots = database.snapshots()
-        for snapshot in snapshots:
-            stack.enter_context(closing(snapshot))
+    with closing(open_existing(options.database)) as database, _snapshots(database) as snapshots:
         findings = audit(database.layout, snapshots)
     rows = findings.table()
     width = max(len(name) for name, _ in rows)
@@ -243,10 +246,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    with closing(open_existing(options.database)) as database, ExitStack() as stack:
-        snapshots = database.snapshots()
-        for snapshot in snapshots:
-            stack.enter_context(closing(snapshot))
+    with closing(open_existing(options.database)) as database, _snapshots(database) as snapshots:
         export = (accounts if options.accounts else journal)(snapshots)
         if options.parquet is None:
             write_csv(export, sys.stdout)
