@@ -161,11 +161,14 @@ def test_submit_tells_refusals_and_the_rest_of_the_program_reads_what_is_there(t
 def test_more_clients_than_there_are_descriptors_for_wait_for_their_turn(tmp_path: Path) -> None:
     place = f"unix:{tmp_path / 'socket'}"
     command = ["prlimit", "--nofile=80", *PROGRAM, "listen", "--database", str(tmp_path / "ledger"), "--at", place]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ledger, contextlib.ExitStack() as stack:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as ledger, contextlib.ExitStack() as stack:
         stack.callback(ledger.kill)
         assert ledger.stdout is not None
+        assert ledger.stderr is not None
         assert ledger.stdout.readline().startswith("ready at ")
         clients = [stack.enter_context(connection(place)) for _ in range(100)]
+        assert "16 clients, as many as the limit of open files has room for" in ledger.stderr.readline()
         for number, client in enumerate(clients):
             client.sendall(deposits(number, number + 1)[0] + b"\n")
         for client in clients:
